@@ -1,0 +1,215 @@
+"""The shape of a functional block: explicit tables that say what it answers, and when.
+
+A block is a plain class with handlers (`def`, never `async`) and any of the tables below. The engine reads the tables once at start;
+two blocks that claim one action, or one outcome, are refused there. Inside a step a handler may
+
+- ask state objects, and change them (that is a write in the step's transaction),
+- tell news by `facts.emit(fact)`, ask the CSMS by `csms.tell` / `csms.ask`, state what it wants by `hardware.want`.
+
+All of that happens together when the step commits, or not at all.
+
+    routes     CALLs of the CSMS that it answers                 handler(request, now) -> response | Later
+    outcomes   what became of messages it told or asked          handler(outcome, now) -> None
+    reactions  facts it wants to hear                            handler(fact, now) -> None
+    guards     vetoes before a variable is written               guard(value, now) -> Refusal | None
+    results    typed results of slow work                        handler(result, now) -> response | None
+    next_due / due   one deadline, and what to do when it came
+    load       re-read own memory from the tables (at boot, and in recovery)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from station.now import Deadline, Mono, Now
+from station.ocpp.messages import Request, Response
+
+R = TypeVar("R", bound=Response)
+Q = TypeVar("Q", bound=Request[Any])
+F = TypeVar("F")
+
+
+class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """Slow work outside of a step: a download, a signature, an unlock. Subclasses are plain data, so that a job can be stored.
+
+    `shell/jobs.py` and `shell/devices.py` know how to do it, by its type; the result comes back as a `JobResult`.
+    """
+
+
+class JobResult(msgspec.Struct, frozen=True, kw_only=True, tag=True):
+    """What came of a job. One subclass per kind, routed by type to the block that lists it in `results()`."""
+
+
+class Later(NamedTuple):
+    """The reply to a CALL that needs slow work first.
+
+    The job's result goes to the block's `results()` handler, which returns the response. If none has come at `by`, `otherwise` is
+    the reply, and the result is still news (the handler is called, its response dropped). Messages told in the step that
+    returned a Later wait for the reply (FR.05). The reply belongs to its connection and dies with it.
+    """
+
+    job: Job
+    by: Mono
+    otherwise: Response
+
+
+class Refusal(NamedTuple):
+    """A negative result as a value: becomes `statusInfo` of a response, never a CALLERROR.
+
+    `reason_code` is one of the appendix (at most 20 characters); `additional_info` is for people.
+    """
+
+    reason_code: str
+    additional_info: str = ""
+
+
+class Answered(NamedTuple, Generic[Q]):
+    """The CSMS answered a message of ours. `context` is what was given with `ask`, else None."""
+
+    request: Q
+    response: Any
+    context: Any = None
+
+
+class Refused(NamedTuple, Generic[Q]):
+    """The CSMS answered with a CALLERROR. A durable message is tried again by its own rules; this tells each attempt."""
+
+    request: Q
+    code: str
+    description: str
+    context: Any = None
+
+
+class TimedOut(NamedTuple, Generic[Q]):
+    """No answer within MessageTimeout. A late one may still come for a durable message."""
+
+    request: Q
+    context: Any = None
+
+
+class NotSent(NamedTuple, Generic[Q]):
+    """An ask that never left: offline, gated by the registration, or its deadline passed in the queue."""
+
+    request: Q
+    reason: str
+    context: Any = None
+
+
+Outcome = Answered[Q] | Refused[Q] | TimedOut[Q] | NotSent[Q]
+"""What became of a message: exactly one per ask; one per attempt for a durable message."""
+
+
+class Route(NamedTuple):
+    """One action that a block answers."""
+
+    request: type[Request[Any]]
+    handle: Callable[[Any, Now], Response | Later]
+
+
+class OutcomeRow(NamedTuple):
+    """One message of ours whose outcomes a block wants."""
+
+    request: type[Request[Any]]
+    handle: Callable[[Any, Now], None]
+
+
+class Reaction(NamedTuple):
+    """One kind of fact that a block wants to hear."""
+
+    fact: type[Any]
+    react: Callable[[Any, Now], None]
+
+
+class Guard(NamedTuple):
+    """One variable whose owner may refuse a value before it is written (design B1)."""
+
+    component: str
+    variable: str
+    check: Callable[[str, Now], Refusal | None]
+
+
+class ResultRow(NamedTuple):
+    """One kind of job result that a block wants."""
+
+    result: type[JobResult]
+    handle: Callable[[Any, Now], Response | None]
+
+
+Routes = Sequence[Route]
+Outcomes = Sequence[OutcomeRow]
+Reactions = Sequence[Reaction]
+Guards = Sequence[Guard]
+Results = Sequence[ResultRow]
+
+
+def route(request: type[Request[R]], handler: Callable[[Any, Now], R | Later]) -> Route:
+    """A row of `routes()`; mypy rejects a handler that returns the response of another action."""
+    return Route(request, handler)
+
+
+def outcome(request: type[Q], handler: Callable[[Outcome[Q], Now], None]) -> OutcomeRow:
+    """A row of `outcomes()`."""
+    return OutcomeRow(request, handler)
+
+
+def on(fact: type[F], reaction: Callable[[F, Now], None]) -> Reaction:
+    """A row of `reactions()`."""
+    return Reaction(fact, reaction)
+
+
+def guard(component: str, variable: str, check: Callable[[str, Now], Refusal | None]) -> Guard:
+    """A row of `guards()`. The value has passed the checks of the device model and is normalised."""
+    return Guard(component, variable, check)
+
+
+JR = TypeVar("JR", bound=JobResult)
+
+
+def result(kind: type[JR], handler: Callable[[JR, Now], Response | None]) -> ResultRow:
+    """A row of `results()`."""
+    return ResultRow(kind, handler)
+
+
+class Reloads(Protocol):
+    """What keeps memory beside its tables: state objects and most blocks."""
+
+    def load(self, now: Now) -> None:
+        """Forget the memory and read the tables again: at boot, and after a step was rolled back."""
+        ...
+
+
+class Block:
+    """The base of every functional block: all tables empty. Override what the block has."""
+
+    def routes(self) -> Routes:
+        """CALLs answered."""
+        return ()
+
+    def outcomes(self) -> Outcomes:
+        """Messages of ours whose fate matters here."""
+        return ()
+
+    def reactions(self) -> Reactions:
+        """Facts heard, in the order in which `app.py` lists the blocks."""
+        return ()
+
+    def guards(self) -> Guards:
+        """Variables whose values may be refused here."""
+        return ()
+
+    def results(self) -> Results:
+        """Results of slow work."""
+        return ()
+
+    def next_due(self) -> Deadline | None:
+        """When `due` wants to be called: a field read, not a search; after `now` once `due` ran (design C4)."""
+        return None
+
+    def due(self, now: Now) -> None:
+        """The deadline has come."""
+
+    def load(self, now: Now) -> None:
+        """Re-read own memory from the tables."""

@@ -1,0 +1,116 @@
+"""What a block may ask of the world. Protocols only: the engine and the shell implement them, tests too.
+
+Calls on a port inside a step take effect when the step commits; a step that fails asked for nothing.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from datetime import datetime
+from typing import Any, Literal, Protocol
+
+import msgspec
+
+from station.block import Job
+from station.now import Instant, Mono
+from station.ocpp.messages import Request
+
+
+class Csms(Protocol):
+    """The way to the CSMS. Delivery is decided by the outbox from one table by action, not by the caller (design A12)."""
+
+    @property
+    def online(self) -> bool:
+        """Whether a connection stands and the registration allows ordinary messages."""
+        ...
+
+    def tell(self, message: Request[Any], *, key: str | None = None, asked: bool = False) -> None:
+        """Send news. `key`: what order is kept within (a transaction id); by default the action.
+
+        `asked`: a TriggerMessage, GetBaseReport or GetReport asked for it, so it may go while Pending (B02.FR.02).
+        """
+        ...
+
+    def ask(self, message: Request[Any], *, by: Mono, context: msgspec.Struct | None = None) -> None:
+        """Send a question. Exactly one outcome comes, with `context`: Answered, Refused, TimedOut or NotSent.
+
+        NotSent follows in the same step when offline or gated, else when `by` passed before it could leave.
+        """
+        ...
+
+    def stream(self, pages: Iterator[Request[Any]], *, asked: bool = True) -> None:
+        """Send pages one by one, each made when the one before was answered; memory only, given up when the link is lost."""
+        ...
+
+    def can(self, message: type[Request[Any]]) -> bool:
+        """Whether the negotiated version (before any: the preferred one) has this message."""
+        ...
+
+    def queued(self, transaction_id: str | None = None) -> bool:
+        """Whether transaction messages wait for delivery: of one transaction, or of any (E14)."""
+        ...
+
+
+class Hardware(Protocol):
+    """What the core wants of the hardware. Nothing here waits; what became of it comes as facts."""
+
+    def want(self, evse_id: int, *, energise: bool, limit_a: float, phases: int = 3, lock: bool = False) -> None:
+        """State the wanted condition of an EVSE; repeated statements of the same are free (design A6)."""
+        ...
+
+    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+        """Ask for a fresh reading: comes as `MeterSampled(purpose)` or, at `by`, as `SampleFailed`. EVSE 0: main meter."""
+        ...
+
+
+class Jobs(Protocol):
+    """Slow work outside of a step. Results come to the block that lists the result's type."""
+
+    def start(self, job: Job) -> int:
+        """Start a job; gives its generation: a later job of the same type makes older results news without effect."""
+        ...
+
+    def cancel(self, kind: type[Job]) -> None:
+        """Stop the running job of this type, if any; its result is dropped."""
+        ...
+
+
+Precondition = Literal["now", "reply", "drained"]
+"""When an intent may be executed: at once, when this step's reply is flushed, or when the transactions' events are delivered."""
+
+
+class Station(Protocol):
+    """Intents on the station itself: rows written in the step, executed by the shell when the precondition holds (design A8)."""
+
+    def reconnect(self, *, after: Precondition = "reply") -> None:
+        """Close the connection and connect anew, with the credentials and profiles stored now."""
+        ...
+
+    def reboot(self, reason: str, *, after: Precondition = "reply", by: Mono | None = None) -> None:
+        """Restart the agent (or the machine, as configured). `reason` is the BootReason to tell after it; `by` limits `drained`."""
+        ...
+
+    def set_clock(self, wall: datetime, source: str) -> None:
+        """Discipline the wall clock: a time heard from `source` (BootNotification, Heartbeat, NTP)."""
+        ...
+
+
+class Times(Protocol):
+    """From instants to wall time, by the offset known for each boot."""
+
+    def utc(self, at: Instant) -> datetime:
+        """The aware UTC datetime of an instant, as well as it is known now."""
+        ...
+
+
+class Ids(Protocol):
+    """Where new ids come from: random in the shell, counted in tests."""
+
+    def uuid(self) -> str:
+        """A new UUID, 36 characters."""
+        ...
+
+
+Random = random.Random
+"""Randomness is passed in, too."""
