@@ -1,0 +1,58 @@
+# On a bare Debian, `make demo` and `make test` do all the set-up themselves (see .ci/setup).
+# Pass options along: make demo ARGS="--security-profile 2 --once", make test ARGS="-k reservation".
+
+SHELL := /bin/sh
+BIN := .venv/bin
+PACKAGES := station hal device_model certs
+CHECKED := $(PACKAGES) tests bench
+SETUP := .ci/setup pyproject.toml requirements.lock
+ARGS ?=
+
+.PHONY: help demo test system lint format types generated check bench pyc setup clean
+
+help: ## this list
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+demo: .venv/.set-up-run ## a whole station charging a simulated car, shown live
+	$(BIN)/ocpp-station demo $(ARGS)
+
+test: .venv/.set-up-dev ## all tests, real parts included
+	$(BIN)/pytest -n 2 --dist worksteal $(ARGS)
+
+system: .venv/.set-up-dev ## only the tests with real processes, sockets and units
+	$(BIN)/pytest -m system $(ARGS)
+
+lint: .venv/.set-up-dev ## ruff and mypy, strict
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy $(CHECKED)
+
+format: .venv/.set-up-dev ## write the code in the agreed form
+	$(BIN)/ruff check --fix-only
+	$(BIN)/ruff format
+
+conformance: .venv/.set-up-dev ## write docs/conformance.md anew
+	$(BIN)/python -m tests.conformance
+
+generated: .venv/.set-up-dev ## fail when a generated file is stale
+	$(BIN)/python -m tests.conformance --check
+
+check: lint generated test ## what CI runs
+
+bench: .venv/.set-up-dev ## CPU, memory, disk and bytes beside the peers' figures
+	$(BIN)/python -m bench $(ARGS)
+
+pyc: .venv/.set-up-run ## compile ahead: worth five times the CPU of a start
+	$(BIN)/python -m compileall -q $(PACKAGES)
+
+setup: .venv/.set-up-dev ## only the set-up
+
+clean: ## remove everything that can be made again
+	rm -rf .venv build dist *.egg-info .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find $(PACKAGES) tests bench -name __pycache__ -type d -prune -exec rm -rf {} +
+
+.venv/.set-up-run: $(SETUP)
+	.ci/setup run
+
+.venv/.set-up-dev: $(SETUP) requirements-dev.lock .ci/apt-packages
+	.ci/setup dev
