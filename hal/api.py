@@ -1,0 +1,476 @@
+"""What hardware looks like to the agent: small protocols, and frozen values with their units in their names.
+
+It knows volts and amps, not OCPP. `hal.context` tells how a driver is constructed. Every method that talks to a device
+raises `DeviceError` of `hal.errors` and nothing else. An ability that not every device has is a further small protocol,
+found by `isinstance`: `Identified`, `SignedMeter`, `LockingBoard`, `VehicleLink`, `SensorWatch`.
+
+Invariant: instants are seconds of the monotonic clock in `DriverContext.clock`, taken when the device *sampled* the
+value, never when somebody asked.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections.abc import AsyncIterator
+from typing import NamedTuple, Protocol, runtime_checkable
+
+import msgspec
+
+LEASE_S = 10.0
+"""The longest a permission to charge may be valid without renewal; boards cut it to this."""
+
+
+@runtime_checkable
+class Device(Protocol):
+    """What every driver has."""
+
+    name: str
+    """The configured name: used in errors, facts and logs."""
+
+    async def open(self) -> None:
+        """Finds the device and makes it ready; may be called again after `close`.
+
+        Raises NotFound (no port, no answer at all), Timeout, BadReply (something else answers), Refused.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Lets go of the device; harmless twice or without `open`. Raises nothing."""
+        ...
+
+
+class Identity(msgspec.Struct, frozen=True):
+    """What a device says about itself; an empty text is unknown."""
+
+    vendor: str = ""
+    model: str = ""
+    serial: str = ""
+    firmware: str = ""
+
+
+@runtime_checkable
+class Identified(Protocol):
+    """Ability: a device that can tell its make and serial number."""
+
+    async def identify(self) -> Identity:
+        """Reads it from the device. Raises Timeout, BadReply, Refused."""
+        ...
+
+
+# --- meter
+
+
+class PerPhase(NamedTuple):
+    """A quantity on L1, L2 and L3; None where the phase is absent or not measured."""
+
+    l1: float | None = None
+    l2: float | None = None
+    l3: float | None = None
+
+
+class Quality(enum.Enum):
+    """How far a reading may be believed."""
+
+    GOOD = "good"
+    SUSPECT = "suspect"  # the driver saw something implausible, such as a register that fell
+
+
+class MeterReading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One look at a meter. Energy is in integer milliwatt-hours; None means: not measured.
+
+    Import flows into the vehicle. `power_import_w` and `power_export_w` are never negative.
+    """
+
+    sampled_at: float
+    energy_import_mwh: int
+    energy_export_mwh: int | None = None
+    power_import_w: float | None = None
+    power_export_w: float | None = None
+    power_import_phase_w: PerPhase | None = None
+    energy_import_phase_mwh: tuple[int | None, int | None, int | None] | None = None
+    voltage_v: PerPhase | None = None
+    current_a: PerPhase | None = None
+    current_neutral_a: float | None = None
+    frequency_hz: float | None = None
+    reactive_import_var: float | None = None
+    energy_reactive_import_mvarh: int | None = None
+    power_factor: float | None = None
+    temperature_c: float | None = None
+    quality: Quality = Quality.GOOD
+
+
+class MeterInfo(msgspec.Struct, frozen=True):
+    """What a meter can measure: field names of `MeterReading` that it fills, and the number of phases (1 to 3)."""
+
+    quantities: frozenset[str]
+    phases: int = 3
+
+
+@runtime_checkable
+class Meter(Device, Protocol):
+    """A register that counts energy."""
+
+    @property
+    def info(self) -> MeterInfo:
+        """Known before `open`: from the template or the data sheet."""
+        ...
+
+    async def read(self) -> MeterReading:
+        """Every quantity, as nearly at one instant as the device allows; `sampled_at` is the energy register's.
+
+        Raises NotFound (gone), Timeout, BadReply (damaged or implausible), Refused (exception code).
+        """
+        ...
+
+
+class SignMoment(enum.Enum):
+    """Why a signed reading is asked for."""
+
+    BEGIN = "begin"
+    SAMPLE = "sample"
+    END = "end"
+
+
+class SignedReading(msgspec.Struct, frozen=True, kw_only=True):
+    """A reading with the meter's own signed text, which is passed on unchanged."""
+
+    reading: MeterReading
+    data: str
+    encoding: str
+    """Such as `OCMF`."""
+    method: str = ""
+    """Such as `ECDSA-secp256r1-SHA256`; may be empty where the data name it."""
+    public_key: str = ""
+    """As the meter gives it; empty if it does not."""
+
+
+@runtime_checkable
+class SignedMeter(Protocol):
+    """Ability: a meter that signs."""
+
+    async def sign(self, moment: SignMoment, label: str) -> SignedReading:
+        """Signs now; `label` (the id token or transaction id) goes into the signed text. May take up to 15 s.
+
+        BEGIN closes a meter session left open by a power loss first. Raises Timeout, BadReply, Refused.
+        """
+        ...
+
+
+# --- board
+
+
+class PilotState(enum.Enum):
+    """The control pilot of IEC 61851-1."""
+
+    A = "A"  # no vehicle
+    B = "B"  # vehicle, not ready
+    C = "C"  # vehicle ready
+    D = "D"  # vehicle ready, wants ventilation
+    E = "E"  # pilot shorted or lost
+    F = "F"  # the station is not available
+
+    @property
+    def plugged(self) -> bool:
+        """A vehicle is certainly connected."""
+        return self in _PLUGGED
+
+    @property
+    def ready(self) -> bool:
+        """The vehicle asks for the contactor to close."""
+        return self in _READY
+
+
+_PLUGGED = frozenset({PilotState.B, PilotState.C, PilotState.D})
+_READY = frozenset({PilotState.C, PilotState.D})
+
+
+class Fault(enum.Enum):
+    """What is wrong with one channel of a board. Each keeps the contactor open; CONTACTOR_WELDED says that it cannot."""
+
+    GROUND_FAULT = "GroundFault"
+    RCD = "ResidualCurrent"
+    OVER_CURRENT = "OverCurrent"
+    OVER_TEMPERATURE = "OverTemperature"
+    OVER_VOLTAGE = "OverVoltage"
+    UNDER_VOLTAGE = "UnderVoltage"
+    PILOT_LOST = "PilotLost"
+    DIODE = "DiodeFault"
+    PROXIMITY = "ProximityFault"
+    CONTACTOR_WELDED = "ContactorWelded"
+    CONTACTOR_OPEN = "ContactorDidNotClose"
+    LOCK_JAMMED = "LockJammed"
+    EMERGENCY_STOP = "EmergencyStop"
+    INTERNAL = "Internal"
+
+
+class LockState(enum.Enum):
+    """A connector lock."""
+
+    ABSENT = "absent"  # tethered cable, or no motor
+    UNLOCKED = "unlocked"
+    LOCKED = "locked"
+    JAMMED = "jammed"  # the motor moved and the feedback did not follow
+
+
+class BoardSnapshot(msgspec.Struct, frozen=True, kw_only=True):
+    """Everything a board knows about one channel, at one instant."""
+
+    channel: int
+    sampled_at: float
+    pilot: PilotState
+    contactor_closed: bool
+    """By its feedback contact where there is one."""
+    limit_a: float = 0.0
+    """The current offered to the vehicle now, per phase; 0 while none is offered or no lease is valid."""
+    phases: int = 3
+    """The phases that are, or would be, connected: 1 to 3."""
+    connector: int = 1
+    """Which of the EVSE's connectors is meant, from 1; the plugged one while one is."""
+    cable_rating_a: float | None = None
+    """From the proximity pilot; None for a tethered cable or without a plug."""
+    lock: LockState = LockState.ABSENT
+    faults: frozenset[Fault] = frozenset()
+
+
+class BoardInfo(msgspec.Struct, frozen=True, kw_only=True):
+    """What a channel can do."""
+
+    min_a: float = 6.0
+    max_a: float = 32.0
+    phases: int = 3
+    phase_switching: bool = False
+    """The board can change between one and three phases by itself, with the pause that needs."""
+    connectors: int = 1
+
+
+class Permit(msgspec.Struct, frozen=True):
+    """A lease: permission to energise, which ends by itself."""
+
+    limit_a: float
+    """Per phase; at least `BoardInfo.min_a`."""
+    phases: int
+    """1, 2 or 3. Ignored by a board that cannot switch."""
+    lease_s: float = LEASE_S
+    """The board falls back to `deny` this long after it received the permit, unless renewed; at most LEASE_S."""
+
+
+class VehicleIdentified(msgspec.Struct, frozen=True):
+    """An ISO 15118 vehicle named itself: `evcc_id` is its MAC address as upper-case hex."""
+
+    channel: int
+    evcc_id: str
+
+
+class ContractPresented(msgspec.Struct, frozen=True):
+    """An ISO 15118 vehicle presented a contract certificate chain (PEM, leaf first) for plug and charge."""
+
+    channel: int
+    emaid: str
+    certificate_pem: str
+
+
+class CertificateWanted(msgspec.Struct, frozen=True):
+    """An ISO 15118 vehicle asks for its contract certificate; to be answered by `VehicleLink.certificate`."""
+
+    channel: int
+    schema_version: str
+    exi_request: str
+    """Base64."""
+    update: bool = False
+
+
+class VehicleNeeds(msgspec.Struct, frozen=True, kw_only=True):
+    """What an ISO 15118 vehicle wants of this charge."""
+
+    channel: int
+    energy_wh: int
+    min_a: float
+    max_a: float
+    max_v: float = 400.0
+    phases: int = 3
+    departs_in_s: float | None = None
+
+
+BoardEvent = BoardSnapshot | VehicleIdentified | ContractPresented | CertificateWanted | VehicleNeeds
+
+
+@runtime_checkable
+class Board(Device, Protocol):
+    """The controller of pilot and contactor; one driver serves the channels (one per EVSE) of one board.
+
+    The board itself closes the contactor when a permit is valid and the vehicle is ready, and opens it within 100 ms
+    on unplug, fault, or the end of the lease: no timing of the agent carries safety.
+    """
+
+    def channels(self) -> tuple[int, ...]:
+        """The channel numbers there are, from 1. Known before `open`."""
+        ...
+
+    def info(self, channel: int) -> BoardInfo:
+        """What the channel can do. Raises NotFound for a channel that does not exist."""
+        ...
+
+    async def snapshot(self, channel: int) -> BoardSnapshot:
+        """The state now, read from the board or, if it reports each change by itself, from its last report.
+
+        Raises NotFound (board or channel), Timeout (silent for longer than its period), BadReply.
+        """
+        ...
+
+    async def allow(self, channel: int, permit: Permit) -> None:
+        """Gives or renews the permission. Returns when the board has accepted it, not when the contactor has closed.
+
+        Raises NotFound, Timeout, BadReply, Refused (limit out of range, or a fault is active).
+        """
+        ...
+
+    async def deny(self, channel: int) -> None:
+        """Withdraws the permission: no current is offered and the contactor opens. Idempotent.
+
+        Raises NotFound, Timeout, BadReply.
+        """
+        ...
+
+    def events(self) -> AsyncIterator[BoardEvent]:
+        """Each change as it comes: a whole snapshot of the channel that changed. First, one snapshot per channel.
+
+        One reader at a time. Raises a DeviceError when the board is lost; `open` again afterwards. An unchanged board
+        wakes nobody, unless it must be polled.
+        """
+        ...
+
+
+@runtime_checkable
+class LockingBoard(Protocol):
+    """Ability: a board that drives the connector locks."""
+
+    async def lock(self, channel: int, *, locked: bool) -> None:
+        """Moves the lock and waits for its feedback.
+
+        Raises Refused (jammed, or asked to unlock while the contactor is closed), NotFound, Timeout, BadReply.
+        """
+        ...
+
+
+class VehicleStatus(msgspec.Struct, frozen=True):
+    """What the vehicle tells over ISO 15118 while it charges."""
+
+    soc_percent: float | None = None
+    evcc_id: str | None = None
+
+
+@runtime_checkable
+class VehicleLink(Protocol):
+    """Ability: a board that speaks ISO 15118 with the vehicle."""
+
+    async def vehicle(self, channel: int) -> VehicleStatus:
+        """What is known of the vehicle now. Raises NotFound, Timeout, BadReply."""
+        ...
+
+    async def authorized(self, channel: int, *, accepted: bool) -> None:
+        """Ends the vehicle's wait after `ContractPresented`. Raises NotFound, Timeout, BadReply."""
+        ...
+
+    async def certificate(self, channel: int, *, accepted: bool, exi_response: str) -> None:
+        """Answers `CertificateWanted`; `exi_response` is base64.
+
+        Raises NotFound, Timeout, BadReply, Refused (the vehicle no longer waits).
+        """
+        ...
+
+
+# --- token, lock, others
+
+
+class TokenType(enum.Enum):
+    """The technology a token was read with."""
+
+    ISO14443 = "ISO14443"
+    ISO15693 = "ISO15693"
+    EM4100 = "EM4100"  # 125 kHz: not a secure credential
+    KEY_CODE = "KeyCode"
+
+
+class Token(msgspec.Struct, frozen=True):
+    """A card or tag that was held to a reader once; the reader has debounced it."""
+
+    uid_hex: str
+    """The whole identifier, upper-case hex without separators; the digits of a key code."""
+    type: TokenType = TokenType.ISO14443
+    random_uid: bool = False
+    """The card gives another identifier each time (ISO 14443 single-size UID beginning with 08)."""
+
+
+@runtime_checkable
+class TokenReader(Device, Protocol):
+    """A card reader or key pad."""
+
+    def tokens(self) -> AsyncIterator[Token]:
+        """Each token once per presentation, never one that was held before the call. One reader at a time.
+
+        Raises a DeviceError when the reader is lost; `open` again afterwards.
+        """
+        ...
+
+
+@runtime_checkable
+class Lock(Device, Protocol):
+    """A connector lock that is a device of its own."""
+
+    async def state(self) -> LockState:
+        """By its feedback. Raises NotFound, Timeout, BadReply."""
+        ...
+
+    async def move(self, *, locked: bool) -> None:
+        """Moves the lock and waits for its feedback. Raises Refused (jammed), NotFound, Timeout, BadReply."""
+        ...
+
+
+@runtime_checkable
+class Display(Device, Protocol):
+    """Something that shows text to the driver."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Columns and rows; (0, 0) for a display that wraps by itself."""
+        ...
+
+    async def show(self, text: str) -> None:
+        """Replaces what is shown; an empty text clears. Raises NotFound, Timeout, BadReply, Refused."""
+        ...
+
+
+class SensorReading(msgspec.Struct, frozen=True):
+    """One look at a sensor, in the unit that `SensorInfo` gives."""
+
+    sampled_at: float
+    value: float | bool | str
+
+
+class SensorInfo(msgspec.Struct, frozen=True):
+    """The unit of a sensor's numbers (`Celsius`, `rpm`, `V`); empty for on/off and texts."""
+
+    unit: str = ""
+
+
+@runtime_checkable
+class Sensor(Device, Protocol):
+    """Anything else that is measured: temperature, door contact, fan."""
+
+    @property
+    def info(self) -> SensorInfo:
+        """Known before `open`."""
+        ...
+
+    async def read(self) -> SensorReading:
+        """Raises NotFound, Timeout, BadReply."""
+        ...
+
+
+@runtime_checkable
+class SensorWatch(Protocol):
+    """Ability: a sensor that tells its changes, so that nobody has to poll it."""
+
+    def changes(self) -> AsyncIterator[SensorReading]:
+        """The present value first, then each change. Raises a DeviceError when the sensor is lost."""
+        ...

@@ -1,0 +1,56 @@
+"""How a driver is made: a class `Driver(name, options, context)`, built from plain data without touching the device.
+
+The constructor checks its options with `parse_options`, keeps what it needs and never blocks; `open()` does the rest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple, Protocol, TypeVar
+
+import msgspec
+
+from hal.errors import BadOptions
+
+T = TypeVar("T")
+
+
+class DriverContext(NamedTuple):
+    """What a driver is given besides its options.
+
+    `clock` returns monotonic seconds. `resources` holds what several drivers share, by the name that options refer to:
+    bus owners of `hal.buses` (`bus: rs485-1`) and simulated worlds (`world: sim`).
+    """
+
+    clock: Callable[[], float]
+    resources: Mapping[str, object]
+
+    def resource(self, driver: str, path: str, name: str, kind: type[T]) -> T:
+        """The shared thing called `name`; raises BadOptions at `path` if there is none or it is of another kind."""
+        found = self.resources.get(name)
+        if isinstance(found, kind):
+            return found
+        if found is not None:
+            raise BadOptions(driver, path, f"{name!r} is a {type(found).__name__}, not a {kind.__name__}")
+        known = ", ".join(sorted(n for n, thing in self.resources.items() if isinstance(thing, kind))) or "none"
+        raise BadOptions(driver, path, f"no {kind.__name__} is called {name!r} (there are: {known})")
+
+
+def parse_options(driver: str, options: Mapping[str, object], kind: type[T]) -> T:
+    """`options` as the driver's own struct; raises BadOptions with the path and the reason of the first mistake.
+
+    Declare the struct with `forbid_unknown_fields=True`, so that a misspelt option is a mistake too.
+    """
+    try:
+        return msgspec.convert(options, kind)
+    except msgspec.ValidationError as error:
+        reason, _, path = str(error).partition(" - at `")
+        raise BadOptions(driver, path.rstrip("`").removeprefix("$"), reason) from None
+
+
+class DriverFactory(Protocol):
+    """A driver class as the registry sees it."""
+
+    def __call__(self, name: str, options: Mapping[str, object], context: DriverContext) -> Any:
+        """Builds without blocking; raises BadOptions."""
+        ...
