@@ -1,5 +1,5 @@
-"""Hardware: meters, boards, readers, locks, displays and sensors behind small protocols. Knows volts and amps, not OCPP.
+"""Hardware: meters, boards, readers, locks, displays, sensors behind small protocols. Knows volts and amps, not OCPP.
 
 Read `api` (the protocols), then `drivers/_blueprint.py` (one to copy), then `contract` (what every driver must pass).
-`context` tells how a driver is made, `registry` how it is found, `buses` own the wires, `sim` is hardware without metal.
+`context` tells how a driver is made, `registry` how it is found; `buses` own wires, `sim` is hardware without metal.
 """

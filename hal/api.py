@@ -2,7 +2,7 @@
 
 It knows volts and amps, not OCPP. `hal.context` tells how a driver is constructed. Every method that talks to a device
 raises `DeviceError` of `hal.errors` and nothing else. An ability that not every device has is a further small protocol,
-found by `isinstance`: `Identified`, `SignedMeter`, `LockingBoard`, `VehicleLink`, `SensorWatch`.
+found by `isinstance`: `Identified`, `SignedMeter`, `LockingBoard`, `SensorWatch`, and `VehicleLink` of `hal.iso15118`.
 
 Invariant: instants are seconds of the monotonic clock in `DriverContext.clock`, taken when the device *sampled* the
 value, never when somebody asked.
@@ -15,6 +15,8 @@ from collections.abc import AsyncIterator
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import msgspec
+
+from hal.iso15118 import VehicleEvent
 
 LEASE_S = 10.0
 """The longest a permission to charge may be valid without renewal; boards cut it to this."""
@@ -75,6 +77,18 @@ class Quality(enum.Enum):
     SUSPECT = "suspect"  # the driver saw something implausible, such as a register that fell
 
 
+class SignedText(msgspec.Struct, frozen=True, kw_only=True):
+    """A meter's own signed record, which is passed on unchanged."""
+
+    data: str
+    encoding: str
+    """Such as `OCMF`."""
+    method: str = ""
+    """Such as `ECDSA-secp256r1-SHA256`; empty where the data name it."""
+    public_key: str = ""
+    """As the meter gives it; empty if it does not."""
+
+
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One look at a meter. Energy is in integer milliwatt-hours; None means: not measured.
 
@@ -96,7 +110,10 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     energy_reactive_import_mvarh: int | None = None
     power_factor: float | None = None
     temperature_c: float | None = None
+    soc_percent: float | None = None
+    """Of the vehicle's battery, where the outlet knows it."""
     quality: Quality = Quality.GOOD
+    signed: SignedText | None = None
 
 
 class MeterInfo(msgspec.Struct, frozen=True):
@@ -131,27 +148,14 @@ class SignMoment(enum.Enum):
     END = "end"
 
 
-class SignedReading(msgspec.Struct, frozen=True, kw_only=True):
-    """A reading with the meter's own signed text, which is passed on unchanged."""
-
-    reading: MeterReading
-    data: str
-    encoding: str
-    """Such as `OCMF`."""
-    method: str = ""
-    """Such as `ECDSA-secp256r1-SHA256`; may be empty where the data name it."""
-    public_key: str = ""
-    """As the meter gives it; empty if it does not."""
-
-
 @runtime_checkable
 class SignedMeter(Protocol):
     """Ability: a meter that signs."""
 
-    async def sign(self, moment: SignMoment, label: str) -> SignedReading:
-        """Signs now; `label` (the id token or transaction id) goes into the signed text. May take up to 15 s.
+    async def sign(self, moment: SignMoment, label: str) -> MeterReading:
+        """Signs now, giving a reading with `signed`; `label` (an id token or transaction id) goes into its text.
 
-        BEGIN closes a meter session left open by a power loss first. Raises Timeout, BadReply, Refused.
+        May take 15 s. BEGIN first closes a meter session left open by a power loss. Raises Timeout, BadReply, Refused.
         """
         ...
 
@@ -185,7 +189,7 @@ _READY = frozenset({PilotState.C, PilotState.D})
 
 
 class Fault(enum.Enum):
-    """What is wrong with one channel of a board. Each keeps the contactor open; CONTACTOR_WELDED says that it cannot."""
+    """What is wrong with one channel. Each keeps the contactor open; CONTACTOR_WELDED says that this fails."""
 
     GROUND_FAULT = "GroundFault"
     RCD = "ResidualCurrent"
@@ -254,44 +258,7 @@ class Permit(msgspec.Struct, frozen=True):
     """The board falls back to `deny` this long after it received the permit, unless renewed; at most LEASE_S."""
 
 
-class VehicleIdentified(msgspec.Struct, frozen=True):
-    """An ISO 15118 vehicle named itself: `evcc_id` is its MAC address as upper-case hex."""
-
-    channel: int
-    evcc_id: str
-
-
-class ContractPresented(msgspec.Struct, frozen=True):
-    """An ISO 15118 vehicle presented a contract certificate chain (PEM, leaf first) for plug and charge."""
-
-    channel: int
-    emaid: str
-    certificate_pem: str
-
-
-class CertificateWanted(msgspec.Struct, frozen=True):
-    """An ISO 15118 vehicle asks for its contract certificate; to be answered by `VehicleLink.certificate`."""
-
-    channel: int
-    schema_version: str
-    exi_request: str
-    """Base64."""
-    update: bool = False
-
-
-class VehicleNeeds(msgspec.Struct, frozen=True, kw_only=True):
-    """What an ISO 15118 vehicle wants of this charge."""
-
-    channel: int
-    energy_wh: int
-    min_a: float
-    max_a: float
-    max_v: float = 400.0
-    phases: int = 3
-    departs_in_s: float | None = None
-
-
-BoardEvent = BoardSnapshot | VehicleIdentified | ContractPresented | CertificateWanted | VehicleNeeds
+BoardEvent = BoardSnapshot | VehicleEvent
 
 
 @runtime_checkable
@@ -348,33 +315,6 @@ class LockingBoard(Protocol):
         """Moves the lock and waits for its feedback.
 
         Raises Refused (jammed, or asked to unlock while the contactor is closed), NotFound, Timeout, BadReply.
-        """
-        ...
-
-
-class VehicleStatus(msgspec.Struct, frozen=True):
-    """What the vehicle tells over ISO 15118 while it charges."""
-
-    soc_percent: float | None = None
-    evcc_id: str | None = None
-
-
-@runtime_checkable
-class VehicleLink(Protocol):
-    """Ability: a board that speaks ISO 15118 with the vehicle."""
-
-    async def vehicle(self, channel: int) -> VehicleStatus:
-        """What is known of the vehicle now. Raises NotFound, Timeout, BadReply."""
-        ...
-
-    async def authorized(self, channel: int, *, accepted: bool) -> None:
-        """Ends the vehicle's wait after `ContractPresented`. Raises NotFound, Timeout, BadReply."""
-        ...
-
-    async def certificate(self, channel: int, *, accepted: bool, exi_response: str) -> None:
-        """Answers `CertificateWanted`; `exi_response` is base64.
-
-        Raises NotFound, Timeout, BadReply, Refused (the vehicle no longer waits).
         """
         ...
 
