@@ -1,6 +1,7 @@
 """The shape of a functional block: explicit tables that say what it answers, and when.
 
-A block is a plain class with handlers (`def`, never `async`) and any of the tables below. The engine reads the tables once at start;
+A block is a plain class with handlers (`def`, never `async`) and any of the tables below. The engine reads the tables
+once at start;
 two blocks that claim one action, or one outcome, are refused there. Inside a step a handler may
 
 - ask state objects, and change them (that is a write in the step's transaction),
@@ -25,17 +26,17 @@ from typing import Any, Generic, NamedTuple, Protocol, TypeVar
 import msgspec
 
 from station.now import Deadline, Mono, Now
-from station.ocpp.messages import Request, Response
+from station.ocpp.base import Message, Request, Response
 
-R = TypeVar("R", bound=Response)
-Q = TypeVar("Q", bound=Request[Any])
+Q = TypeVar("Q", bound=Message)
+R = TypeVar("R", bound=Message)
 F = TypeVar("F")
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
-    """Slow work outside of a step: a download, a signature, an unlock. Subclasses are plain data, so that a job can be stored.
+    """Slow work outside of a step: a download, a signature, an unlock.
 
-    `shell/jobs.py` and `shell/devices.py` know how to do it, by its type; the result comes back as a `JobResult`.
+    Subclasses are plain data, so that a job can be stored. `shell/jobs.py` and `shell/devices.py` know how to do it, by its type; the result comes back as a `JobResult`.
     """
 
 
@@ -46,8 +47,10 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Later(NamedTuple):
     """The reply to a CALL that needs slow work first.
 
-    The job's result goes to the block's `results()` handler, which returns the response. If none has come at `by`, `otherwise` is
-    the reply, and the result is still news (the handler is called, its response dropped). Messages told in the step that
+    The job's result goes to the block's `results()` handler, which returns the response. If none has come at `by`,
+    `otherwise` is
+    the reply, and the result is still news (the handler is called, its response dropped). Messages told in the step
+    that
     returned a Later wait for the reply (FR.05). The reply belongs to its connection and dies with it.
     """
 
@@ -75,7 +78,10 @@ class Answered(NamedTuple, Generic[Q]):
 
 
 class Refused(NamedTuple, Generic[Q]):
-    """The CSMS answered with a CALLERROR. A durable message is tried again by its own rules; this tells each attempt."""
+    """The CSMS answered with a CALLERROR.
+
+    A durable message is tried again by its own rules; this tells each attempt.
+    """
 
     request: Q
     code: str
@@ -105,14 +111,14 @@ Outcome = Answered[Q] | Refused[Q] | TimedOut[Q] | NotSent[Q]
 class Route(NamedTuple):
     """One action that a block answers."""
 
-    request: type[Request[Any]]
+    request: type[Request[Any, Any]]
     handle: Callable[[Any, Now], Response | Later]
 
 
 class OutcomeRow(NamedTuple):
     """One message of ours whose outcomes a block wants."""
 
-    request: type[Request[Any]]
+    request: type[Request[Any, Any]]
     handle: Callable[[Any, Now], None]
 
 
@@ -145,12 +151,12 @@ Guards = Sequence[Guard]
 Results = Sequence[ResultRow]
 
 
-def route(request: type[Request[R]], handler: Callable[[Any, Now], R | Later]) -> Route:
+def route(request: type[Request[Q, R]], handler: Callable[[Q, Now], R | Later]) -> Route:
     """A row of `routes()`; mypy rejects a handler that returns the response of another action."""
-    return Route(request, handler)
+    return Route(request, handler)  # type: ignore[arg-type]  # the pair is checked by this signature
 
 
-def outcome(request: type[Q], handler: Callable[[Outcome[Q], Now], None]) -> OutcomeRow:
+def outcome(request: type[Request[Q, R]], handler: Callable[[Outcome[Q], Now], None]) -> OutcomeRow:
     """A row of `outcomes()`."""
     return OutcomeRow(request, handler)
 
@@ -182,7 +188,14 @@ class Reloads(Protocol):
 
 
 class Block:
-    """The base of every functional block: all tables empty. Override what the block has."""
+    """The base of every functional block: all tables empty. Override what the block has.
+
+    `essential`: an EVSE cannot charge and bill without it, so one whose facts it cannot bear twice is quarantined
+    (design A3);
+    the reactions of other blocks are left out instead, for a growing while.
+    """
+
+    essential: bool = False
 
     def routes(self) -> Routes:
         """CALLs answered."""

@@ -1,7 +1,9 @@
 """What happened inside the station, in the past tense. Facts are how one block learns what another must know.
 
-A fact is emitted in a step and heard in the same step, by every block that lists it in `reactions()`, in the order of `app.py`.
-Hearing one twice must be harmless: after a start, a recovery or a board's return the hardware tells its whole state again
+A fact is emitted in a step and heard in the same step, by every block that lists it in `reactions()`, in the order of
+`app.py`.
+Hearing one twice must be harmless: after a start, a recovery or a board's return the hardware tells its whole state
+again
 (`told_again` facts carry levels, so equal ones change nothing). Momentary facts (a card, a button) are never repeated.
 
 All structs are frozen; `at` is when it happened, which may be earlier than the step's `now`.
@@ -26,7 +28,7 @@ class Fact(msgspec.Struct, frozen=True, kw_only=True):
     """The base of all facts."""
 
 
-# --- the hardware (made by shell/devices.py) ---------------------------------------------------------------------------------
+# --- the hardware (made by shell/devices.py) ------------------------------------------------------------------------
 
 
 class HardwareFact(Fact, frozen=True, kw_only=True):
@@ -64,7 +66,7 @@ class PowerPathChanged(HardwareFact, frozen=True, kw_only=True):
 
 
 class EnergyFlowChanged(HardwareFact, frozen=True, kw_only=True):
-    """Current really flows, or stopped flowing: with a closed contactor, above or below the board's or meter's threshold. Told again."""
+    """Current really flows, or stopped: above or below the threshold of board or meter. Told again."""
 
     flowing: bool
 
@@ -94,9 +96,9 @@ class BayOccupancyChanged(HardwareFact, frozen=True, kw_only=True):
 
 
 class MeterSampled(HardwareFact, frozen=True, kw_only=True):
-    """A reading of the EVSE's meter. `purpose` is what it was asked for by `hardware.sample`, or "idle". `at` = when it was sampled.
+    """A reading of the EVSE's meter; EVSE 0 is the station's main meter.
 
-    EVSE 0 is the station's main meter.
+    `purpose` is what it was asked for by `hardware.sample`, or "idle"; `at` is when it was sampled.
     """
 
     reading: MeterReading
@@ -160,11 +162,14 @@ class SensorRead(Fact, frozen=True, kw_only=True):
     at: Instant
 
 
-# --- the link and the clock (made by the shell) --------------------------------------------------------------------------------
+# --- the link and the clock (made by the shell) ---------------------------------------------------------------------
 
 
 class LinkRestored(Fact, frozen=True, kw_only=True):
-    """A connection with an agreed version stands. `offline_s`: how long there was none; None at the first one since the start."""
+    """A connection with an agreed version stands.
+
+    `offline_s`: how long there was none; None at the first one since the start.
+    """
 
     profile_slot: int
     security_profile: int
@@ -173,7 +178,10 @@ class LinkRestored(Fact, frozen=True, kw_only=True):
 
 
 class LinkLost(Fact, frozen=True, kw_only=True):
-    """The connection is gone, or an attempt failed. `kind` as in shell/link.py: tls_certificate, http_401, closed ..."""
+    """The connection is gone, or an attempt failed.
+
+    `kind` as in shell/link.py: tls_certificate, http_401, closed ...
+    """
 
     kind: str
     detail: str
@@ -193,11 +201,11 @@ class InvalidMessageReceived(Fact, frozen=True, kw_only=True):
     description: str
 
 
-# --- registration, availability ------------------------------------------------------------------------------------------------
+# --- registration, availability -------------------------------------------------------------------------------------
 
 
 class RegistrationChanged(Fact, frozen=True, kw_only=True):
-    """The CSMS's verdict on our BootNotification: Accepted, Pending or Rejected (Unknown after a new network profile)."""
+    """The CSMS's verdict on our BootNotification; Unknown before the first, and after a new network profile."""
 
     status: Literal["Unknown", "Pending", "Accepted", "Rejected"]
     first_since_boot: bool = False
@@ -227,7 +235,10 @@ class VariableChanged(Fact, frozen=True, kw_only=True):
 
 
 class ResetRequested(Fact, frozen=True, kw_only=True):
-    """Provisioning accepted a Reset. `evse_id` None: the station. Running transactions end now if `immediate` (B12.FR.04)."""
+    """Provisioning accepted a Reset.
+
+    `evse_id` None: the station. Running transactions end now if `immediate` (B12.FR.04).
+    """
 
     immediate: bool
     evse_id: int | None = None
@@ -239,11 +250,14 @@ class ResetExecuted(Fact, frozen=True, kw_only=True):
     evse_id: int
 
 
-# --- authorization and transactions --------------------------------------------------------------------------------------------
+# --- authorization and transactions ---------------------------------------------------------------------------------
 
 
 class Authorized(Fact, frozen=True, kw_only=True):
-    """A driver may charge on this EVSE. Heard by Transactions, which waits EVConnectionTimeOut for the plug (C01.FR.26)."""
+    """A driver may charge on this EVSE.
+
+    Heard by Transactions, which waits EVConnectionTimeOut for the plug (C01.FR.26).
+    """
 
     evse_id: int
     id_token: IdTokenType
@@ -257,7 +271,10 @@ class Authorized(Fact, frozen=True, kw_only=True):
 
 
 class AuthorizationRefused(Fact, frozen=True, kw_only=True):
-    """A token was presented and may not charge (or stop). `status` as the CSMS words it, or NotSent when there was nobody to ask."""
+    """A token was presented and may not charge (or stop).
+
+    `status` as the CSMS words it, or NotSent when there was nobody to ask.
+    """
 
     id_token: IdTokenType
     status: str
@@ -274,7 +291,7 @@ class StopAuthorized(Fact, frozen=True, kw_only=True):
 
 
 class RemoteStartAccepted(Fact, frozen=True, kw_only=True):
-    """RequestStartTransaction was accepted for this EVSE; Authorization checks the token if AuthorizeRemoteStart says so (F01, F02)."""
+    """RequestStartTransaction was accepted; Authorization checks the token if AuthorizeRemoteStart says so (F01)."""
 
     evse_id: int
     id_token: IdTokenType
@@ -334,7 +351,7 @@ class CostReceived(Fact, frozen=True, kw_only=True):
     final: bool
 
 
-# --- metering and remote control -------------------------------------------------------------------------------------------------
+# --- metering and remote control ------------------------------------------------------------------------------------
 
 
 class MessageTriggered(Fact, frozen=True, kw_only=True):
@@ -345,7 +362,7 @@ class MessageTriggered(Fact, frozen=True, kw_only=True):
     connector_id: int | None = None
 
 
-# --- security and the store --------------------------------------------------------------------------------------------------------
+# --- security and the store -----------------------------------------------------------------------------------------
 
 
 class SecurityEventOccurred(Fact, frozen=True, kw_only=True):
@@ -373,7 +390,7 @@ class EvseQuarantined(Fact, frozen=True, kw_only=True):
 
 
 class MessageUndelivered(Fact, frozen=True, kw_only=True):
-    """A message was given up by the rules (E13.FR.04), poisoned or could not be rendered; it is kept in `undelivered`."""
+    """A message was given up (E13.FR.04), poisoned or could not be rendered; it is kept in `undelivered`."""
 
     action: str
     reason: str

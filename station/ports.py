@@ -14,36 +14,39 @@ import msgspec
 
 from station.block import Job
 from station.now import Instant, Mono
-from station.ocpp.messages import Request
+from station.ocpp.base import Request
 
 
 class Csms(Protocol):
-    """The way to the CSMS. Delivery is decided by the outbox from one table by action, not by the caller (design A12)."""
+    """The way to the CSMS.
+
+    Delivery is decided by the outbox from one table by action, not by the caller (design A12).
+    """
 
     @property
     def online(self) -> bool:
         """Whether a connection stands and the registration allows ordinary messages."""
         ...
 
-    def tell(self, message: Request[Any], *, key: str | None = None, asked: bool = False) -> None:
+    def tell(self, message: Request[Any, Any], *, key: str | None = None, asked: bool = False) -> None:
         """Send news. `key`: what order is kept within (a transaction id); by default the action.
 
         `asked`: a TriggerMessage, GetBaseReport or GetReport asked for it, so it may go while Pending (B02.FR.02).
         """
         ...
 
-    def ask(self, message: Request[Any], *, by: Mono, context: msgspec.Struct | None = None) -> None:
+    def ask(self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None) -> None:
         """Send a question. Exactly one outcome comes, with `context`: Answered, Refused, TimedOut or NotSent.
 
         NotSent follows in the same step when offline or gated, else when `by` passed before it could leave.
         """
         ...
 
-    def stream(self, pages: Iterator[Request[Any]], *, asked: bool = True) -> None:
-        """Send pages one by one, each made when the one before was answered; memory only, given up when the link is lost."""
+    def stream(self, pages: Iterator[Request[Any, Any]], *, asked: bool = True) -> None:
+        """Send pages, each made when the one before was answered; memory only, given up when the link is lost."""
         ...
 
-    def can(self, message: type[Request[Any]]) -> bool:
+    def can(self, message: type[Request[Any, Any]]) -> bool:
         """Whether the negotiated version (before any: the preferred one) has this message."""
         ...
 
@@ -60,7 +63,10 @@ class Hardware(Protocol):
         ...
 
     def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
-        """Ask for a fresh reading: comes as `MeterSampled(purpose)` or, at `by`, as `SampleFailed`. EVSE 0: main meter."""
+        """Ask for a fresh reading: comes as `MeterSampled(purpose)` or, at `by`, as `SampleFailed`.
+
+        EVSE 0: main meter.
+        """
         ...
 
 
@@ -77,18 +83,25 @@ class Jobs(Protocol):
 
 
 Precondition = Literal["now", "reply", "drained"]
-"""When an intent may be executed: at once, when this step's reply is flushed, or when the transactions' events are delivered."""
+"""When an intent may be executed: at once, when this step's reply is flushed, or when the transactions' events
+are delivered."""
 
 
 class Station(Protocol):
-    """Intents on the station itself: rows written in the step, executed by the shell when the precondition holds (design A8)."""
+    """Intents on the station itself (design A8).
+
+    Rows written in the step, executed by the shell when the precondition holds.
+    """
 
     def reconnect(self, *, after: Precondition = "reply") -> None:
         """Close the connection and connect anew, with the credentials and profiles stored now."""
         ...
 
     def reboot(self, reason: str, *, after: Precondition = "reply", by: Mono | None = None) -> None:
-        """Restart the agent (or the machine, as configured). `reason` is the BootReason to tell after it; `by` limits `drained`."""
+        """Restart the agent (or the machine, as configured).
+
+        `reason` is the BootReason to tell after it; `by` limits `drained`.
+        """
         ...
 
     def set_clock(self, wall: datetime, source: str) -> None:

@@ -47,7 +47,7 @@ class RpcError(Exception):
         return f"{self.code.value}: {self.description}"
 
 
-class CannotRender(RpcError):
+class CannotRender(RpcError):  # noqa: N818 - said as the design says it
     """The negotiated version has no words for this message; it moves to `undelivered` and never blocks (design A13)."""
 
     def __init__(self, description: str) -> None:

@@ -1,0 +1,152 @@
+"""What a step asks of the shell, as values.
+
+Collected while the step runs, released when it has committed, forgotten when it failed.
+`StepPorts` implements the ports `Hardware`, `Jobs` and `Station` for the blocks. Nothing here waits or does I/O.
+Invariant: an effect leaves only after the commit of the step that asked for it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import NamedTuple
+
+from station.block import Job
+from station.now import Mono, Wall, to_wall
+from station.ports import Precondition
+from station.store.intents import Intent, Intents
+
+
+class Want(NamedTuple):
+    """The wanted condition of an EVSE (design A6): `limit_a` per phase; energise False means no current is offered."""
+
+    energise: bool
+    limit_a: float
+    phases: int = 3
+    lock: bool = False
+
+
+class Send(NamedTuple):
+    """A text frame for the connection `connection`; dropped if that one is gone."""
+
+    text: str
+    connection: int
+
+
+class SetWant(NamedTuple):
+    """The hardware thread shall make this true."""
+
+    evse_id: int
+    want: Want
+
+
+class TakeSample(NamedTuple):
+    """The hardware thread shall read the meter of this EVSE."""
+
+    evse_id: int
+    purpose: str
+    by: Mono
+
+
+class StartJob(NamedTuple):
+    """Slow work to be done."""
+
+    generation: int
+    job: Job
+
+
+class CancelJob(NamedTuple):
+    """Slow work no longer wanted."""
+
+    kind: type[Job]
+
+
+class SetClock(NamedTuple):
+    """A time heard from `source`, for the clock discipline."""
+
+    wall: Wall
+    source: str
+
+
+class TellSnapshot(NamedTuple):
+    """The core forgot what it had seen: the hardware thread tells every state again (design A3)."""
+
+
+class CarryOut(NamedTuple):
+    """An intent whose precondition holds: reconnect or reboot, after what was sent before is flushed."""
+
+    intent: Intent
+
+
+Effect = Send | SetWant | TakeSample | StartJob | CancelJob | SetClock | TellSnapshot | CarryOut
+
+
+class StepPorts:
+    """The ports of one station as the blocks see them."""
+
+    def __init__(self, intents: Intents) -> None:
+        self._intents = intents
+        self._wants: dict[int, Want] = {}
+        self._told: dict[int, Want] = {}
+        self._pending: list[Effect] = []
+        self._generation = 0
+
+    # Hardware
+
+    def want(self, evse_id: int, *, energise: bool, limit_a: float, phases: int = 3, lock: bool = False) -> None:
+        """State the wanted condition; only a change of what was last told becomes an effect."""
+        self._wants[evse_id] = Want(energise, limit_a if energise else 0.0, phases, lock)
+
+    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+        """Ask for a fresh reading."""
+        self._pending.append(TakeSample(evse_id, purpose, by))
+
+    # Jobs
+
+    def start(self, job: Job) -> int:
+        """Start slow work."""
+        self._generation += 1
+        self._pending.append(StartJob(self._generation, job))
+        return self._generation
+
+    def cancel(self, kind: type[Job]) -> None:
+        """Stop slow work."""
+        self._pending.append(CancelJob(kind))
+
+    # Station
+
+    def reconnect(self, *, after: Precondition = "reply") -> None:
+        """Close the connection and connect anew."""
+        self._intents.add("reconnect", after=after)
+
+    def reboot(self, reason: str, *, after: Precondition = "reply", by: Mono | None = None) -> None:
+        """Restart, and tell `reason` after it."""
+        self._intents.add("reboot", after=after, reason=reason, by=by)
+
+    def set_clock(self, wall: datetime, source: str) -> None:
+        """Discipline the wall clock."""
+        self._pending.append(SetClock(to_wall(wall), source))
+
+    # The engine
+
+    def take(self) -> list[Effect]:
+        """What the committed step asked for, wants first: they are the most urgent."""
+        wants: list[Effect] = [
+            SetWant(evse_id, want) for evse_id, want in self._wants.items() if self._told.get(evse_id) != want
+        ]
+        self._told.update(self._wants)
+        effects = wants + self._pending
+        self._wants, self._pending = {}, []
+        return effects
+
+    def clear(self) -> None:
+        """Forget what the failed step asked for."""
+        self._wants, self._pending = {}, []
+
+    def repeat_wants(self) -> None:
+        """The hardware thread started anew and knows no wants: tell all of them with the next step."""
+        self._wants = {**self._told, **self._wants}
+        self._told = {}
+
+    def wanted(self, evse_id: int) -> Want | None:
+        """What was last told to the hardware."""
+        return self._told.get(evse_id)

@@ -1,0 +1,347 @@
+"""The step: one input, one transaction.
+
+The reply, the messages and the wants of a step leave together when it has committed, or none does.
+
+Every input (a CSMS call, what became of a message, facts of the hardware, timers that are due, a job's result) is one
+synchronous
+call of `Engine.step`. It begins a transaction, lets the handlers run, drains the facts they emitted through the
+reactions, commits, and
+only then gives the effects. A step cannot be interleaved, and nothing in it reads a clock, a socket or a random number.
+
+Trouble has four kinds (design 6): `RpcError` is the caller's fault and becomes a CALLERROR; a `Refusal` is a value
+and none of the engine's
+business; `StoreFailed` is a state of the station; anything else is a bug of ours, from which the engine recovers by
+reloading every
+block and state object from their tables and doing the same input again without the handler that raised.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from station.block import Block, Guards, JobResult, Outcome, Reloads
+from station.effects import Effect, StepPorts, TellSnapshot
+from station.facts import EvseQuarantined, Facts, HardwareFact, SecurityEventOccurred, StoreDegraded, StoreRecovered
+from station.now import Deadline, MonoDeadline, Now, seconds_until
+from station.ocpp.base import Request
+from station.ocpp.errors import ErrorCode, RpcError
+from station.recovery import Culprit, Failures, Source
+from station.store.db import Database, StoreFailed
+
+log = logging.getLogger(__name__)
+
+
+class Call(NamedTuple):
+    """The CSMS asks something."""
+
+    request: Request[Any, Any]
+
+
+class Fate(NamedTuple):
+    """What became of a message of ours."""
+
+    outcome: Outcome[Any]
+
+
+class Happened(NamedTuple):
+    """Facts of the hardware, the link, the clock: everything that was seen at one time."""
+
+    facts: tuple[object, ...]
+
+
+class TimersDue(NamedTuple):
+    """The earliest deadline has come; all that are due at one instant are one input."""
+
+
+class JobDone(NamedTuple):
+    """Slow work has ended."""
+
+    result: JobResult
+
+
+class Canary(NamedTuple):
+    """Nothing happened; the watchdog wants to see an input come through (design 6)."""
+
+
+class Ask(NamedTuple):
+    """A local command (the control socket): runs in a step of its own, may write, gives its result as the reply."""
+
+    command: Callable[[Now], Any]
+
+
+Input = Call | Fate | Happened | TimersDue | JobDone | Canary | Ask
+
+
+class Done(NamedTuple):
+    """What a step gave: the reply (if it was asked for one) and what the shell shall do, in this order."""
+
+    reply: Any
+    effects: list[Effect]
+
+
+class EngineFailed(Exception):  # noqa: N818 - the end of the process, not one error among others
+    """Recovery itself failed, or trouble comes from everywhere: the process had better be started anew."""
+
+
+_NOTHING_TOLD: Callable[[], None] = lambda: None  # noqa: E731 - a default that does nothing
+
+
+class Engine:
+    """One station's blocks and state objects, stepped by one input at a time."""
+
+    def __init__(
+        self, *, db: Database, facts: Facts, ports: StepPorts, states: Sequence[Reloads], blocks: Sequence[Block]
+    ) -> None:
+        self._db = db
+        self._facts = facts
+        self._ports = ports
+        self._states = states
+        self._blocks = blocks
+        self._failures = Failures()
+        self._quarantined: set[int] = set()
+        self._skipped: set[Culprit] = set()
+        self._running: Culprit | None = None
+        self._degraded = False
+        self.undo: Callable[[], None] = _NOTHING_TOLD
+        """What else must forget a failed step: the outbox's side of `tell` and `ask`."""
+        self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
+        self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
+        self._results = _unique((row.result, (block, row.handle)) for block in blocks for row in block.results())
+        self._reactions: dict[type[Any], list[tuple[Culprit, Callable[[Any, Now], None]]]] = {}
+        for block in blocks:
+            for reaction in block.reactions():
+                row = (Culprit(_name(block), reaction.fact.__name__), reaction.react)
+                self._reactions.setdefault(reaction.fact, []).append(row)
+        self.guards: dict[tuple[str, str], list[Callable[[str, Now], Any]]] = {}
+        for block in blocks:
+            self._add_guards(block.guards())
+
+    def _add_guards(self, guards: Guards) -> None:
+        for row in guards:
+            self.guards.setdefault((row.component.casefold(), row.variable.casefold()), []).append(row.check)
+
+    def load(self, now: Now) -> None:
+        """Read every table into memory: the boot path, which recovery takes too."""
+        for thing in (*self._states, *self._blocks):
+            thing.load(now)
+
+    @property
+    def actions(self) -> frozenset[type[Request[Any, Any]]]:
+        """What the blocks answer; every other action is NotImplemented."""
+        return frozenset(self._routes)
+
+    # ------------------------------------------------------------------------------------------------- the step
+
+    def step(self, given: Input, now: Now) -> Done:
+        """Do one input. Raises EngineFailed only."""
+        try:
+            return self._attempt(given, now)
+        except RpcError as error:
+            return self._refused(error, now)
+        except StoreFailed as error:
+            return self._degrade(given, now, error)
+        except Exception as error:  # noqa: BLE001 - whatever a handler raises is a bug to recover from
+            return self._recover(given, now, error)
+
+    def _attempt(self, given: Input, now: Now) -> Done:
+        self._running = None
+        with self._db.transaction():
+            reply = self._dispatch(given, now)
+            while (fact := self._facts.pop()) is not None:
+                self._hear(fact, now)
+        return Done(reply, self._ports.take())
+
+    def _dispatch(self, given: Input, now: Now) -> Any:
+        match given:
+            case Happened(facts):
+                for fact in facts:
+                    if not self._is_quarantined(fact):
+                        self._facts.emit(fact)
+                return None
+            case Call(request):
+                return self._run(self._routes, request, request, now)
+            case Fate(outcome):
+                return self._run(self._outcomes, outcome.request, outcome, now)
+            case JobDone(result):
+                return self._run(self._results, result, result, now)
+            case TimersDue():
+                return self._timers(now)
+            case Ask(command):
+                return command(now)
+            case Canary():
+                return self._db.read_one("select 1")
+
+    def _run(self, table: Mapping[type[Any], Any], key: object, argument: object, now: Now) -> Any:
+        row = table.get(type(key))
+        if row is None:
+            if table is self._routes:
+                raise RpcError(
+                    ErrorCode.NOT_IMPLEMENTED, f"{type(key).__name__.removesuffix('Request')} is not built in"
+                )
+            return None
+        block, handle = row
+        culprit = Culprit(_name(block), type(key).__name__)
+        if culprit in self._skipped:
+            return None
+        self._running = culprit
+        return handle(argument, now)
+
+    def _hear(self, fact: object, now: Now) -> None:
+        for culprit, react in self._reactions.get(type(fact), ()):
+            if culprit in self._skipped or self._failures.muted(culprit, now.mono):
+                continue
+            self._running = culprit
+            react(fact, now)
+
+    def _timers(self, now: Now) -> None:
+        for block in self._blocks:
+            deadline = block.next_due()
+            if deadline is None or seconds_until(deadline, now) > 0:
+                continue
+            culprit = Culprit(_name(block), "due")
+            if culprit in self._skipped or self._failures.muted(culprit, now.mono):
+                continue
+            self._running = culprit
+            block.due(now)
+            after = block.next_due()
+            if after is not None and seconds_until(after, now) <= 0:
+                raise AssertionError(f"{culprit.block}.next_due() is not after now once due() ran")
+
+    def next_due(self, now: Now) -> Deadline | None:
+        """The earliest deadline of all blocks; a muted one waits until it may be tried again."""
+        earliest: Deadline | None = None
+        wait = float("inf")
+        for block in self._blocks:
+            deadline = block.next_due()
+            if deadline is None:
+                continue
+            culprit = Culprit(_name(block), "due")
+            if self._failures.muted(culprit, now.mono):
+                deadline = MonoDeadline(self._failures.muted_until(culprit) or now.mono)
+            seconds = seconds_until(deadline, now)
+            if seconds < wait:
+                earliest, wait = deadline, seconds
+        return earliest
+
+    # ------------------------------------------------------------------------------------------------- trouble
+
+    def _forget(self) -> bool:
+        """Clear what the failed step left in memory; gives whether it had come to write or tell anything."""
+        self._facts.clear()
+        self._ports.clear()
+        self.undo()
+        return True
+
+    def _refused(self, error: RpcError, now: Now) -> Done:
+        """The caller's fault: nothing of the step stays. Not counted, and no reason to look at the hardware again."""
+        self._forget()
+        if self._db.failed_step_wrote:
+            self._reload(now)
+        return Done(error, [])
+
+    def _degrade(self, given: Input, now: Now, error: StoreFailed) -> Done:
+        """The disk fails: go on with a copy in memory and do the input again there (design 6: a state, not a bug)."""
+        self._forget()
+        log.error("store.failed", extra={"kind": error.kind})
+        if not self._db.degraded:
+            self._db.degrade()
+        self._reload(now)
+        done = self.step(given, now)
+        told = self.step(Happened((StoreDegraded(kind=error.kind),)), now)
+        return Done(done.reply, [*done.effects, *told.effects])
+
+    def recovered_store(self, now: Now) -> Done:
+        """The shell has brought what was kept in memory back to the disk (`Database.restore`)."""
+        return self.step(Happened((StoreRecovered(),)), now)
+
+    def _reload(self, now: Now) -> None:
+        try:
+            self.load(now)
+        except Exception as error:
+            raise EngineFailed(f"reload failed: {error!r}") from error
+
+    def _recover(self, given: Input, now: Now, error: Exception) -> Done:
+        """A bug: reload in place, then the same input once more without the handler that raised (design A3)."""
+        culprit, source = self._running, _source(given)
+        self._forget()
+        log.error("engine.recovery", exc_info=error, extra={"source": source, "culprit": culprit})
+        self._reload(now)
+        if source[0] != "call" and self._failures.is_fatal(("culprit", *(culprit or source)), now.mono):
+            raise EngineFailed(f"three different handlers failed within ten minutes; the last: {culprit}") from error
+        if isinstance(given, Call) and (culprit is None or culprit.given == type(given.request).__name__):
+            return Done(RpcError(ErrorCode.INTERNAL, "this request met an error in the station"), [TellSnapshot()])
+        if isinstance(given, Ask):
+            return Done(error, [TellSnapshot()])
+        extra = self._blame(given, culprit, now)
+        self._skipped = {*self._skipped, culprit} if culprit else self._skipped
+        try:
+            again = self.step(given, now) if culprit else Done(None, [])
+        finally:
+            self._skipped = set()
+        news = self.step(Happened(extra), now) if extra else Done(None, [])
+        return Done(again.reply, [*again.effects, *news.effects, TellSnapshot()])
+
+    def _blame(self, given: Input, culprit: Culprit | None, now: Now) -> tuple[object, ...]:
+        """Count the failure and give what the station must be told about it."""
+        count = self._failures.happened((*culprit, *_source(given)) if culprit else _source(given), now.mono)
+        if culprit is None:
+            return ()
+        if culprit.given == "due" or not self._is_essential(culprit):
+            self._failures.mute(culprit, now.mono)
+            return () if count != 2 else (_bug_event(culprit),)  # noqa: PLR2004 - the second time
+        evses = (
+            {fact.evse_id for fact in given.facts if isinstance(fact, HardwareFact)}
+            if isinstance(given, Happened)
+            else set()
+        )
+        if count < 2 or not evses:  # noqa: PLR2004 - the second time
+            return ()
+        for evse_id in evses:
+            self._quarantine(evse_id)
+        return (_bug_event(culprit), *(EvseQuarantined(evse_id=e, reason=str(culprit)) for e in sorted(evses)))
+
+    def _quarantine(self, evse_id: int) -> None:
+        self._quarantined.add(evse_id)
+        self._ports.want(evse_id, energise=False, limit_a=0.0)
+
+    def _is_quarantined(self, fact: object) -> bool:
+        return isinstance(fact, HardwareFact) and fact.evse_id in self._quarantined
+
+    def _is_essential(self, culprit: Culprit) -> bool:
+        return any(block.essential for block in self._blocks if _name(block) == culprit.block)
+
+
+def _unique(rows: Iterable[tuple[type[Any], Any]]) -> dict[type[Any], Any]:
+    table: dict[type[Any], Any] = {}
+    for key, value in rows:
+        if key in table:
+            raise ValueError(f"{_name(value[0])} and {_name(table[key][0])} both claim {key.__name__}")
+        table[key] = value
+    return table
+
+
+def _name(block: object) -> str:
+    return type(block).__name__
+
+
+def _source(given: Input) -> Source:
+    match given:
+        case Call(request):
+            return ("call", type(request).__name__)
+        case Fate(outcome):
+            return ("message", type(outcome.request).__name__)
+        case Happened(facts):
+            return ("facts", *sorted({type(fact).__name__ for fact in facts}))
+        case JobDone(result):
+            return ("job", type(result).__name__)
+        case _:
+            return (type(given).__name__,)
+
+
+def _bug_event(culprit: Culprit) -> SecurityEventOccurred:
+    """Not in the appendix's list, which allows own types; told once, when a handler failed for the second time."""
+    return SecurityEventOccurred(
+        type="InternalError", tech_info=f"{culprit.block} failed on {culprit.given} repeatedly"
+    )
