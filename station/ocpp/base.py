@@ -33,6 +33,10 @@ class Request(Message, Generic[Q, R], frozen=True):
         def route(request: type[Request[Q, R]], handler: Callable[[Q], R]) -> Route: ...
     """
 
+    def __class_getitem__(cls, _: Any) -> type:
+        """The class itself: at run time its parameters mean nothing, and an alias for each message costs a start."""
+        return cls
+
 
 class Action(NamedTuple):
     """The two messages of an action."""

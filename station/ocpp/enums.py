@@ -37,11 +37,6 @@ AuthorizeCertificateStatusEnumType: TypeAlias = Literal[
     "CertChainError",
     "ContractCancelled",
 ]
-BatterySwapEventEnumType: TypeAlias = Literal[
-    "BatteryIn",
-    "BatteryOut",
-    "BatteryOutTimeout",
-]
 BootReasonEnumType: TypeAlias = Literal[
     "ApplicationReset",
     "FirmwareUpdate",
@@ -70,26 +65,10 @@ CertificateSigningUseEnumType: TypeAlias = Literal[
     "V2GCertificate",
     "V2G20Certificate",
 ]
-CertificateStatusEnumType: TypeAlias = Literal[
-    "Good",
-    "Revoked",
-    "Unknown",
-    "Failed",
-]
-CertificateStatusSourceEnumType: TypeAlias = Literal[
-    "CRL",
-    "OCSP",
-]
 ChangeAvailabilityStatusEnumType: TypeAlias = Literal[
     "Accepted",
     "Rejected",
     "Scheduled",
-]
-ChargingLimitSourceEnumType: TypeAlias = Literal[
-    "EMS",
-    "Other",
-    "SO",
-    "CSO",
 ]
 ChargingProfileKindEnumType: TypeAlias = Literal[
     "Absolute",
@@ -144,30 +123,6 @@ ComponentCriterionEnumType: TypeAlias = Literal[
     "Enabled",
     "Problem",
 ]
-ConnectorEnumType: TypeAlias = Literal[
-    "cCCS1",
-    "cCCS2",
-    "cG105",
-    "cTesla",
-    "cType1",
-    "cType2",
-    "s309-1P-16A",
-    "s309-1P-32A",
-    "s309-3P-16A",
-    "s309-3P-32A",
-    "sBS1361",
-    "sCEE-7-7",
-    "sType2",
-    "sType3",
-    "Other1PhMax16A",
-    "Other1PhOver16A",
-    "Other3Ph",
-    "Pan",
-    "wInductive",
-    "wResonant",
-    "Undetermined",
-    "Unknown",
-]
 ConnectorStatusEnumType: TypeAlias = Literal[
     "Available",
     "Occupied",
@@ -221,20 +176,6 @@ DERControlEnumType: TypeAlias = Literal[
     "VoltWatt",
     "WattPF",
     "WattVar",
-]
-DERControlStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-    "NotSupported",
-    "NotFound",
-]
-DERUnitEnumType: TypeAlias = Literal[
-    "Not_Applicable",
-    "PctMaxW",
-    "PctMaxVar",
-    "PctWAvail",
-    "PctVarAvail",
-    "PctEffectiveV",
 ]
 DataEnumType: TypeAlias = Literal[
     "string",
@@ -360,33 +301,10 @@ GetVariableStatusEnumType: TypeAlias = Literal[
     "UnknownVariable",
     "NotSupportedAttributeType",
 ]
-GridEventFaultEnumType: TypeAlias = Literal[
-    "CurrentImbalance",
-    "LocalEmergency",
-    "LowInputPower",
-    "OverCurrent",
-    "OverFrequency",
-    "OverVoltage",
-    "PhaseRotation",
-    "RemoteEmergency",
-    "UnderFrequency",
-    "UnderVoltage",
-    "VoltageImbalance",
-]
 HashAlgorithmEnumType: TypeAlias = Literal[
     "SHA256",
     "SHA384",
     "SHA512",
-]
-IdTokenEnumType: TypeAlias = Literal[
-    "Central",
-    "eMAID",
-    "ISO14443",
-    "ISO15693",
-    "KeyCode",
-    "Local",
-    "MacAddress",
-    "NoAuthorization",
 ]
 InstallCertificateStatusEnumType: TypeAlias = Literal[
     "Accepted",
@@ -560,10 +478,6 @@ MutabilityEnumType: TypeAlias = Literal[
     "WriteOnly",
     "ReadWrite",
 ]
-NotifyAllowedEnergyTransferStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-]
 NotifyEVChargingNeedsStatusEnumType: TypeAlias = Literal[
     "Accepted",
     "Rejected",
@@ -607,12 +521,6 @@ OperationalStatusEnumType: TypeAlias = Literal[
     "Inoperative",
     "Operative",
 ]
-PaymentStatusEnumType: TypeAlias = Literal[
-    "Settled",
-    "Canceled",
-    "Rejected",
-    "Failed",
-]
 PhaseEnumType: TypeAlias = Literal[
     "L1",
     "L2",
@@ -625,20 +533,11 @@ PhaseEnumType: TypeAlias = Literal[
     "L2-L3",
     "L3-L1",
 ]
-PowerDuringCessationEnumType: TypeAlias = Literal[
-    "Active",
-    "Reactive",
-]
 PreconditioningStatusEnumType: TypeAlias = Literal[
     "Unknown",
     "Ready",
     "NotReady",
     "Preconditioning",
-]
-PriorityChargingStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-    "NoProfile",
 ]
 PublishFirmwareStatusEnumType: TypeAlias = Literal[
     "Idle",
@@ -750,39 +649,10 @@ SetVariableStatusEnumType: TypeAlias = Literal[
     "NotSupportedAttributeType",
     "RebootRequired",
 ]
-TariffChangeStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-    "TooManyElements",
-    "ConditionNotSupported",
-    "TxNotFound",
-    "NoCurrencyChange",
-]
-TariffClearStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-    "NoTariff",
-]
 TariffCostEnumType: TypeAlias = Literal[
     "NormalCost",
     "MinCost",
     "MaxCost",
-]
-TariffGetStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-    "NoTariff",
-]
-TariffKindEnumType: TypeAlias = Literal[
-    "DefaultTariff",
-    "DriverTariff",
-]
-TariffSetStatusEnumType: TypeAlias = Literal[
-    "Accepted",
-    "Rejected",
-    "TooManyElements",
-    "ConditionNotSupported",
-    "DuplicateTariffId",
 ]
 TransactionEventEnumType: TypeAlias = Literal[
     "Ended",

@@ -2,11 +2,12 @@
 
 The vocabulary is 2.1 laid over 2.0.1 and carries structure alone; the rules are those of one version (design,
 section 4). A field is required in the vocabulary only where it is required in every version that has its message or
-type. Nothing of the schemas' prose is copied.
+type. Messages that 2.1 added, and what they alone need, stand in modules of their own (`..._v21`), so that a station
+that does not speak 2.1 neither imports nor pays for them. Nothing of the schemas' prose is copied.
 
 Run after a change of the schemas, with the development dependency `ocpp` installed (it brings the schemas along):
 
-    python -m station.ocpp.generate            writes the four modules
+    python -m station.ocpp.generate            writes the modules
     python -m station.ocpp.generate --check    only tells (exit 1) which of them are stale
 """
 
@@ -136,6 +137,17 @@ def merged(older: Schema | None, newer: Schema | None) -> Schema:
     return {"properties": fields, "required": required}
 
 
+def class_head(name: str, arguments: list[str], fields: list[Any]) -> list[str]:
+    """The `class` statement as the formatter writes it."""
+    end = "):" if fields else "): ..."
+    listed = ", ".join(arguments)
+    if len(f"class {name}({listed}{end}") <= WIDTH:
+        return [f"class {name}({listed}{end}"]
+    if len(listed) + 4 <= WIDTH:
+        return [f"class {name}(", f"    {listed}", end]
+    return [f"class {name}(", *(f"    {argument}," for argument in arguments), end]
+
+
 def field_line(name: str, field: Schema, *, required: bool) -> str:
     """One line of a class body."""
     python = snake(name)
@@ -150,11 +162,7 @@ def field_line(name: str, field: Schema, *, required: bool) -> str:
 def class_lines(name: str, base: str, schema: Schema) -> Iterator[str]:
     """One struct; `customData` stands in the base class, since all have it."""
     fields = [(field, spec) for field, spec in schema["properties"].items() if field != "customData"]
-    if not fields:
-        yield f"class {name}({base}, frozen=True): ..."
-        return
-    line = f"class {name}({base}, frozen=True, kw_only=True):"
-    yield from [line] if len(line) <= WIDTH else [f"class {name}(", f"    {base}, frozen=True, kw_only=True", "):"]
+    yield from class_head(name, [base, "frozen=True", "kw_only=True"] if fields else [base, "frozen=True"], fields)
     for field, spec in sorted(fields, key=lambda item: (item[0] not in schema["required"], snake(item[0]))):
         yield field_line(field, spec, required=field in schema["required"])
 
@@ -186,41 +194,72 @@ STANDARD: Mapping[str, Iterable[str]] = {
 THIRD_PARTY: Mapping[str, Iterable[str]] = {"msgspec": ("field",)}
 
 
-def enums_module(old: Version, new: Version) -> str:
+class Part:
+    """The share of the vocabulary that is written together: messages with all data types that they need."""
+
+    def __init__(self, old: Version, new: Version, messages: Iterable[str], before: Part | None = None) -> None:
+        self.before = before
+        self.messages = {name: merged(old.messages.get(name), new.messages.get(name)) for name in sorted(messages)}
+        types = {name: merged(old.types.get(name), new.types.get(name)) for name in sorted(old.types | new.types)}
+        enums = {
+            name: list(dict.fromkeys([*new.enums.get(name, ()), *old.enums.get(name, ())]))
+            for name in sorted(old.enums | new.enums)
+        }
+        needed = reachable(self.messages.values(), types)
+        done: set[str] = {*before.types, *before.enums} if before else set()
+        self.types: Mapping[str, Schema] = {name: types[name] for name in types if name in needed - done}
+        self.enums: Mapping[str, list[str]] = {name: enums[name] for name in enums if name in needed - done}
+
+    def imports(self, kind: str, suffix: str) -> dict[str, Iterable[str]]:
+        """Module name -> names of this part's types or enums, and of the part's before it."""
+        module = f"station.ocpp.{kind}"
+        earlier = {module: vars(self.before)[kind]} if self.before else {}
+        return {**earlier, module + suffix: vars(self)[kind]}
+
+
+def reachable(roots: Iterable[Schema], types: Mapping[str, Schema]) -> set[str]:
+    """Names of all data types and enumerations that these messages refer to, directly or not."""
+    found = {"CustomDataType"}
+    waiting = list(roots)
+    while waiting:
+        fields = waiting.pop()["properties"].values()
+        news = {referred(field.get("items", field)) for field in fields} - found - {""}
+        found |= news
+        waiting += [types[name] for name in news if name in types]
+    return found - {"CustomDataType"}
+
+
+def enums_module(part: Part) -> str:
     """`enums.py`: the members of both versions, those of 2.1 first."""
     lines = [ENUMS_DOC, "", "from typing import Literal, TypeAlias", ""]
-    for name in sorted(old.enums | new.enums):
-        members = list(dict.fromkeys([*new.enums.get(name, ()), *old.enums.get(name, ())]))
+    for name, members in part.enums.items():
         lines += [f"{name}: TypeAlias = Literal[", *(f'    "{member}",' for member in members), "]"]
     return text(lines)
 
 
-def types_module(old: Version, new: Version) -> str:
-    """`types.py`: the data types, each after those that it uses."""
+def types_module(part: Part, suffix: str) -> str:
+    """`types.py`: the data types."""
     body: list[str] = []
-    for name in sorted((old.types | new.types).keys() - {"CustomDataType"}):
-        body += [*class_lines(name, "DataType", merged(old.types.get(name), new.types.get(name))), "", ""]
-    known = {
-        "station.ocpp.base": ("DataType",),
-        "station.ocpp.enums": old.enums.keys() | new.enums.keys(),
-    }
+    for name, schema in part.types.items():
+        body += [*class_lines(name, "DataType", schema), "", ""]
+    earlier = part.before.imports("types", "") if part.before else {}
+    known = {"station.ocpp.base": ("DataType",), **part.imports("enums", suffix), **earlier}
     return text([*head(body, known, TYPES_DOC), *body])
 
 
-def messages_module(old: Version, new: Version) -> str:
-    """`messages.py`: requests, responses, and which belongs to which action."""
-    both = {name: merged(old.messages.get(name), new.messages.get(name)) for name in old.messages | new.messages}
+def messages_module(part: Part, suffix: str) -> str:
+    """`messages.py`: requests, responses, and which belong to which action."""
     body: list[str] = []
-    for name in sorted(both, key=lambda name: (action(name), name.endswith("Request"))):
-        body += [*class_lines(name, base(name), both[name]), "", ""]
-    actions = sorted(action(name) for name in both if name.endswith("Request"))
+    for name in sorted(part.messages, key=lambda name: (action(name), name.endswith("Request"))):
+        body += [*class_lines(name, base(name), part.messages[name]), "", ""]
     body += ["ACTIONS: Mapping[str, Action] = {"]
-    body += [f'    "{name}": Action({name}Request, {name}Response),' for name in actions] + ["}"]
-    known = {
-        "station.ocpp.base": ("Action", "Message", "Request", "Response"),
-        "station.ocpp.enums": old.enums.keys() | new.enums.keys(),
-        "station.ocpp.types": old.types.keys() | new.types.keys(),
-    }
+    for name in sorted(action(name) for name in part.messages if name.endswith("Request")):
+        line = f'    "{name}": Action({name}Request, {name}Response),'
+        split = [f'    "{name}": Action(', f"        {name}Request, {name}Response", "    ),"]
+        body += [line] if len(line) <= WIDTH else split
+    body += ["}"]
+    bases = ("Action", "Message", "Request", "Response")
+    known = {"station.ocpp.base": bases, **part.imports("enums", suffix), **part.imports("types", suffix)}
     return text([*head(body, known, MESSAGES_DOC), *body])
 
 
@@ -284,10 +323,15 @@ def text(lines: Iterable[str]) -> str:
 def generate(v201: Path, v21: Path) -> dict[str, str]:
     """File name -> content of all generated modules; the same schemas always give the same text."""
     old, new = Version(v201), Version(v21)
+    common = Part(old, new, old.messages)
+    added = Part(old, new, new.messages.keys() - old.messages.keys(), common)
     return {
-        "enums.py": enums_module(old, new),
-        "types.py": types_module(old, new),
-        "messages.py": messages_module(old, new),
+        "enums.py": enums_module(common),
+        "types.py": types_module(common, ""),
+        "messages.py": messages_module(common, ""),
+        "enums_v21.py": enums_module(added),
+        "types_v21.py": types_module(added, "_v21"),
+        "messages_v21.py": messages_module(added, "_v21"),
         "rules_v201.py": rules_module(old),
     }
 

@@ -10,10 +10,9 @@ from typing import Any
 
 from msgspec import field
 
-from station.ocpp.base import Action, Message, Request, Response
+from station.ocpp.base import Action, Request, Response
 from station.ocpp.enums import (
     AuthorizeCertificateStatusEnumType,
-    BatterySwapEventEnumType,
     BootReasonEnumType,
     CancelReservationStatusEnumType,
     CertificateActionEnumType,
@@ -28,8 +27,6 @@ from station.ocpp.enums import (
     ComponentCriterionEnumType,
     ConnectorStatusEnumType,
     CustomerInformationStatusEnumType,
-    DERControlEnumType,
-    DERControlStatusEnumType,
     DataTransferStatusEnumType,
     DeleteCertificateStatusEnumType,
     DisplayMessageStatusEnumType,
@@ -42,7 +39,6 @@ from station.ocpp.enums import (
     GetChargingProfileStatusEnumType,
     GetDisplayMessagesStatusEnumType,
     GetInstalledCertificateStatusEnumType,
-    GridEventFaultEnumType,
     InstallCertificateStatusEnumType,
     InstallCertificateUseEnumType,
     Iso15118EVCertificateStatusEnumType,
@@ -53,12 +49,9 @@ from station.ocpp.enums import (
     MessageTriggerEnumType,
     MonitoringBaseEnumType,
     MonitoringCriterionEnumType,
-    NotifyAllowedEnergyTransferStatusEnumType,
     NotifyEVChargingNeedsStatusEnumType,
     OperationalStatusEnumType,
-    PaymentStatusEnumType,
     PreconditioningStatusEnumType,
-    PriorityChargingStatusEnumType,
     PublishFirmwareStatusEnumType,
     RegistrationStatusEnumType,
     ReportBaseEnumType,
@@ -69,9 +62,6 @@ from station.ocpp.enums import (
     ResetStatusEnumType,
     SendLocalListStatusEnumType,
     SetNetworkProfileStatusEnumType,
-    TariffChangeStatusEnumType,
-    TariffGetStatusEnumType,
-    TariffSetStatusEnumType,
     TransactionEventEnumType,
     TriggerMessageStatusEnumType,
     TriggerReasonEnumType,
@@ -82,48 +72,27 @@ from station.ocpp.enums import (
     UploadLogStatusEnumType,
 )
 from station.ocpp.types import (
-    AddressType,
     AuthorizationData,
-    BatteryDataType,
     CertificateHashDataChainType,
     CertificateHashDataType,
-    CertificateStatusRequestInfoType,
-    CertificateStatusType,
     ChargingLimitType,
     ChargingNeedsType,
     ChargingProfileCriterionType,
     ChargingProfileType,
     ChargingScheduleType,
-    ChargingScheduleUpdateType,
     ChargingStationType,
     ClearChargingProfileType,
     ClearMonitoringResultType,
-    ClearTariffsResultType,
     ComponentVariableType,
     CompositeScheduleType,
-    ConstantStreamDataType,
     CostDetailsType,
-    DERCurveGetType,
-    DERCurveType,
     EVSEType,
-    EnterServiceGetType,
-    EnterServiceType,
     EventDataType,
     FirmwareType,
-    FixedPFGetType,
-    FixedPFType,
-    FixedVarGetType,
-    FixedVarType,
-    FreqDroopGetType,
-    FreqDroopType,
     GetVariableDataType,
     GetVariableResultType,
-    GradientGetType,
-    GradientType,
     IdTokenInfoType,
     IdTokenType,
-    LimitMaxDischargeGetType,
-    LimitMaxDischargeType,
     LogParametersType,
     MessageContentType,
     MessageInfoType,
@@ -131,41 +100,16 @@ from station.ocpp.types import (
     MonitoringDataType,
     NetworkConnectionProfileType,
     OCSPRequestDataType,
-    PeriodicEventStreamParamsType,
     ReportDataType,
     SetMonitoringDataType,
     SetMonitoringResultType,
     SetVariableDataType,
     SetVariableResultType,
     StatusInfoType,
-    StreamDataElementType,
-    TariffAssignmentType,
     TariffType,
     TransactionLimitType,
     TransactionType,
 )
-
-
-class AFRRSignalResponse(Response, frozen=True, kw_only=True):
-    status: GenericStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class AFRRSignalRequest(Request["AFRRSignalRequest", AFRRSignalResponse], frozen=True, kw_only=True):
-    signal: int
-    timestamp: datetime
-
-
-class AdjustPeriodicEventStreamResponse(Response, frozen=True, kw_only=True):
-    status: GenericStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class AdjustPeriodicEventStreamRequest(
-    Request["AdjustPeriodicEventStreamRequest", AdjustPeriodicEventStreamResponse], frozen=True, kw_only=True
-):
-    id: int
-    params: PeriodicEventStreamParamsType
 
 
 class AuthorizeResponse(Response, frozen=True, kw_only=True):
@@ -179,16 +123,6 @@ class AuthorizeRequest(Request["AuthorizeRequest", AuthorizeResponse], frozen=Tr
     id_token: IdTokenType
     certificate: str | None = None
     iso15118_certificate_hash_data: Sequence[OCSPRequestDataType] | None = None
-
-
-class BatterySwapResponse(Response, frozen=True): ...
-
-
-class BatterySwapRequest(Request["BatterySwapRequest", BatterySwapResponse], frozen=True, kw_only=True):
-    battery_data: Sequence[BatteryDataType]
-    event_type: BatterySwapEventEnumType
-    id_token: IdTokenType
-    request_id: int
 
 
 class BootNotificationResponse(Response, frozen=True, kw_only=True):
@@ -239,18 +173,6 @@ class ChangeAvailabilityRequest(
     evse: EVSEType | None = None
 
 
-class ChangeTransactionTariffResponse(Response, frozen=True, kw_only=True):
-    status: TariffChangeStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class ChangeTransactionTariffRequest(
-    Request["ChangeTransactionTariffRequest", ChangeTransactionTariffResponse], frozen=True, kw_only=True
-):
-    tariff: TariffType
-    transaction_id: str
-
-
 class ClearCacheResponse(Response, frozen=True, kw_only=True):
     status: ClearCacheStatusEnumType
     status_info: StatusInfoType | None = None
@@ -271,17 +193,6 @@ class ClearChargingProfileRequest(
     charging_profile_id: int | None = None
 
 
-class ClearDERControlResponse(Response, frozen=True, kw_only=True):
-    status: DERControlStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class ClearDERControlRequest(Request["ClearDERControlRequest", ClearDERControlResponse], frozen=True, kw_only=True):
-    is_default: bool
-    control_id: str | None = None
-    control_type: DERControlEnumType | None = None
-
-
 class ClearDisplayMessageResponse(Response, frozen=True, kw_only=True):
     status: ClearMessageStatusEnumType
     status_info: StatusInfoType | None = None
@@ -291,15 +202,6 @@ class ClearDisplayMessageRequest(
     Request["ClearDisplayMessageRequest", ClearDisplayMessageResponse], frozen=True, kw_only=True
 ):
     id: int
-
-
-class ClearTariffsResponse(Response, frozen=True, kw_only=True):
-    clear_tariffs_result: Sequence[ClearTariffsResultType]
-
-
-class ClearTariffsRequest(Request["ClearTariffsRequest", ClearTariffsResponse], frozen=True, kw_only=True):
-    evse_id: int | None = None
-    tariff_ids: Sequence[str] | None = None
 
 
 class ClearVariableMonitoringResponse(Response, frozen=True, kw_only=True):
@@ -320,15 +222,6 @@ class ClearedChargingLimitRequest(
 ):
     charging_limit_source: str
     evse_id: int | None = None
-
-
-class ClosePeriodicEventStreamResponse(Response, frozen=True): ...
-
-
-class ClosePeriodicEventStreamRequest(
-    Request["ClosePeriodicEventStreamRequest", ClosePeriodicEventStreamResponse], frozen=True, kw_only=True
-):
-    id: int
 
 
 class CostUpdatedResponse(Response, frozen=True): ...
@@ -416,16 +309,6 @@ class GetBaseReportRequest(Request["GetBaseReportRequest", GetBaseReportResponse
     request_id: int
 
 
-class GetCertificateChainStatusResponse(Response, frozen=True, kw_only=True):
-    certificate_status: Sequence[CertificateStatusType]
-
-
-class GetCertificateChainStatusRequest(
-    Request["GetCertificateChainStatusRequest", GetCertificateChainStatusResponse], frozen=True, kw_only=True
-):
-    certificate_status_requests: Sequence[CertificateStatusRequestInfoType]
-
-
 class GetCertificateStatusResponse(Response, frozen=True, kw_only=True):
     status: GetCertificateStatusEnumType
     ocsp_result: str | None = None
@@ -463,18 +346,6 @@ class GetCompositeScheduleRequest(
     duration: int
     evse_id: int
     charging_rate_unit: ChargingRateUnitEnumType | None = None
-
-
-class GetDERControlResponse(Response, frozen=True, kw_only=True):
-    status: DERControlStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class GetDERControlRequest(Request["GetDERControlRequest", GetDERControlResponse], frozen=True, kw_only=True):
-    request_id: int
-    control_id: str | None = None
-    control_type: DERControlEnumType | None = None
-    is_default: bool | None = None
 
 
 class GetDisplayMessagesResponse(Response, frozen=True, kw_only=True):
@@ -537,13 +408,6 @@ class GetMonitoringReportRequest(
     monitoring_criteria: Sequence[MonitoringCriterionEnumType] | None = None
 
 
-class GetPeriodicEventStreamResponse(Response, frozen=True, kw_only=True):
-    constant_stream_data: Sequence[ConstantStreamDataType] | None = None
-
-
-class GetPeriodicEventStreamRequest(Request["GetPeriodicEventStreamRequest", GetPeriodicEventStreamResponse], frozen=True): ...
-
-
 class GetReportResponse(Response, frozen=True, kw_only=True):
     status: GenericDeviceModelStatusEnumType
     status_info: StatusInfoType | None = None
@@ -553,16 +417,6 @@ class GetReportRequest(Request["GetReportRequest", GetReportResponse], frozen=Tr
     request_id: int
     component_criteria: Sequence[ComponentCriterionEnumType] | None = None
     component_variable: Sequence[ComponentVariableType] | None = None
-
-
-class GetTariffsResponse(Response, frozen=True, kw_only=True):
-    status: TariffGetStatusEnumType
-    status_info: StatusInfoType | None = None
-    tariff_assignments: Sequence[TariffAssignmentType] | None = None
-
-
-class GetTariffsRequest(Request["GetTariffsRequest", GetTariffsResponse], frozen=True, kw_only=True):
-    evse_id: int
 
 
 class GetTransactionStatusResponse(Response, frozen=True, kw_only=True):
@@ -622,18 +476,6 @@ class MeterValuesRequest(Request["MeterValuesRequest", MeterValuesResponse], fro
     meter_value: Sequence[MeterValueType]
 
 
-class NotifyAllowedEnergyTransferResponse(Response, frozen=True, kw_only=True):
-    status: NotifyAllowedEnergyTransferStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class NotifyAllowedEnergyTransferRequest(
-    Request["NotifyAllowedEnergyTransferRequest", NotifyAllowedEnergyTransferResponse], frozen=True, kw_only=True
-):
-    allowed_energy_transfer: Sequence[EnergyTransferModeEnumType]
-    transaction_id: str
-
-
 class NotifyChargingLimitResponse(Response, frozen=True): ...
 
 
@@ -656,29 +498,6 @@ class NotifyCustomerInformationRequest(
     request_id: int
     seq_no: int
     tbc: bool | None = None
-
-
-class NotifyDERAlarmResponse(Response, frozen=True): ...
-
-
-class NotifyDERAlarmRequest(Request["NotifyDERAlarmRequest", NotifyDERAlarmResponse], frozen=True, kw_only=True):
-    control_type: DERControlEnumType
-    timestamp: datetime
-    alarm_ended: bool | None = None
-    extra_info: str | None = None
-    grid_event_fault: GridEventFaultEnumType | None = None
-
-
-class NotifyDERStartStopResponse(Response, frozen=True): ...
-
-
-class NotifyDERStartStopRequest(
-    Request["NotifyDERStartStopRequest", NotifyDERStartStopResponse], frozen=True, kw_only=True
-):
-    control_id: str
-    started: bool
-    timestamp: datetime
-    superseded_ids: Sequence[str] | None = None
 
 
 class NotifyDisplayMessagesResponse(Response, frozen=True): ...
@@ -744,23 +563,6 @@ class NotifyMonitoringReportRequest(
     tbc: bool | None = None
 
 
-class NotifyPeriodicEventStream(Message, frozen=True, kw_only=True):
-    basetime: datetime
-    data: Sequence[StreamDataElementType]
-    id: int
-    pending: int
-
-
-class NotifyPriorityChargingResponse(Response, frozen=True): ...
-
-
-class NotifyPriorityChargingRequest(
-    Request["NotifyPriorityChargingRequest", NotifyPriorityChargingResponse], frozen=True, kw_only=True
-):
-    activated: bool
-    transaction_id: str
-
-
 class NotifyReportResponse(Response, frozen=True): ...
 
 
@@ -770,45 +572,6 @@ class NotifyReportRequest(Request["NotifyReportRequest", NotifyReportResponse], 
     seq_no: int
     report_data: Sequence[ReportDataType] | None = None
     tbc: bool | None = None
-
-
-class NotifySettlementResponse(Response, frozen=True, kw_only=True):
-    receipt_id: str | None = None
-    receipt_url: str | None = None
-
-
-class NotifySettlementRequest(Request["NotifySettlementRequest", NotifySettlementResponse], frozen=True, kw_only=True):
-    psp_ref: str
-    settlement_amount: float
-    settlement_time: datetime
-    status: PaymentStatusEnumType
-    receipt_id: str | None = None
-    receipt_url: str | None = None
-    status_info: str | None = None
-    transaction_id: str | None = None
-    vat_company: AddressType | None = None
-    vat_number: str | None = None
-
-
-class NotifyWebPaymentStartedResponse(Response, frozen=True): ...
-
-
-class NotifyWebPaymentStartedRequest(
-    Request["NotifyWebPaymentStartedRequest", NotifyWebPaymentStartedResponse], frozen=True, kw_only=True
-):
-    evse_id: int
-    timeout: int
-
-
-class OpenPeriodicEventStreamResponse(Response, frozen=True, kw_only=True):
-    status: GenericStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class OpenPeriodicEventStreamRequest(
-    Request["OpenPeriodicEventStreamRequest", OpenPeriodicEventStreamResponse], frozen=True, kw_only=True
-):
-    constant_stream_data: ConstantStreamDataType
 
 
 class PublishFirmwareResponse(Response, frozen=True, kw_only=True):
@@ -828,24 +591,14 @@ class PublishFirmwareStatusNotificationResponse(Response, frozen=True): ...
 
 
 class PublishFirmwareStatusNotificationRequest(
-    Request["PublishFirmwareStatusNotificationRequest", PublishFirmwareStatusNotificationResponse], frozen=True, kw_only=True
+    Request["PublishFirmwareStatusNotificationRequest", PublishFirmwareStatusNotificationResponse],
+    frozen=True,
+    kw_only=True,
 ):
     status: PublishFirmwareStatusEnumType
     location: Sequence[str] | None = None
     request_id: int | None = None
     status_info: StatusInfoType | None = None
-
-
-class PullDynamicScheduleUpdateResponse(Response, frozen=True, kw_only=True):
-    status: ChargingProfileStatusEnumType
-    schedule_update: ChargingScheduleUpdateType | None = None
-    status_info: StatusInfoType | None = None
-
-
-class PullDynamicScheduleUpdateRequest(
-    Request["PullDynamicScheduleUpdateRequest", PullDynamicScheduleUpdateResponse], frozen=True, kw_only=True
-):
-    charging_profile_id: int
 
 
 class ReportChargingProfilesResponse(Response, frozen=True): ...
@@ -859,34 +612,6 @@ class ReportChargingProfilesRequest(
     evse_id: int
     request_id: int
     tbc: bool | None = None
-
-
-class ReportDERControlResponse(Response, frozen=True): ...
-
-
-class ReportDERControlRequest(Request["ReportDERControlRequest", ReportDERControlResponse], frozen=True, kw_only=True):
-    request_id: int
-    curve: Sequence[DERCurveGetType] | None = None
-    enter_service: Sequence[EnterServiceGetType] | None = None
-    fixed_pf_absorb: Sequence[FixedPFGetType] | None = field(default=None, name="fixedPFAbsorb")
-    fixed_pf_inject: Sequence[FixedPFGetType] | None = field(default=None, name="fixedPFInject")
-    fixed_var: Sequence[FixedVarGetType] | None = None
-    freq_droop: Sequence[FreqDroopGetType] | None = None
-    gradient: Sequence[GradientGetType] | None = None
-    limit_max_discharge: Sequence[LimitMaxDischargeGetType] | None = None
-    tbc: bool | None = None
-
-
-class RequestBatterySwapResponse(Response, frozen=True, kw_only=True):
-    status: GenericStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class RequestBatterySwapRequest(
-    Request["RequestBatterySwapRequest", RequestBatterySwapResponse], frozen=True, kw_only=True
-):
-    id_token: IdTokenType
-    request_id: int
 
 
 class RequestStartTransactionResponse(Response, frozen=True, kw_only=True):
@@ -982,36 +707,6 @@ class SetChargingProfileRequest(
 ):
     charging_profile: ChargingProfileType
     evse_id: int
-
-
-class SetDERControlResponse(Response, frozen=True, kw_only=True):
-    status: DERControlStatusEnumType
-    status_info: StatusInfoType | None = None
-    superseded_ids: Sequence[str] | None = None
-
-
-class SetDERControlRequest(Request["SetDERControlRequest", SetDERControlResponse], frozen=True, kw_only=True):
-    control_id: str
-    control_type: DERControlEnumType
-    is_default: bool
-    curve: DERCurveType | None = None
-    enter_service: EnterServiceType | None = None
-    fixed_pf_absorb: FixedPFType | None = field(default=None, name="fixedPFAbsorb")
-    fixed_pf_inject: FixedPFType | None = field(default=None, name="fixedPFInject")
-    fixed_var: FixedVarType | None = None
-    freq_droop: FreqDroopType | None = None
-    gradient: GradientType | None = None
-    limit_max_discharge: LimitMaxDischargeType | None = None
-
-
-class SetDefaultTariffResponse(Response, frozen=True, kw_only=True):
-    status: TariffSetStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class SetDefaultTariffRequest(Request["SetDefaultTariffRequest", SetDefaultTariffResponse], frozen=True, kw_only=True):
-    evse_id: int
-    tariff: TariffType
 
 
 class SetDisplayMessageResponse(Response, frozen=True, kw_only=True):
@@ -1159,18 +854,6 @@ class UnpublishFirmwareRequest(
     checksum: str
 
 
-class UpdateDynamicScheduleResponse(Response, frozen=True, kw_only=True):
-    status: ChargingProfileStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class UpdateDynamicScheduleRequest(
-    Request["UpdateDynamicScheduleRequest", UpdateDynamicScheduleResponse], frozen=True, kw_only=True
-):
-    charging_profile_id: int
-    schedule_update: ChargingScheduleUpdateType
-
-
 class UpdateFirmwareResponse(Response, frozen=True, kw_only=True):
     status: UpdateFirmwareStatusEnumType
     status_info: StatusInfoType | None = None
@@ -1183,51 +866,17 @@ class UpdateFirmwareRequest(Request["UpdateFirmwareRequest", UpdateFirmwareRespo
     retry_interval: int | None = None
 
 
-class UsePriorityChargingResponse(Response, frozen=True, kw_only=True):
-    status: PriorityChargingStatusEnumType
-    status_info: StatusInfoType | None = None
-
-
-class UsePriorityChargingRequest(
-    Request["UsePriorityChargingRequest", UsePriorityChargingResponse], frozen=True, kw_only=True
-):
-    activate: bool
-    transaction_id: str
-
-
-class VatNumberValidationResponse(Response, frozen=True, kw_only=True):
-    status: GenericStatusEnumType
-    vat_number: str
-    company: AddressType | None = None
-    evse_id: int | None = None
-    status_info: StatusInfoType | None = None
-
-
-class VatNumberValidationRequest(
-    Request["VatNumberValidationRequest", VatNumberValidationResponse], frozen=True, kw_only=True
-):
-    vat_number: str
-    evse_id: int | None = None
-
-
 ACTIONS: Mapping[str, Action] = {
-    "AFRRSignal": Action(AFRRSignalRequest, AFRRSignalResponse),
-    "AdjustPeriodicEventStream": Action(AdjustPeriodicEventStreamRequest, AdjustPeriodicEventStreamResponse),
     "Authorize": Action(AuthorizeRequest, AuthorizeResponse),
-    "BatterySwap": Action(BatterySwapRequest, BatterySwapResponse),
     "BootNotification": Action(BootNotificationRequest, BootNotificationResponse),
     "CancelReservation": Action(CancelReservationRequest, CancelReservationResponse),
     "CertificateSigned": Action(CertificateSignedRequest, CertificateSignedResponse),
     "ChangeAvailability": Action(ChangeAvailabilityRequest, ChangeAvailabilityResponse),
-    "ChangeTransactionTariff": Action(ChangeTransactionTariffRequest, ChangeTransactionTariffResponse),
     "ClearCache": Action(ClearCacheRequest, ClearCacheResponse),
     "ClearChargingProfile": Action(ClearChargingProfileRequest, ClearChargingProfileResponse),
-    "ClearDERControl": Action(ClearDERControlRequest, ClearDERControlResponse),
     "ClearDisplayMessage": Action(ClearDisplayMessageRequest, ClearDisplayMessageResponse),
-    "ClearTariffs": Action(ClearTariffsRequest, ClearTariffsResponse),
     "ClearVariableMonitoring": Action(ClearVariableMonitoringRequest, ClearVariableMonitoringResponse),
     "ClearedChargingLimit": Action(ClearedChargingLimitRequest, ClearedChargingLimitResponse),
-    "ClosePeriodicEventStream": Action(ClosePeriodicEventStreamRequest, ClosePeriodicEventStreamResponse),
     "CostUpdated": Action(CostUpdatedRequest, CostUpdatedResponse),
     "CustomerInformation": Action(CustomerInformationRequest, CustomerInformationResponse),
     "DataTransfer": Action(DataTransferRequest, DataTransferResponse),
@@ -1235,46 +884,34 @@ ACTIONS: Mapping[str, Action] = {
     "FirmwareStatusNotification": Action(FirmwareStatusNotificationRequest, FirmwareStatusNotificationResponse),
     "Get15118EVCertificate": Action(Get15118EVCertificateRequest, Get15118EVCertificateResponse),
     "GetBaseReport": Action(GetBaseReportRequest, GetBaseReportResponse),
-    "GetCertificateChainStatus": Action(GetCertificateChainStatusRequest, GetCertificateChainStatusResponse),
     "GetCertificateStatus": Action(GetCertificateStatusRequest, GetCertificateStatusResponse),
     "GetChargingProfiles": Action(GetChargingProfilesRequest, GetChargingProfilesResponse),
     "GetCompositeSchedule": Action(GetCompositeScheduleRequest, GetCompositeScheduleResponse),
-    "GetDERControl": Action(GetDERControlRequest, GetDERControlResponse),
     "GetDisplayMessages": Action(GetDisplayMessagesRequest, GetDisplayMessagesResponse),
     "GetInstalledCertificateIds": Action(GetInstalledCertificateIdsRequest, GetInstalledCertificateIdsResponse),
     "GetLocalListVersion": Action(GetLocalListVersionRequest, GetLocalListVersionResponse),
     "GetLog": Action(GetLogRequest, GetLogResponse),
     "GetMonitoringReport": Action(GetMonitoringReportRequest, GetMonitoringReportResponse),
-    "GetPeriodicEventStream": Action(GetPeriodicEventStreamRequest, GetPeriodicEventStreamResponse),
     "GetReport": Action(GetReportRequest, GetReportResponse),
-    "GetTariffs": Action(GetTariffsRequest, GetTariffsResponse),
     "GetTransactionStatus": Action(GetTransactionStatusRequest, GetTransactionStatusResponse),
     "GetVariables": Action(GetVariablesRequest, GetVariablesResponse),
     "Heartbeat": Action(HeartbeatRequest, HeartbeatResponse),
     "InstallCertificate": Action(InstallCertificateRequest, InstallCertificateResponse),
     "LogStatusNotification": Action(LogStatusNotificationRequest, LogStatusNotificationResponse),
     "MeterValues": Action(MeterValuesRequest, MeterValuesResponse),
-    "NotifyAllowedEnergyTransfer": Action(NotifyAllowedEnergyTransferRequest, NotifyAllowedEnergyTransferResponse),
     "NotifyChargingLimit": Action(NotifyChargingLimitRequest, NotifyChargingLimitResponse),
     "NotifyCustomerInformation": Action(NotifyCustomerInformationRequest, NotifyCustomerInformationResponse),
-    "NotifyDERAlarm": Action(NotifyDERAlarmRequest, NotifyDERAlarmResponse),
-    "NotifyDERStartStop": Action(NotifyDERStartStopRequest, NotifyDERStartStopResponse),
     "NotifyDisplayMessages": Action(NotifyDisplayMessagesRequest, NotifyDisplayMessagesResponse),
     "NotifyEVChargingNeeds": Action(NotifyEVChargingNeedsRequest, NotifyEVChargingNeedsResponse),
     "NotifyEVChargingSchedule": Action(NotifyEVChargingScheduleRequest, NotifyEVChargingScheduleResponse),
     "NotifyEvent": Action(NotifyEventRequest, NotifyEventResponse),
     "NotifyMonitoringReport": Action(NotifyMonitoringReportRequest, NotifyMonitoringReportResponse),
-    "NotifyPriorityCharging": Action(NotifyPriorityChargingRequest, NotifyPriorityChargingResponse),
     "NotifyReport": Action(NotifyReportRequest, NotifyReportResponse),
-    "NotifySettlement": Action(NotifySettlementRequest, NotifySettlementResponse),
-    "NotifyWebPaymentStarted": Action(NotifyWebPaymentStartedRequest, NotifyWebPaymentStartedResponse),
-    "OpenPeriodicEventStream": Action(OpenPeriodicEventStreamRequest, OpenPeriodicEventStreamResponse),
     "PublishFirmware": Action(PublishFirmwareRequest, PublishFirmwareResponse),
-    "PublishFirmwareStatusNotification": Action(PublishFirmwareStatusNotificationRequest, PublishFirmwareStatusNotificationResponse),
-    "PullDynamicScheduleUpdate": Action(PullDynamicScheduleUpdateRequest, PullDynamicScheduleUpdateResponse),
+    "PublishFirmwareStatusNotification": Action(
+        PublishFirmwareStatusNotificationRequest, PublishFirmwareStatusNotificationResponse
+    ),
     "ReportChargingProfiles": Action(ReportChargingProfilesRequest, ReportChargingProfilesResponse),
-    "ReportDERControl": Action(ReportDERControlRequest, ReportDERControlResponse),
-    "RequestBatterySwap": Action(RequestBatterySwapRequest, RequestBatterySwapResponse),
     "RequestStartTransaction": Action(RequestStartTransactionRequest, RequestStartTransactionResponse),
     "RequestStopTransaction": Action(RequestStopTransactionRequest, RequestStopTransactionResponse),
     "ReservationStatusUpdate": Action(ReservationStatusUpdateRequest, ReservationStatusUpdateResponse),
@@ -1283,8 +920,6 @@ ACTIONS: Mapping[str, Action] = {
     "SecurityEventNotification": Action(SecurityEventNotificationRequest, SecurityEventNotificationResponse),
     "SendLocalList": Action(SendLocalListRequest, SendLocalListResponse),
     "SetChargingProfile": Action(SetChargingProfileRequest, SetChargingProfileResponse),
-    "SetDERControl": Action(SetDERControlRequest, SetDERControlResponse),
-    "SetDefaultTariff": Action(SetDefaultTariffRequest, SetDefaultTariffResponse),
     "SetDisplayMessage": Action(SetDisplayMessageRequest, SetDisplayMessageResponse),
     "SetMonitoringBase": Action(SetMonitoringBaseRequest, SetMonitoringBaseResponse),
     "SetMonitoringLevel": Action(SetMonitoringLevelRequest, SetMonitoringLevelResponse),
@@ -1297,8 +932,5 @@ ACTIONS: Mapping[str, Action] = {
     "TriggerMessage": Action(TriggerMessageRequest, TriggerMessageResponse),
     "UnlockConnector": Action(UnlockConnectorRequest, UnlockConnectorResponse),
     "UnpublishFirmware": Action(UnpublishFirmwareRequest, UnpublishFirmwareResponse),
-    "UpdateDynamicSchedule": Action(UpdateDynamicScheduleRequest, UpdateDynamicScheduleResponse),
     "UpdateFirmware": Action(UpdateFirmwareRequest, UpdateFirmwareResponse),
-    "UsePriorityCharging": Action(UsePriorityChargingRequest, UsePriorityChargingResponse),
-    "VatNumberValidation": Action(VatNumberValidationRequest, VatNumberValidationResponse),
 }

@@ -14,8 +14,6 @@ from station.ocpp.enums import (
     APNAuthenticationEnumType,
     AttributeEnumType,
     AuthorizationStatusEnumType,
-    CertificateStatusEnumType,
-    CertificateStatusSourceEnumType,
     ChargingProfileKindEnumType,
     ChargingProfilePurposeEnumType,
     ChargingRateUnitEnumType,
@@ -25,7 +23,6 @@ from station.ocpp.enums import (
     CostDimensionEnumType,
     CostKindEnumType,
     DERControlEnumType,
-    DERUnitEnumType,
     DataEnumType,
     DayOfWeekEnumType,
     EnergyTransferModeEnumType,
@@ -49,15 +46,12 @@ from station.ocpp.enums import (
     OCPPVersionEnumType,
     OperationModeEnumType,
     PhaseEnumType,
-    PowerDuringCessationEnumType,
     ReadingContextEnumType,
     ReasonEnumType,
     RecurrencyKindEnumType,
     SetMonitoringStatusEnumType,
     SetVariableStatusEnumType,
-    TariffClearStatusEnumType,
     TariffCostEnumType,
-    TariffKindEnumType,
     VPNEnumType,
 )
 
@@ -104,27 +98,9 @@ class AdditionalSelectedServicesType(DataType, frozen=True, kw_only=True):
     service_name: str
 
 
-class AddressType(DataType, frozen=True, kw_only=True):
-    address1: str
-    city: str
-    country: str
-    name: str
-    address2: str | None = None
-    postal_code: str | None = None
-
-
 class AuthorizationData(DataType, frozen=True, kw_only=True):
     id_token: IdTokenType
     id_token_info: IdTokenInfoType | None = None
-
-
-class BatteryDataType(DataType, frozen=True, kw_only=True):
-    evse_id: int
-    serial_number: str
-    soc: float = field(name="soC")
-    soh: float = field(name="soH")
-    production_date: datetime | None = None
-    vendor_info: str | None = None
 
 
 class CertificateHashDataChainType(DataType, frozen=True, kw_only=True):
@@ -138,19 +114,6 @@ class CertificateHashDataType(DataType, frozen=True, kw_only=True):
     issuer_key_hash: str
     issuer_name_hash: str
     serial_number: str
-
-
-class CertificateStatusRequestInfoType(DataType, frozen=True, kw_only=True):
-    certificate_hash_data: CertificateHashDataType
-    source: CertificateStatusSourceEnumType
-    urls: Sequence[str]
-
-
-class CertificateStatusType(DataType, frozen=True, kw_only=True):
-    certificate_hash_data: CertificateHashDataType
-    next_update: datetime
-    source: CertificateStatusSourceEnumType
-    status: CertificateStatusEnumType
 
 
 class ChargingLimitType(DataType, frozen=True, kw_only=True):
@@ -244,21 +207,6 @@ class ChargingScheduleType(DataType, frozen=True, kw_only=True):
     use_local_time: bool | None = None
 
 
-class ChargingScheduleUpdateType(DataType, frozen=True, kw_only=True):
-    discharge_limit: float | None = None
-    discharge_limit_l2: float | None = field(default=None, name="dischargeLimit_L2")
-    discharge_limit_l3: float | None = field(default=None, name="dischargeLimit_L3")
-    limit: float | None = None
-    limit_l2: float | None = field(default=None, name="limit_L2")
-    limit_l3: float | None = field(default=None, name="limit_L3")
-    setpoint: float | None = None
-    setpoint_l2: float | None = field(default=None, name="setpoint_L2")
-    setpoint_l3: float | None = field(default=None, name="setpoint_L3")
-    setpoint_reactive: float | None = None
-    setpoint_reactive_l2: float | None = field(default=None, name="setpointReactive_L2")
-    setpoint_reactive_l3: float | None = field(default=None, name="setpointReactive_L3")
-
-
 class ChargingStationType(DataType, frozen=True, kw_only=True):
     model: str
     vendor_name: str
@@ -279,12 +227,6 @@ class ClearMonitoringResultType(DataType, frozen=True, kw_only=True):
     status_info: StatusInfoType | None = None
 
 
-class ClearTariffsResultType(DataType, frozen=True, kw_only=True):
-    status: TariffClearStatusEnumType
-    status_info: StatusInfoType | None = None
-    tariff_id: str | None = None
-
-
 class ComponentType(DataType, frozen=True, kw_only=True):
     name: str
     evse: EVSEType | None = None
@@ -302,12 +244,6 @@ class CompositeScheduleType(DataType, frozen=True, kw_only=True):
     duration: int
     evse_id: int
     schedule_start: datetime
-
-
-class ConstantStreamDataType(DataType, frozen=True, kw_only=True):
-    id: int
-    params: PeriodicEventStreamParamsType
-    variable_monitoring_id: int
 
 
 class ConsumptionCostType(DataType, frozen=True, kw_only=True):
@@ -389,31 +325,6 @@ class DERChargingParametersType(DataType, frozen=True, kw_only=True):
     nominal_voltage_offset: float | None = None
 
 
-class DERCurveGetType(DataType, frozen=True, kw_only=True):
-    curve: DERCurveType
-    curve_type: DERControlEnumType
-    id: str
-    is_default: bool
-    is_superseded: bool
-
-
-class DERCurvePointsType(DataType, frozen=True, kw_only=True):
-    x: float
-    y: float
-
-
-class DERCurveType(DataType, frozen=True, kw_only=True):
-    curve_data: Sequence[DERCurvePointsType]
-    priority: int
-    y_unit: DERUnitEnumType
-    duration: float | None = None
-    hysteresis: HysteresisType | None = None
-    reactive_power_params: ReactivePowerParamsType | None = None
-    response_time: float | None = None
-    start_time: datetime | None = None
-    voltage_params: VoltageParamsType | None = None
-
-
 class EVAbsolutePriceScheduleEntryType(DataType, frozen=True, kw_only=True):
     duration: int
     ev_price_rule: Sequence[EVPriceRuleType]
@@ -451,22 +362,6 @@ class EVSEType(DataType, frozen=True, kw_only=True):
     connector_id: int | None = None
 
 
-class EnterServiceGetType(DataType, frozen=True, kw_only=True):
-    enter_service: EnterServiceType
-    id: str
-
-
-class EnterServiceType(DataType, frozen=True, kw_only=True):
-    high_freq: float
-    high_voltage: float
-    low_freq: float
-    low_voltage: float
-    priority: int
-    delay: float | None = None
-    ramp_rate: float | None = None
-    random_delay: float | None = None
-
-
 class EventDataType(DataType, frozen=True, kw_only=True):
     actual_value: str
     component: ComponentType
@@ -492,54 +387,6 @@ class FirmwareType(DataType, frozen=True, kw_only=True):
     signing_certificate: str | None = None
 
 
-class FixedPFGetType(DataType, frozen=True, kw_only=True):
-    fixed_pf: FixedPFType = field(name="fixedPF")
-    id: str
-    is_default: bool
-    is_superseded: bool
-
-
-class FixedPFType(DataType, frozen=True, kw_only=True):
-    displacement: float
-    excitation: bool
-    priority: int
-    duration: float | None = None
-    start_time: datetime | None = None
-
-
-class FixedVarGetType(DataType, frozen=True, kw_only=True):
-    fixed_var: FixedVarType
-    id: str
-    is_default: bool
-    is_superseded: bool
-
-
-class FixedVarType(DataType, frozen=True, kw_only=True):
-    priority: int
-    setpoint: float
-    unit: DERUnitEnumType
-    duration: float | None = None
-    start_time: datetime | None = None
-
-
-class FreqDroopGetType(DataType, frozen=True, kw_only=True):
-    freq_droop: FreqDroopType
-    id: str
-    is_default: bool
-    is_superseded: bool
-
-
-class FreqDroopType(DataType, frozen=True, kw_only=True):
-    over_droop: float
-    over_freq: float
-    priority: int
-    response_time: float
-    under_droop: float
-    under_freq: float
-    duration: float | None = None
-    start_time: datetime | None = None
-
-
 class GetVariableDataType(DataType, frozen=True, kw_only=True):
     component: ComponentType
     variable: VariableType
@@ -553,24 +400,6 @@ class GetVariableResultType(DataType, frozen=True, kw_only=True):
     attribute_status_info: StatusInfoType | None = None
     attribute_type: AttributeEnumType | None = None
     attribute_value: str | None = None
-
-
-class GradientGetType(DataType, frozen=True, kw_only=True):
-    gradient: GradientType
-    id: str
-
-
-class GradientType(DataType, frozen=True, kw_only=True):
-    gradient: float
-    priority: int
-    soft_gradient: float
-
-
-class HysteresisType(DataType, frozen=True, kw_only=True):
-    hysteresis_delay: float | None = None
-    hysteresis_gradient: float | None = None
-    hysteresis_high: float | None = None
-    hysteresis_low: float | None = None
 
 
 class IdTokenInfoType(DataType, frozen=True, kw_only=True):
@@ -593,21 +422,6 @@ class IdTokenType(DataType, frozen=True, kw_only=True):
 class LimitAtSoCType(DataType, frozen=True, kw_only=True):
     limit: float
     soc: int
-
-
-class LimitMaxDischargeGetType(DataType, frozen=True, kw_only=True):
-    id: str
-    is_default: bool
-    is_superseded: bool
-    limit_max_discharge: LimitMaxDischargeType
-
-
-class LimitMaxDischargeType(DataType, frozen=True, kw_only=True):
-    priority: int
-    duration: float | None = None
-    pct_max_discharge_power: float | None = None
-    power_monitoring_must_trip: DERCurveType | None = None
-    start_time: datetime | None = None
 
 
 class LogParametersType(DataType, frozen=True, kw_only=True):
@@ -727,12 +541,6 @@ class RationalNumberType(DataType, frozen=True, kw_only=True):
     value: int
 
 
-class ReactivePowerParamsType(DataType, frozen=True, kw_only=True):
-    autonomous_v_ref_enable: bool | None = None
-    autonomous_v_ref_time_constant: float | None = None
-    v_ref: float | None = None
-
-
 class RelativeTimeIntervalType(DataType, frozen=True, kw_only=True):
     start: int
     duration: int | None = None
@@ -814,19 +622,6 @@ class SignedMeterValueType(DataType, frozen=True, kw_only=True):
 class StatusInfoType(DataType, frozen=True, kw_only=True):
     reason_code: str
     additional_info: str | None = None
-
-
-class StreamDataElementType(DataType, frozen=True, kw_only=True):
-    t: float
-    v: str
-
-
-class TariffAssignmentType(DataType, frozen=True, kw_only=True):
-    tariff_id: str
-    tariff_kind: TariffKindEnumType
-    evse_ids: Sequence[int] | None = None
-    id_tokens: Sequence[str] | None = None
-    valid_from: datetime | None = None
 
 
 class TariffConditionsFixedType(DataType, frozen=True, kw_only=True):
@@ -1046,9 +841,3 @@ class VariableMonitoringType(DataType, frozen=True, kw_only=True):
 class VariableType(DataType, frozen=True, kw_only=True):
     name: str
     instance: str | None = None
-
-
-class VoltageParamsType(DataType, frozen=True, kw_only=True):
-    hv10_min_mean_trip_delay: float | None = None
-    hv10_min_mean_value: float | None = None
-    power_during_cessation: PowerDuringCessationEnumType | None = None
