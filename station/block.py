@@ -36,7 +36,8 @@ F = TypeVar("F")
 class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """Slow work outside of a step: a download, a signature, an unlock.
 
-    Subclasses are plain data, so that a job can be stored. `shell/jobs.py` and `shell/devices.py` know how to do it, by its type; the result comes back as a `JobResult`.
+    Subclasses are plain data, so that a job can be stored. `shell/jobs.py` and `shell/devices.py` know how to do it,
+    by its type; the result comes back as a `JobResult`.
     """
 
 

@@ -29,6 +29,7 @@ from station.ocpp.base import Request
 from station.ocpp.errors import ErrorCode, RpcError
 from station.recovery import Culprit, Failures, Source
 from station.store.db import Database, StoreFailed
+from station.store.fallback import Fallback
 
 log = logging.getLogger(__name__)
 
@@ -85,9 +86,6 @@ class EngineFailed(Exception):  # noqa: N818 - the end of the process, not one e
     """Recovery itself failed, or trouble comes from everywhere: the process had better be started anew."""
 
 
-_NOTHING_TOLD: Callable[[], None] = lambda: None  # noqa: E731 - a default that does nothing
-
-
 class Engine:
     """One station's blocks and state objects, stepped by one input at a time."""
 
@@ -95,6 +93,7 @@ class Engine:
         self, *, db: Database, facts: Facts, ports: StepPorts, states: Sequence[Reloads], blocks: Sequence[Block]
     ) -> None:
         self._db = db
+        self.fallback = Fallback(db)
         self._facts = facts
         self._ports = ports
         self._states = states
@@ -103,9 +102,7 @@ class Engine:
         self._quarantined: set[int] = set()
         self._skipped: set[Culprit] = set()
         self._running: Culprit | None = None
-        self._degraded = False
-        self.undo: Callable[[], None] = _NOTHING_TOLD
-        """What else must forget a failed step: the outbox's side of `tell` and `ask`."""
+        self._changes = 0
         self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
         self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
         self._results = _unique((row.result, (block, row.handle)) for block in blocks for row in block.results())
@@ -147,6 +144,7 @@ class Engine:
 
     def _attempt(self, given: Input, now: Now) -> Done:
         self._running = None
+        self._changes = self._db.connection.total_changes
         with self._db.transaction():
             reply = self._dispatch(given, now)
             while (fact := self._facts.pop()) is not None:
@@ -171,7 +169,7 @@ class Engine:
             case Ask(command):
                 return command(now)
             case Canary():
-                return self._db.read_one("select 1")
+                return self._db.execute("SELECT 1").fetchone()
 
     def _run(self, table: Mapping[type[Any], Any], key: object, argument: object, now: Now) -> Any:
         row = table.get(type(key))
@@ -227,33 +225,43 @@ class Engine:
 
     # ------------------------------------------------------------------------------------------------- trouble
 
-    def _forget(self) -> bool:
-        """Clear what the failed step left in memory; gives whether it had come to write or tell anything."""
+    def _forget(self) -> None:
+        """Clear what the failed step left in memory; the outbox took part in the transaction and has done so itself."""
         self._facts.clear()
         self._ports.clear()
-        self.undo()
-        return True
 
     def _refused(self, error: RpcError, now: Now) -> Done:
         """The caller's fault: nothing of the step stays. Not counted, and no reason to look at the hardware again."""
         self._forget()
-        if self._db.failed_step_wrote:
+        if self._db.connection.total_changes != self._changes:  # stays raised after a rollback: the step had written
             self._reload(now)
         return Done(error, [])
 
     def _degrade(self, given: Input, now: Now, error: StoreFailed) -> Done:
-        """The disk fails: go on with a copy in memory and do the input again there (design 6: a state, not a bug)."""
+        """The disk fails: do the input again, at once if room was made, else on a copy in memory (design 6)."""
         self._forget()
-        log.error("store.failed", extra={"kind": error.kind})
-        if not self._db.degraded:
-            self._db.degrade()
+        log.error("store.failed", extra={"kind": error.kind.name, "detail": error.detail, "retry": error.retry})
+        entering = not error.retry and not self.fallback.active
+        if entering:
+            try:
+                self.fallback.enter()
+            except StoreFailed as unreadable:
+                raise EngineFailed(f"the database can be neither written nor read: {unreadable}") from unreadable
+        elif not error.retry:
+            raise EngineFailed(f"the copy in memory failed, too: {error}") from error
         self._reload(now)
         done = self.step(given, now)
-        told = self.step(Happened((StoreDegraded(kind=error.kind),)), now)
+        if not entering:
+            return done
+        told = self.step(Happened((StoreDegraded(kind=error.kind.name),)), now)
         return Done(done.reply, [*done.effects, *told.effects])
 
-    def recovered_store(self, now: Now) -> Done:
-        """The shell has brought what was kept in memory back to the disk (`Database.restore`)."""
+    def retry_store(self, now: Now) -> Done:
+        """Try to bring back to the disk what was kept in memory; the shell asks every 10 s while `fallback.active`."""
+        failed = self.fallback.leave()
+        if failed is not None:
+            log.warning("store.still_failing", extra={"kind": failed.kind.name})
+            return Done(None, [])
         return self.step(Happened((StoreRecovered(),)), now)
 
     def _reload(self, now: Now) -> None:

@@ -1,0 +1,59 @@
+"""What a station does while its disk takes no writes: it goes on with a copy of its database in memory.
+
+A full or failing disk is a state, not a bug (design 6). The copy holds all that was committed, so every step stays a
+transaction and running sessions go on with their events; when the disk works again the whole copy is written back in
+one transaction.
+What was told meanwhile is lost only if the power fails too.
+Invariant: the connection to the disk stays open (a restart cannot open what a running process can still read).
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from .db import Database, StoreFailed, store_failure
+
+MEMORY_BYTES = 8_000_000
+"""How large the copy may grow; beyond it SQLite says FULL, and the outbox drops by its rules (E04.FR.08)."""
+
+
+class Fallback:
+    """Swaps the connection of a `Database` between disk and memory."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._disk: sqlite3.Connection | None = None
+
+    @property
+    def active(self) -> bool:
+        """Whether the station runs on memory."""
+        return self._disk is not None
+
+    def enter(self) -> None:
+        """Copy what the disk last committed and go on with the copy. Raises StoreFailed if it cannot even be read."""
+        memory = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+        try:
+            self._db.connection.backup(memory)
+        except sqlite3.Error as error:
+            memory.close()
+            raise (store_failure(error) or error) from error
+        page_size = memory.execute("PRAGMA page_size").fetchone()[0]
+        memory.execute(f"PRAGMA max_page_count = {MEMORY_BYTES // page_size}")
+        self._disk, self._db.connection = self._db.connection, memory
+
+    def leave(self) -> StoreFailed | None:
+        """Write everything back to the disk; gives why not if it still fails. Not inside a step."""
+        if self._disk is None:
+            return None
+        memory = self._db.connection
+        try:
+            memory.backup(self._disk)
+            self._disk.execute("PRAGMA wal_checkpoint(PASSIVE)")
+        except sqlite3.Error as error:
+            failed = store_failure(error)
+            if failed is None:
+                raise
+            return failed
+        self._db.connection, self._disk = self._disk, None
+        memory.close()
+        return None

@@ -1,0 +1,80 @@
+"""Intents: what shall happen to the station itself after a step, kept as rows until it was done (design A8).
+
+A reboot or a reconnection must wait: for this step's reply to be on the wire, or for the transactions' events to be
+delivered. The row outlives the process, so a power cut in between loses neither the deed nor its reason.
+Invariant: at most one intent of a kind; a newer one replaces the older.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from station.now import BootId, Mono, Now
+
+from .db import Database
+
+
+class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is stored with the row. `by` counts on the clock of `boot`."""
+
+    boot: int
+    reason: str = ""
+    by: float | None = None
+
+
+class Intent(NamedTuple):
+    """One intent: `kind` is reconnect or reboot, `after` is now, reply or drained.
+
+    `by`: when `drained` need not be true any more.
+    """
+
+    row_id: int
+    kind: str
+    after: str
+    reason: str
+    by: Mono | None
+    boot: BootId
+
+
+class Intents:
+    """The table `intent` and its copy in memory."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._rows: list[Intent] = []
+        self._boot = BootId(0)
+
+    def load(self, now: Now) -> None:
+        """Read the rows again."""
+        self._boot = now.boot
+        self._rows = []
+        for row_id, kind, data, after in self._db.execute("SELECT id, kind, data, waits_for FROM intent ORDER BY id"):
+            try:
+                kept = msgspec.json.decode(data, type=_Data)
+            except msgspec.DecodeError:
+                continue
+            by = Mono(kept.by) if kept.by is not None else None
+            self._rows.append(Intent(row_id, kind, after, kept.reason, by, BootId(kept.boot)))
+
+    def add(self, kind: str, *, after: str, reason: str = "", by: Mono | None = None) -> None:
+        """Write an intent; inside a step."""
+        data = msgspec.json.encode(_Data(boot=self._boot, reason=reason, by=by))
+        self._db.execute("DELETE FROM intent WHERE kind = ?", (kind,))
+        cursor = self._db.execute("INSERT INTO intent (kind, data, waits_for) VALUES (?, ?, ?)", (kind, data, after))
+        self._rows = [row for row in self._rows if row.kind != kind]
+        self._rows.append(Intent(cursor.lastrowid or 0, kind, after, reason, by, self._boot))
+
+    def pending(self) -> list[Intent]:
+        """The intents of this boot that wait for their precondition."""
+        return [row for row in self._rows if row.boot == self._boot]
+
+    def left_over(self, kind: str) -> Intent | None:
+        """An intent of an earlier boot: a reboot that has happened by now, with the reason to tell."""
+        return next((row for row in self._rows if row.kind == kind and row.boot != self._boot), None)
+
+    def done(self, intent: Intent) -> None:
+        """Forget an intent; inside a step."""
+        self._db.execute("DELETE FROM intent WHERE id = ?", (intent.row_id,))
+        self._rows = [row for row in self._rows if row.row_id != intent.row_id]
