@@ -1,0 +1,52 @@
+"""What holds for all tests: markers name ids that exist, and in CI a test that proves something is never skipped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+
+import pytest
+from hypothesis import settings
+
+from tests import indexes
+
+# No deadline: two shared cores. The same examples in CI each time, so that a red run can be repeated.
+settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
+settings.load_profile("project")
+
+MARKERS = {"req": indexes.requirements, "octt": indexes.cases}
+
+
+def unknown(item: pytest.Item) -> list[str]:
+    """The ids of a test's markers that are in no index."""
+    return [
+        each
+        for marker in item.iter_markers()
+        if marker.name in MARKERS
+        for each in marker.args
+        if each not in MARKERS[marker.name]()
+    ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """A marker that names an unknown id would claim a proof of nothing: the run stops."""
+    wrong = [f"{item.nodeid}: {', '.join(unknown(item))}" for item in items if unknown(item)]
+    if wrong and "PYTEST_XDIST_WORKER" not in os.environ:
+        raise pytest.UsageError("markers with ids that are in no index:\n" + "\n".join(wrong))
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """The same in a worker of xdist, which cannot stop a run with words."""
+    if wrong := unknown(item):
+        pytest.fail(f"its markers name ids that are in no index: {', '.join(wrong)}", pytrace=False)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """The conformance page counts each marked test that is not marked skip or xfail, so CI must have run it."""
+    report = yield
+    excused = item.get_closest_marker("skip") or hasattr(report, "wasxfail")
+    if "CI" in os.environ and report.skipped and not excused and any(item.iter_markers(name) for name in MARKERS):
+        report.outcome = "failed"
+        report.longrepr = f"skipped, but it proves a requirement and must run in CI: {report.longrepr}"
+    return report
