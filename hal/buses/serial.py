@@ -1,0 +1,189 @@
+"""A serial port on an asyncio loop: opened by pyserial, read and written on its file descriptor.
+
+It knows bytes, not protocols. Two ways to receive: `read` with `readable` for an owner that asks and waits (Modbus),
+`watch` for one that listens (PN532, slcan). A port that hangs up (a USB adapter pulled out) raises NotFound once and is
+closed; the owner opens it again by its stable name (udev symlink) when it likes.
+
+Invariant: nothing here blocks. The descriptor is non-blocking and VMIN is 1, so that a read of nothing (EAGAIN) and the
+end of the line (an empty read, EIO) are told apart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import termios
+from collections.abc import Callable
+from typing import Annotated, Literal, Protocol
+
+import msgspec
+
+from hal.errors import DeviceError, NotFound, Timeout
+
+_CHUNK = 4096
+_PARITY = {"none": "N", "even": "E", "odd": "O"}
+
+Baud = Annotated[int, msgspec.Meta(ge=300, le=4_000_000)]
+
+
+class SerialSettings(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A port and its line parameters: always 8 data bits, no flow control."""
+
+    port: Annotated[str, msgspec.Meta(min_length=1)]
+    """Device path, best a stable one such as /dev/ocpp/rs485 (systemd/99-ocpp-station.rules)."""
+    baud: Baud = 9600
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+
+    def wire_s(self, count: int) -> float:
+        """Seconds that `count` bytes take on the line."""
+        bits = 9 + self.stop_bits + (self.parity != "none")
+        return count * bits / self.baud
+
+
+class _Opened(Protocol):
+    """What is used of `serial.Serial`, which is imported when a port is opened."""
+
+    def close(self) -> None: ...
+
+
+class SerialPort:
+    """One serial device. `name` is whose errors these are: the configured name of the bus or the driver."""
+
+    def __init__(self, name: str, settings: SerialSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self._serial: _Opened | None = None
+        self._fd = -1
+        self._watching = False
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the port was opened and has not hung up since, as far as is known."""
+        return self._serial is not None
+
+    def open(self) -> None:
+        """Opens the port and throws away what it holds. Raises NotFound: no such device, no right, or in use."""
+        if self._serial is not None:
+            return
+        import serial  # noqa: PLC0415 - heavy, imported at first use
+
+        with_line = self.settings
+        try:
+            opened = serial.Serial(
+                with_line.port,
+                with_line.baud,
+                parity=_PARITY[with_line.parity],
+                stopbits=with_line.stop_bits,
+                timeout=0,
+                exclusive=True,  # a second owner of one wire would read our answers
+            )
+        except (OSError, ValueError) as error:
+            raise NotFound(self.name, f"cannot open {with_line.port}: {_why(error)}") from None
+        fd = opened.fileno()
+        try:
+            attributes = termios.tcgetattr(fd)
+            attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
+            termios.tcsetattr(fd, termios.TCSANOW, attributes)
+            termios.tcflush(fd, termios.TCIFLUSH)
+        except (OSError, termios.error) as error:
+            opened.close()
+            raise NotFound(self.name, f"{with_line.port} is not a serial line: {error}") from None
+        self._serial, self._fd = opened, fd
+
+    def close(self) -> None:
+        """Lets go of the port; harmless twice."""
+        self.unwatch()
+        port, fd = self._serial, self._fd
+        self._serial, self._fd = None, -1
+        if port is not None:
+            # what was not sent yet would make close() wait; on a device that is gone already both fail, and nothing is
+            # left
+            with contextlib.suppress(OSError, termios.error):
+                termios.tcflush(fd, termios.TCIOFLUSH)
+            with contextlib.suppress(OSError):
+                port.close()
+
+    def read(self) -> bytes:
+        """Everything that has arrived, empty if nothing has. Raises NotFound when the port is closed or has hung up."""
+        if self._serial is None:
+            raise NotFound(self.name, f"{self.settings.port} is closed")
+        parts = []
+        while True:
+            try:
+                part = os.read(self._fd, _CHUNK)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                raise self._gone(_why(error)) from None
+            if not part:
+                raise self._gone("hung up")
+            parts.append(part)
+            if len(part) < _CHUNK:
+                break
+        return b"".join(parts)
+
+    def write(self, data: bytes) -> None:
+        """Hands `data` to the line. Raises NotFound, or Timeout when the line takes no more bytes."""
+        if self._serial is None:
+            raise NotFound(self.name, f"{self.settings.port} is closed")
+        try:
+            written = os.write(self._fd, data)
+        except BlockingIOError:
+            written = 0
+        except OSError as error:
+            raise self._gone(_why(error)) from None
+        if written < len(data):
+            raise Timeout(self.name, f"{self.settings.port} takes no data")
+
+    async def readable(self, seconds: float) -> bool:
+        """Waits until bytes (or the end of the line) are there; False if none came within `seconds`."""
+        if self._serial is None:
+            raise NotFound(self.name, f"{self.settings.port} is closed")
+        loop = asyncio.get_running_loop()
+        arrived: asyncio.Future[None] = loop.create_future()
+        fd = self._fd
+
+        def note() -> None:
+            loop.remove_reader(fd)
+            if not arrived.done():
+                arrived.set_result(None)
+
+        loop.add_reader(fd, note)
+        try:
+            # wait() reports what is there even if the loop stood still past the deadline
+            done, _ = await asyncio.wait({arrived}, timeout=seconds)
+        finally:
+            loop.remove_reader(fd)
+        return bool(done)
+
+    def watch(self, on_data: Callable[[bytes], None], on_lost: Callable[[DeviceError], None]) -> None:
+        """Calls `on_data` with what arrives, as it arrives, and `on_lost` once when the port has hung up."""
+
+        def arrived() -> None:
+            try:
+                data = self.read()
+            except DeviceError as error:
+                on_lost(error)
+                return
+            if data:
+                on_data(data)
+
+        asyncio.get_running_loop().add_reader(self._fd, arrived)
+        self._watching = True
+
+    def unwatch(self) -> None:
+        """Ends `watch`; harmless without one."""
+        if self._watching:
+            self._watching = False
+            asyncio.get_running_loop().remove_reader(self._fd)
+
+    def _gone(self, why: str) -> NotFound:
+        self.close()
+        return NotFound(self.name, f"{self.settings.port} was unplugged ({why})")
+
+
+def _why(error: Exception) -> str:
+    code = getattr(error, "errno", None)
+    return os.strerror(code) if isinstance(code, int) else str(error)

@@ -1,0 +1,118 @@
+"""Modbus RTU devices on one line: registers to set, and every way in which a real one disappoints.
+
+    python -m tests.drivers.emulators.modbus_slave --link /tmp/rs485
+    {"cmd": "set", "unit": 1, "table": "input", "address": 72, "float": 11114.29}
+
+Its CRC and its frames are written here from the protocol's text, not taken from what it tests.
+"""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+
+from tests.drivers.emulators.line import Emulator, main
+
+_TABLE_OF = {3: "holding", 4: "input", 6: "holding", 16: "holding"}
+
+
+def crc16(data: bytes) -> bytes:
+    """The CRC of Modbus RTU (polynomial A001, reflected, start FFFF), low byte first."""
+    crc = 0xFFFF
+    for byte in data:
+        crc ^= byte
+        for _ in range(8):
+            crc = (crc >> 1) ^ 0xA001 if crc & 1 else crc >> 1
+    return crc.to_bytes(2, "little")
+
+
+class ModbusSlave(Emulator):
+    """One line; `registers[unit][table][address]` are its devices. A unit that was never set does not exist."""
+
+    def __init__(self, link: Path) -> None:
+        super().__init__(link)
+        self.registers: dict[int, dict[str, dict[int, int]]] = {}
+        self.requests: list[bytes] = []
+        self.silent: set[int] = set()
+        self.refusals: list[int] = []
+        self.turnaround_s = 0.0
+        self._buffer = bytearray()
+
+    def do_set(
+        self,
+        unit: int,
+        table: str,
+        address: int,
+        value: int | None = None,
+        float: float | None = None,  # noqa: A002 - a field name of the control channel
+    ) -> None:
+        """Sets one 16-bit register, or two with a 32-bit float, high word first."""
+        words = (value,) if value is not None else struct.unpack(">HH", struct.pack(">f", float))
+        held = self.registers.setdefault(unit, {"input": {}, "holding": {}})[table]
+        held.update(zip(range(address, address + len(words)), words, strict=True))
+
+    def do_get(self, unit: int, table: str, address: int) -> int:
+        """One 16-bit register."""
+        return self.registers[unit][table][address]
+
+    def do_silence(self, units: list[int]) -> None:
+        """These units do not answer until further notice."""
+        self.silent = set(units)
+
+    def do_refuse(self, code: int, count: int = 1) -> None:
+        """The next `count` answers are this exception."""
+        self.refusals = [code] * count
+
+    def do_turnaround(self, seconds: float) -> None:
+        """Every answer comes so much after its request."""
+        self.turnaround_s = seconds
+
+    def do_requests(self) -> int:
+        """How many requests have come."""
+        return len(self.requests)
+
+    def received(self, data: bytes) -> None:
+        """Cuts requests out of the stream; what has a wrong CRC is silence."""
+        self._buffer += data
+        while len(self._buffer) >= 8:
+            size = 9 + self._buffer[6] if self._buffer[1] == 16 else 8
+            if len(self._buffer) < size:
+                return
+            frame = bytes(self._buffer[:size])
+            if crc16(frame[:-2]) != frame[-2:]:
+                del self._buffer[0]
+                continue
+            del self._buffer[:size]
+            self._asked(frame)
+
+    def _asked(self, frame: bytes) -> None:
+        self.requests.append(frame)
+        unit, function = frame[0], frame[1]
+        if unit not in self.registers or unit in self.silent:
+            return
+        body = self._refusal(function, self.refusals.pop(0)) if self.refusals else self._answer(frame)
+        answer = bytes((unit,)) + body
+        self.reply(answer + crc16(answer), self.turnaround_s)
+
+    def _answer(self, frame: bytes) -> bytes:
+        function = frame[1]
+        if function not in _TABLE_OF:
+            return self._refusal(function, 1)
+        held = self.registers[frame[0]][_TABLE_OF[function]]
+        address, number = struct.unpack(">HH", frame[2:6])
+        count = 1 if function == 6 else number
+        if any(at not in held for at in range(address, address + count)):
+            return self._refusal(function, 2)
+        if function in (3, 4):
+            values = [held[at] for at in range(address, address + count)]
+            return bytes((function, 2 * count)) + struct.pack(f">{count}H", *values)
+        words = (number,) if function == 6 else struct.unpack(f">{count}H", frame[7:-2])
+        held.update(zip(range(address, address + count), words, strict=True))
+        return frame[1:6]
+
+    def _refusal(self, function: int, code: int) -> bytes:
+        return bytes((function | 0x80, code))
+
+
+if __name__ == "__main__":
+    main(ModbusSlave, "Modbus RTU devices on a pty")
