@@ -232,6 +232,8 @@ class BoardSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     """Which of the EVSE's connectors is meant, from 1; the plugged one while one is."""
     cable_rating_a: float | None = None
     """From the proximity pilot; None for a tethered cable or without a plug."""
+    flowing: bool | None = None
+    """Current flows, by the board's own threshold; None for a board that cannot tell."""
     lock: LockState = LockState.ABSENT
     faults: frozenset[Fault] = frozenset()
 
@@ -323,22 +325,28 @@ class LockingBoard(Protocol):
 
 
 class TokenType(enum.Enum):
-    """The technology a token was read with."""
+    """How a driver identified himself."""
 
     ISO14443 = "ISO14443"
     ISO15693 = "ISO15693"
     EM4100 = "EM4100"  # 125 kHz: not a secure credential
     KEY_CODE = "KeyCode"
+    CENTRAL = "Central"  # an identifier made by a server: a QR or app terminal
+    MAC_ADDRESS = "MacAddress"
+    EMAID = "eMAID"
+    BUTTON = "Button"  # a start button: nobody is identified
 
 
 class Token(msgspec.Struct, frozen=True):
     """A card or tag that was held to a reader once; the reader has debounced it."""
 
     uid_hex: str
-    """The whole identifier, upper-case hex without separators; the digits of a key code."""
+    """The whole identifier, upper-case hex without separators; as typed or given for types that are not cards."""
     type: TokenType = TokenType.ISO14443
     random_uid: bool = False
     """The card gives another identifier each time (ISO 14443 single-size UID beginning with 08)."""
+    outlet: int | None = None
+    """Which EVSE the driver chose at the reader, where it can ask; None where it cannot."""
 
 
 @runtime_checkable

@@ -1,6 +1,6 @@
 """What a board that speaks ISO 15118 tells of the vehicle, and is told. An ability beside `hal.api.Board`.
 
-The exchange with the vehicle stays in the board; what needs the CSMS comes out: identity, contract, certificates, needs.
+The exchange with the vehicle stays in the board; what needs the CSMS comes out: identity, contract, certificates.
 """
 
 from __future__ import annotations
