@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -202,7 +203,7 @@ class DeviceModel:
     def __init__(self, variables: Iterable[Variable] = (), default: Default = _no_default) -> None:
         self._components: dict[ComponentKey, _Bucket] = {}
         self._ids: dict[ComponentKey, ComponentId] = {}
-        self._default = default
+        self._fallback = lru_cache(maxsize=256)(default)
         self._asked: dict[tuple[str | ComponentId, str, str], Variable | None] = {}
         for variable in variables:
             self.add(variable)
@@ -341,7 +342,7 @@ class DeviceModel:
         if found is not None and found.actual is not None:
             return found.actual
         name = component if isinstance(component, str) else component.name
-        default = self._default(name, variable, instance)
+        default = self._fallback(name, variable, instance)
         if default is None:
             if found is not None:
                 return ""
