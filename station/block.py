@@ -40,6 +40,11 @@ class Job(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     by its type; the result comes back as a `JobResult`.
     """
 
+    @property
+    def key(self) -> str:
+        """Jobs with equal keys supersede each other: only the newest one's result counts. By default, one of a kind."""
+        return type(self).__name__
+
 
 class JobResult(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What came of a job. One subclass per kind, routed by type to the block that lists it in `results()`."""

@@ -89,6 +89,7 @@ class StepPorts:
         self._told: dict[int, Want] = {}
         self._pending: list[Effect] = []
         self._generation = 0
+        self._jobs: dict[int, str] = {}
 
     # Hardware
 
@@ -105,12 +106,18 @@ class StepPorts:
     def start(self, job: Job) -> int:
         """Start slow work."""
         self._generation += 1
+        self._jobs[self._generation] = job.key
         self._pending.append(StartJob(self._generation, job))
         return self._generation
 
     def cancel(self, kind: type[Job]) -> None:
         """Stop slow work."""
         self._pending.append(CancelJob(kind))
+
+    def is_current(self, generation: int) -> bool:
+        """Whether a result of this start still matters; asked once, when the result has come."""
+        key = self._jobs.pop(generation, None)
+        return key is not None and not any(later > generation and k == key for later, k in self._jobs.items())
 
     # Station
 

@@ -19,13 +19,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from station.block import Block, Guards, JobResult, Outcome, Reloads
+from station.block import Block, Guards, JobResult, Later, Outcome, Reloads
 from station.effects import Effect, StepPorts, TellSnapshot
 from station.facts import EvseQuarantined, Facts, HardwareFact, SecurityEventOccurred, StoreDegraded, StoreRecovered
-from station.now import Deadline, MonoDeadline, Now, seconds_until
-from station.ocpp.base import Request
+from station.now import Deadline, Mono, MonoDeadline, Now, seconds_until
+from station.ocpp.base import Request, Response
 from station.ocpp.errors import ErrorCode, RpcError
 from station.recovery import Culprit, Failures, Source
 from station.store.db import Database, StoreFailed
@@ -57,8 +57,9 @@ class TimersDue(NamedTuple):
 
 
 class JobDone(NamedTuple):
-    """Slow work has ended."""
+    """Slow work has ended. `generation`: which start of it; an older one than the last is news without effect."""
 
+    generation: int
     result: JobResult
 
 
@@ -82,6 +83,26 @@ class Done(NamedTuple):
     effects: list[Effect]
 
 
+class Waiting(NamedTuple):
+    """The reply of a step whose handler returned `Later`: the job runs as `generation`."""
+
+    generation: int
+    by: Mono
+    otherwise: Response
+
+
+class Telling(Protocol):
+    """What the engine needs of the way to the CSMS."""
+
+    def begin(self, now: Now) -> None:
+        """A step begins."""
+        ...
+
+    def hold(self, token: str) -> None:
+        """Keep what this step tells until the token is released."""
+        ...
+
+
 class EngineFailed(Exception):  # noqa: N818 - the end of the process, not one error among others
     """Recovery itself failed, or trouble comes from everywhere: the process had better be started anew."""
 
@@ -89,10 +110,18 @@ class EngineFailed(Exception):  # noqa: N818 - the end of the process, not one e
 class Engine:
     """One station's blocks and state objects, stepped by one input at a time."""
 
-    def __init__(
-        self, *, db: Database, facts: Facts, ports: StepPorts, states: Sequence[Reloads], blocks: Sequence[Block]
+    def __init__(  # noqa: PLR0913 - the wiring of one object, named at the one call
+        self,
+        *,
+        db: Database,
+        facts: Facts,
+        ports: StepPorts,
+        csms: Telling,
+        states: Sequence[Reloads],
+        blocks: Sequence[Block],
     ) -> None:
         self._db = db
+        self._csms = csms
         self.fallback = Fallback(db)
         self._facts = facts
         self._ports = ports
@@ -146,12 +175,21 @@ class Engine:
         self._running = None
         self._changes = self._db.connection.total_changes
         with self._db.transaction():
+            self._csms.begin(now)
             reply = self._dispatch(given, now)
+            if isinstance(reply, Later):
+                reply = self._wait(reply)
             while (fact := self._facts.pop()) is not None:
                 self._hear(fact, now)
         return Done(reply, self._ports.take())
 
-    def _dispatch(self, given: Input, now: Now) -> Any:
+    def _wait(self, later: Later) -> Waiting:
+        """Start the job, and keep what this step tells until the reply has left (FR.05)."""
+        generation = self._ports.start(later.job)
+        self._csms.hold(str(generation))
+        return Waiting(generation, later.by, later.otherwise)
+
+    def _dispatch(self, given: Input, now: Now) -> Any:  # noqa: C901 - one line for each kind of input
         match given:
             case Happened(facts):
                 for fact in facts:
@@ -162,7 +200,10 @@ class Engine:
                 return self._run(self._routes, request, request, now)
             case Fate(outcome):
                 return self._run(self._outcomes, outcome.request, outcome, now)
-            case JobDone(result):
+            case JobDone(generation, result):
+                if not self._ports.is_current(generation):
+                    log.info("job.outdated", extra={"result": type(result).__name__})
+                    return None
                 return self._run(self._results, result, result, now)
             case TimersDue():
                 return self._timers(now)

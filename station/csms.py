@@ -1,0 +1,151 @@
+"""The port `Csms` as the blocks see it: a message becomes a row of the outbox, in the step that told it.
+
+What a message needs of the queue (its key, whether it may be dropped, its severity) is read off the message here, in
+one table, so that blocks say only what they have to say. A message is fitted to every configured version when it is
+told: free text is cut with a warning, and what no version could say moves to `undelivered` at once instead of blocking
+the queue later (design A13).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+import msgspec
+
+from station.facts import Facts, MessageUndelivered
+from station.now import Mono, Now
+from station.ocpp import codec
+from station.ocpp.base import Request
+from station.ocpp.errors import CannotRender
+from station.ocpp.messages import NotifyEventRequest, StatusNotificationRequest, TransactionEventRequest
+from station.ocpp.speaker import Speaker
+from station.store.outbox import Outbox
+from station.store.rows import Told
+
+log = logging.getLogger(__name__)
+
+SEVERITY_OF_UNMONITORED = 8
+"""An event without a monitor's severity counts as informational (N07)."""
+
+
+def _transaction(message: TransactionEventRequest) -> dict[str, Any]:
+    return {"key": message.transaction_info.transaction_id, "droppable": message.event_type == "Updated"}
+
+
+def _status(message: StatusNotificationRequest) -> dict[str, Any]:
+    return {"key": f"{message.evse_id}/{message.connector_id}"}
+
+
+def _event(message: NotifyEventRequest) -> dict[str, Any]:
+    severities = [event.severity for event in message.event_data if event.severity is not None]
+    return {"severity": min(severities, default=SEVERITY_OF_UNMONITORED)}
+
+
+QUEUEING: Mapping[type[Request[Any, Any]], Callable[[Any], dict[str, Any]]] = {
+    TransactionEventRequest: _transaction,
+    StatusNotificationRequest: _status,
+    NotifyEventRequest: _event,
+}
+"""What the queue must know of a message."""
+
+
+class StepCsms:
+    """Implements `ports.Csms` for the blocks of one station.
+
+    `speakers`: the configured versions, the preferred one first. `begin(now)` is called at the start of each step.
+    """
+
+    def __init__(self, *, outbox: Outbox, speakers: Sequence[Speaker], facts: Facts) -> None:
+        self._outbox = outbox
+        self._speakers = speakers
+        self._facts = facts
+        self._now: Now | None = None
+        self.speaker = speakers[0]
+        self.connected = False
+        self.open = False
+
+    def begin(self, now: Now) -> None:
+        """A step begins: what it tells happened now."""
+        self._now = now
+
+    # the port
+
+    @property
+    def online(self) -> bool:
+        """Whether a connection stands and the registration lets ordinary messages pass."""
+        return self.open
+
+    def tell(self, message: Request[Any, Any], *, key: str | None = None, asked: bool = False) -> None:
+        """Send news; what becomes of it when it cannot go now is the outbox's table."""
+        if (told := self._told(message, key=key, asked=asked)) is not None:
+            self._outbox.tell(told)
+
+    def ask(
+        self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None, asked: bool = False
+    ) -> None:
+        """Send a question; exactly one outcome comes."""
+        if (told := self._told(message, asked=asked, context=context)) is not None:
+            self._outbox.ask(told, by=by)
+
+    def stream(self, pages: Iterator[Request[Any, Any]], *, asked: bool = True) -> None:
+        """Send pages, each made when the one before was answered."""
+        made = (told for page in pages if (told := self._told(page, asked=asked)) is not None)
+        first = next(made, None)
+        if first is not None:
+            self._outbox.stream(first, made)
+
+    def can(self, message: type[Request[Any, Any]]) -> bool:
+        """Whether the negotiated version has this message; before any was negotiated, the preferred one."""
+        return self.speaker.can(message)
+
+    def queued(self, transaction_id: str | None = None) -> bool:
+        """Whether transaction messages wait for delivery (E14)."""
+        return self._outbox.has_transactions(transaction_id)
+
+    def hold(self, token: str) -> None:
+        """What this step tells waits for its reply (FR.05)."""
+        self._outbox.hold(token)
+
+    def _told(
+        self,
+        message: Request[Any, Any],
+        *,
+        key: str | None = None,
+        asked: bool = False,
+        context: msgspec.Struct | None = None,
+    ) -> Told | None:
+        if self._now is None:
+            raise RuntimeError("messages are told inside a step")
+        action = type(message).__name__.removesuffix("Request")
+        fitted = self._fit(action, message)
+        if fitted is None:
+            return None
+        queueing = {"key": key or "", **(QUEUEING[type(message)](message) if type(message) in QUEUEING else {})}
+        return Told(
+            action=action,
+            payload=codec.dump(fitted),
+            instant=self._now.instant,
+            stamped=self._now.wall,
+            asked=asked,
+            context=context,
+            **queueing,
+        )
+
+    def _fit(self, action: str, message: Request[Any, Any]) -> Request[Any, Any] | None:
+        """The message as every version that has words for it can say it; None if none has."""
+        fitted, reasons = message, []
+        for speaker in self._speakers:
+            try:
+                fitted, cut = speaker.fit(fitted)
+            except CannotRender as error:
+                reasons.append(f"{speaker.version}: {error.description}")
+                continue
+            if cut:
+                log.warning("message.truncated", extra={"action": action, "version": speaker.version, "fields": cut})
+        if len(reasons) == len(self._speakers):
+            log.error("message.impossible", extra={"action": action, "reasons": reasons})
+            self._facts.emit(MessageUndelivered(action=action, reason="; ".join(reasons)))
+            return None
+        return fitted

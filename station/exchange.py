@@ -1,0 +1,343 @@
+"""The conversation between one station and its CSMS, sans I/O: texts and inputs in, effects out.
+
+It joins the RPC endpoint, the negotiated speaker, the engine and the outbox. The shell feeds it from sockets, devices
+and clocks; the tests' bench feeds it in virtual time: both drive the very same object. It decides no policy: what is
+said is the blocks' business, what goes next the outbox's, what a frame means the endpoint's and the speaker's.
+
+Every method takes `now` and gives what the shell shall do, in order. A CALL is answered before anything that its step
+told leaves (FR.05).
+Invariant: at most one CALL of ours is in flight, and nothing but a BootNotification leaves before the registration
+allows it.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
+
+import msgspec
+
+from station import block
+from station.block import JobResult
+from station.csms import StepCsms
+from station.effects import CarryOut, Effect, Send
+from station.engine import Ask, Call, Canary, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
+from station.facts import InvalidMessageReceived, LinkLost, LinkRestored, MessageUndelivered
+from station.now import Mono, Now, seconds_until
+from station.ocpp import codec
+from station.ocpp.base import Response
+from station.ocpp.errors import CannotRender, ErrorCode, RpcError
+from station.ocpp.messages import ACTIONS
+from station.ocpp.rpc import CallReceived, CallRepeated, Endpoint, ErrorReceived, ResultReceived, Violation
+from station.ocpp.speaker import Speaker
+from station.store import rows
+from station.store.boots import Boots
+from station.store.intents import Intents
+from station.store.outbox import Gate, Outbox
+
+log = logging.getLogger(__name__)
+
+RESTAMP_S = 0.5
+"""A queued message is stamped anew when its boot's clock turned out to be this much off (design A10)."""
+STORE_RETRY_S = 10.0
+
+GATES = {"Accepted": Gate.OPEN, "Pending": Gate.PENDING}
+"""Any other registration lets only a BootNotification pass (B01.FR.08, B02.FR.02, B03.FR.02)."""
+
+
+class Registered(Protocol):
+    """What the exchange must know of the registration."""
+
+    @property
+    def status(self) -> str:
+        """Unknown, Pending, Accepted or Rejected."""
+        ...
+
+
+class _Owed(NamedTuple):
+    """A CALL whose reply waits for a job."""
+
+    message_id: str
+    by: Mono
+    otherwise: Response
+
+
+class Exchange:
+    """One station's conversation. `speakers`: the configured versions, the preferred one first."""
+
+    def __init__(  # noqa: PLR0913 - the wiring of one object, named at the one call
+        self,
+        *,
+        engine: Engine,
+        csms: StepCsms,
+        outbox: Outbox,
+        boots: Boots,
+        intents: Intents,
+        registration: Registered,
+        endpoint: Endpoint,
+        speakers: Sequence[Speaker],
+    ) -> None:
+        self.engine = engine
+        self.outbox = outbox
+        self.endpoint = endpoint
+        self._csms = csms
+        self._boots = boots
+        self._intents = intents
+        self._registration = registration
+        self._speakers = {speaker.subprotocol: speaker for speaker in speakers}
+        self._connection = 0
+        self._owed: dict[int, _Owed] = {}
+        self._carried: set[int] = set()
+        self._store_retry_at: Mono | None = None
+        self._out: list[Effect] = []
+        self.on_accepted: Callable[[], None] | None = None
+        """Called when the CSMS has answered a CALL: a stable connection, the back-off may begin anew (field.md 1)."""
+
+    # ------------------------------------------------------------------------------------------------ what comes in
+
+    @property
+    def connection(self) -> int:
+        """The number of the present connection; 0 if there is none."""
+        return self._connection if self._csms.connected else 0
+
+    def connected(self, subprotocol: str, restored: LinkRestored, now: Now) -> list[Effect]:
+        """A connection stands, `subprotocol` agreed. Raises KeyError for one that was not offered."""
+        self._csms.speaker = self._speakers[subprotocol]
+        self.endpoint.spell = self._csms.speaker.error_code
+        self._connection += 1
+        self._csms.connected = True
+        self._give(Happened((restored,)), now)
+        return self._finish(now)
+
+    def disconnected(self, lost: LinkLost, now: Now) -> list[Effect]:
+        """The connection is gone, or an attempt to make one failed."""
+        if self._csms.connected:
+            self._csms.connected = False
+            self._owed.clear()
+            self.endpoint.disconnected(now.mono)
+            self.outbox.link_lost()
+        self._give(Happened((lost,)), now)
+        return self._finish(now)
+
+    def receive(self, text: str | bytes, now: Now) -> list[Effect]:
+        """A text frame came."""
+        match self.endpoint.receive(text, now.mono):
+            case CallReceived(message_id, action, payload):
+                self._called(message_id, action, payload, now)
+            case CallRepeated(_, reply):
+                self._send(reply)
+            case ResultReceived(message_id, payload, _):
+                self._answered(message_id, payload, now)
+            case ErrorReceived(message_id, code, description):
+                error = RpcError(self._csms.speaker.read_error_code(code), description)
+                self._attempt_failed(lambda at: self.outbox.refused(message_id, error, at), now)
+            case Violation(_, description, reply):
+                self._send(reply)
+                self._give(Happened((InvalidMessageReceived(description=description),)), now)
+        return self._finish(now)
+
+    def give(self, given: Input, now: Now) -> list[Effect]:
+        """Any other input: facts, a job's result, a local command, the canary."""
+        self._give(given, now)
+        return self._finish(now)
+
+    def ask(self, command: Callable[[Now], Any], now: Now) -> tuple[Any, list[Effect]]:
+        """A local command in a step of its own; gives its result (an exception if it failed) beside the effects."""
+        reply = self._give(Ask(command), now)
+        return reply, self._finish(now)
+
+    def tick(self, now: Now) -> list[Effect]:
+        """The deadline that `next_deadline` told has come."""
+        timed_out = self.endpoint.timed_out(now.mono)
+        if timed_out is not None:
+            self._attempt_failed(lambda at: self.outbox.timed_out(timed_out, at), now)
+        for generation in [number for number, owed in self._owed.items() if owed.by <= now.mono]:
+            owed = self._owed.pop(generation)
+            self._reply(owed.message_id, owed.otherwise, now)
+            self.outbox.release(str(generation))
+        if self._store_retry_at is not None and self._store_retry_at <= now.mono:
+            self._take(self.engine.retry_store(now).effects)
+            self._store_retry_at = now.after(STORE_RETRY_S)
+        due = self.engine.next_due(now)
+        if due is not None and seconds_until(due, now) <= 0:
+            self._give(TimersDue(), now)
+        if (flush := self.outbox.next_due(now)) is not None and flush <= now.mono:
+            self._give(Canary(), now)
+        return self._finish(now)
+
+    def next_deadline(self, now: Now) -> float | None:
+        """Seconds until `tick` wants to be called; None: nothing is due, ever."""
+        monos = [self.endpoint.next_deadline(), self.outbox.next_due(now), self._store_retry_at]
+        monos += [owed.by for owed in self._owed.values()]
+        monos += [intent.by for intent in self._waiting_intents() if intent.after == "drained"]
+        seconds = [mono - now.mono for mono in monos if mono is not None]
+        if (due := self.engine.next_due(now)) is not None:
+            seconds.append(seconds_until(due, now))
+        return max(0.0, min(seconds)) if seconds else None
+
+    # ------------------------------------------------------------------------------------------------ CALLs of the CSMS
+
+    def _called(self, message_id: str, action: str, payload: bytes, now: Now) -> None:
+        if self._registration.status == "Rejected":  # B03.FR.08
+            refusal = RpcError(ErrorCode.SECURITY, "the registration was rejected")
+            self._send(self.endpoint.error(message_id, refusal, now.mono))
+            return
+        try:
+            request = self._csms.speaker.decode_request(action, payload)
+        except RpcError as error:
+            self._send(self.endpoint.error(message_id, error, now.mono))
+            return
+        done = self.engine.step(Call(request), now)
+        if isinstance(done.reply, Waiting):
+            self._owed[done.reply.generation] = _Owed(message_id, done.reply.by, done.reply.otherwise)
+        else:
+            self._reply(message_id, done.reply, now)
+        self._take(done.effects)
+
+    def _reply(self, message_id: str, reply: object, now: Now) -> None:
+        error = reply if isinstance(reply, RpcError) else RpcError(ErrorCode.INTERNAL, "the answer failed")
+        if isinstance(reply, Response):
+            try:
+                payload = self._csms.speaker.encode_response(reply)
+            except CannotRender as impossible:
+                log.exception("reply.impossible", extra={"type": type(reply).__name__})
+                error = RpcError(ErrorCode.INTERNAL, impossible.description)
+            else:
+                self._send(self.endpoint.result(message_id, payload, now.mono))
+                return
+        self._send(self.endpoint.error(message_id, error, now.mono))
+
+    # ------------------------------------------------------------------------------------------------ answers to us
+
+    def _answered(self, message_id: str, payload: bytes, now: Now) -> None:
+        action = self.outbox.action_of(message_id)
+        if action is None:
+            return
+        try:
+            response = self._csms.speaker.decode_response(ACTIONS[action].request, payload)
+        except RpcError as error:  # FR.03, seen from our side: a broken answer is a failed request
+            log.warning("answer.invalid", extra={"action": action, "reason": str(error)})
+            invalid = error
+            self._attempt_failed(lambda at: self.outbox.refused(message_id, invalid, at), now)
+            return
+        answered = self.outbox.acknowledged(message_id, response, now)
+        if answered is not None:
+            self._tell_fate(answered, now)
+        if self.on_accepted is not None:
+            self.on_accepted()
+
+    def _attempt_failed(self, judge: Callable[[Now], Any], now: Now) -> None:
+        """A CALLERROR, an invalid answer or a timeout: the attempt is counted in a step; the last one is an outcome."""
+        verdict = self._give(Ask(judge), now)
+        if isinstance(verdict, rows.Refused | rows.TimedOut | rows.NotSent):
+            self._tell_fate(verdict, now)
+
+    def _tell_fate(self, fate: rows.Outcome, now: Now) -> None:
+        row = fate.row
+        request = codec.load(ACTIONS[row.action].request, row.payload)
+        match fate:
+            case rows.Answered(_, response):
+                outcome: block.Outcome[Any] = block.Answered(request, response, row.context)
+            case rows.Refused(_, error):
+                outcome = block.Refused(request, error.code.value, error.description, row.context)
+            case rows.TimedOut():
+                outcome = block.TimedOut(request, row.context)
+            case rows.NotSent(_, why):
+                outcome = block.NotSent(request, why.value, row.context)
+        self._give(Fate(outcome), now)
+        if getattr(fate, "undelivered", False):
+            self._undelivered(row, "given up after the last attempt", now)
+
+    def _undelivered(self, row: rows.Row, reason: str, now: Now) -> None:
+        log.error("message.undelivered", extra={"action": row.action, "id": row.message_id, "reason": reason})
+        key = row.key if row.action == "TransactionEvent" else None
+        self._give(Happened((MessageUndelivered(action=row.action, reason=reason, transaction_id=key),)), now)
+
+    # ------------------------------------------------------------------------------------------------ one input
+
+    def _give(self, given: Input, now: Now) -> Any:
+        done = self.engine.step(given, now)
+        if isinstance(given, JobDone):
+            self._job_done(given.generation, done.reply, now)
+        self._take(done.effects)
+        return done.reply
+
+    def _job_done(self, generation: int, reply: object, now: Now) -> None:
+        owed = self._owed.pop(generation, None)
+        if owed is not None:
+            self._reply(owed.message_id, reply if reply is not None else owed.otherwise, now)
+        self.outbox.release(str(generation))
+
+    def job_done(self, generation: int, result: JobResult, now: Now) -> list[Effect]:
+        """Slow work has ended."""
+        return self.give(JobDone(generation, result), now)
+
+    # ------------------------------------------------------------------------------------------------ what goes out
+
+    def _finish(self, now: Now) -> list[Effect]:
+        """After an input: follow the registration, tell the outcomes that came by themselves, send what may go."""
+        while True:
+            self.outbox.gate(self._gate())
+            self._csms.open = self._csms.connected and self._registration.status == "Accepted"
+            self._pump(now)
+            fates = self.outbox.outcomes()
+            if not fates:
+                break
+            for fate in fates:
+                self._tell_fate(fate, now)
+        self._carry_out(now)
+        if self.engine.fallback.active:
+            self._store_retry_at = self._store_retry_at or now.after(STORE_RETRY_S)
+        else:
+            self._store_retry_at = None
+        effects, self._out = self._out, []
+        return effects
+
+    def _gate(self) -> Gate:
+        if not self._csms.connected:
+            return Gate.CLOSED
+        return GATES.get(self._registration.status, Gate.BOOT)
+
+    def _pump(self, now: Now) -> None:
+        while self._csms.connected and self.endpoint.in_flight is None and (row := self.outbox.next(now)) is not None:
+            try:
+                payload = self._rendered(row)
+            except CannotRender as error:
+                reason = error.description
+                self._give(Ask(lambda _now, row=row, reason=reason: self.outbox.not_rendered(row, reason)), now)
+                self._undelivered(row, reason, now)
+                continue
+            self.outbox.sent(row)
+            self._send(self.endpoint.send_call(row.message_id, row.action, payload, now.mono))
+
+    def _rendered(self, row: rows.Row) -> bytes:
+        """The row in the words of the negotiated version, with the time as it is known now."""
+        try:
+            message = codec.load(ACTIONS[row.action].request, row.payload)
+        except ValueError as error:
+            raise CannotRender(str(error)) from error
+        shift_s = self._boots.wall_of(row.instant) - row.stamped
+        if abs(shift_s) >= RESTAMP_S:
+            message = codec.shifted(message, shift_s)
+        if row.offline and hasattr(message, "offline"):
+            message = msgspec.structs.replace(message, offline=True)
+        return self._csms.speaker.encode(message).messages[0].payload
+
+    def _carry_out(self, now: Now) -> None:
+        for intent in self._waiting_intents():
+            overdue = intent.by is not None and intent.by <= now.mono
+            if intent.after == "drained" and not overdue and self._csms.connected and self._csms.queued():
+                continue
+            self._carried.add(intent.row_id)
+            self._out.append(CarryOut(intent))
+
+    def _waiting_intents(self) -> list[Any]:
+        return [intent for intent in self._intents.pending() if intent.row_id not in self._carried]
+
+    def _send(self, text: str | None) -> None:
+        if text is not None and self._csms.connected:
+            self._out.append(Send(text, self._connection))
+
+    def _take(self, effects: list[Effect]) -> None:
+        self._out.extend(effects)
