@@ -1,0 +1,161 @@
+"""Bytes <-> typed messages, apart from any version: what JSON is, how an instant and a decimal number are written.
+
+Structure only; whether a version allows a message is asked of its speaker. Two ways lead out: `dump` for our own store
+(nothing is lost: microseconds stay), `render` for the wire (instants end in `Z` with at most three decimals, numbers
+carry no artefacts of binary arithmetic). Both kinds of text are read by `load`.
+
+Invariant: every instant in a loaded message is aware and in UTC.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+
+import msgspec
+
+from station.ocpp.base import DataType
+
+T = TypeVar("T", bound=DataType)
+
+# Twelve significant digits: a thousandth of a watt-hour at a gigawatt-hour, and 0.1 + 0.2 is 0.3.
+NUMBER = ".12g"
+
+
+def dump(message: DataType) -> bytes:
+    """The message as our store keeps it: JSON with the wire's names, every instant in full precision."""
+    return msgspec.json.encode(message)
+
+
+def render(message: DataType) -> bytes:
+    """The message as it travels: instants `2026-03-01T12:00:00Z` or with milliseconds, `0.1 + 0.2` as `0.3`."""
+    return msgspec.json.encode(_changed(message, _WRITE))
+
+
+def load(kind: type[T], data: bytes | msgspec.Raw) -> T:
+    """A typed message of `dump`'s or `render`'s text. Unknown fields are passed over.
+
+    Raises ValueError if the text is not JSON or does not have the structure; its text quotes no value.
+    """
+    try:
+        message: T = _decoder(kind).decode(data)
+        return _changed(message, _READ)
+    except (msgspec.DecodeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def shifted(message: T, by: timedelta) -> T:
+    """The message with all its instants moved, for a clock that was found wrong after the message was made."""
+    return _changed(message, {datetime: lambda instant: instant + by, float: _unchanged})
+
+
+def convert(kind: type[T], document: Any) -> T:
+    """A typed message of a plain document, as `plain` gives it. Raises ValueError like `load`."""
+    try:
+        return _changed(msgspec.convert(document, kind), _READ)
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def plain(data: bytes | msgspec.Raw) -> Any:
+    """The text's plain document: dicts, lists and scalars. Raises ValueError if it is not JSON."""
+    try:
+        return msgspec.json.decode(data)
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ValueError(str(error)) from error
+
+
+def instant(text: str) -> datetime:
+    """A dateTime of the wire; without a zone it is UTC. Raises ValueError if it is none, or before year 1 in UTC."""
+    try:
+        return _in_utc(msgspec.convert(text, datetime))
+    except (msgspec.ValidationError, OverflowError) as error:
+        raise ValueError("not a dateTime (RFC 3339)") from error
+
+
+def instant_text(value: datetime) -> str:
+    """An instant as it is written on the wire: UTC, `Z`, milliseconds only if there are any."""
+    moment = _in_utc(value)
+    thousandths = moment.microsecond // 1000
+    return moment.replace(microsecond=0, tzinfo=None).isoformat() + (f".{thousandths:03}Z" if thousandths else "Z")
+
+
+def number(value: float) -> float:
+    """A number as it is written on the wire: 12 significant digits, whole numbers as integers."""
+    short = float(format(value, NUMBER))
+    if short.is_integer():
+        return int(short)
+    return value if short == value else short  # the same object says that nothing changed
+
+
+def _in_utc(value: datetime) -> datetime:
+    """The same instant in UTC. Raises OverflowError at the ends of the calendar."""
+    if value.tzinfo is UTC:
+        return value
+    return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+@functools.cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """One decoder a type, built at its first message."""
+    return msgspec.json.Decoder(kind)
+
+
+# ------------------------------------------------------------------------------------- what a message needs changed
+
+
+def _unchanged(value: float) -> float:
+    return value
+
+
+Fixes = Mapping[type, Callable[[Any], Any]]
+
+_WRITE: Fixes = {datetime: instant_text, float: number}
+_READ: Fixes = {datetime: _in_utc, float: _unchanged}
+
+
+class _Spot(NamedTuple):
+    """A field that holds instants or numbers: itself (`kind` is that type) or in a structure (`kind` is its class)."""
+
+    name: str
+    kind: type
+    many: bool
+
+
+def _changed(value: T, fixes: Fixes) -> T:
+    """The struct with the fixes applied to all its instants and numbers; the same struct if none of them changed."""
+    changes = {}
+    for spot in _spots(type(value)):
+        old = getattr(value, spot.name)
+        if old is None:
+            continue
+        fix = fixes.get(spot.kind) or functools.partial(_changed, fixes=fixes)
+        new = _each(old, fix) if spot.many else fix(old)
+        if new is not old:
+            changes[spot.name] = new
+    replaced: T = msgspec.structs.replace(value, **changes) if changes else value
+    return replaced
+
+
+def _each(values: Sequence[Any], fix: Callable[[Any], Any]) -> Sequence[Any]:
+    """The fixed values, or the same sequence if none of them changed."""
+    fixed = [fix(value) for value in values]
+    return fixed if any(new is not old for new, old in zip(fixed, values, strict=True)) else values
+
+
+@functools.cache
+def _spots(kind: type[DataType]) -> tuple[_Spot, ...]:
+    """The fields of a type that have instants or numbers in them. The types are a tree, so this ends."""
+    return tuple(spot for field in msgspec.structs.fields(kind) if (spot := _spot(field.name, field.type)))
+
+
+def _spot(name: str, annotation: Any, *, many: bool = False) -> _Spot | None:
+    """The spot that a field of this annotation is; None if nothing in it is ever changed."""
+    if annotation in _WRITE:
+        return _Spot(name, annotation, many)
+    if isinstance(annotation, type) and issubclass(annotation, DataType):
+        return _Spot(name, annotation, many) if _spots(annotation) else None
+    many = many or get_origin(annotation) is Sequence
+    return next((spot for inner in get_args(annotation) if (spot := _spot(name, inner, many=many))), None)
