@@ -1,0 +1,64 @@
+"""Which boot this is, and what wall time each boot's monotonic clock meant (design 7, "Time").
+
+Invariant: the estimate for a boot that never learned the time does not lie before the last time saved earlier.
+"""
+
+from __future__ import annotations
+
+from station.now import BootId, Instant, Mono, Now, Wall
+
+from .db import Database
+
+_KEPT = 100
+"""Boots remembered; rows older than that many starts are rendered by the oldest boot known."""
+_STEP_S = 0.25
+"""A better known offset is worth a write when it differs by this much."""
+
+
+class Boots:
+    """Table `boot`: offset (wall minus monotonic, seconds) of each start of the agent."""
+
+    def __init__(self, db: Database) -> None:
+        self._db = db
+        self._offsets: dict[int, tuple[float, float | None]] = {}
+        self.load()
+
+    def load(self) -> None:
+        """Read the table."""
+        rows = self._db.execute("SELECT id, guess, known FROM boot ORDER BY id").fetchall()
+        self._offsets = {boot: (guess, known) for boot, guess, known in rows}
+
+    def begin(self, mono: Mono, wall: Wall) -> BootId:
+        """Count this start. `wall` is what the system clock says; a time saved earlier is the floor. Writes, once a start."""
+        wall = max(wall, self.last_saved())
+        with self._db.transaction():
+            highest = self._db.execute(
+                "SELECT max(coalesce((SELECT max(id) FROM boot), 0), coalesce((SELECT value FROM meta WHERE name = 'boot'), 0))"
+            ).fetchone()[0]
+            boot = BootId(int(highest) + 1)
+            self._db.execute("INSERT INTO boot (id, guess) VALUES (?, ?)", (boot, wall - mono))
+            self._db.execute("DELETE FROM boot WHERE id <= ?", (boot - _KEPT,))
+        self.load()
+        return boot
+
+    def learn(self, now: Now) -> None:
+        """In a transaction: keep the offset of this boot if the clock is trusted and tells something new."""
+        _, known = self._offsets[now.boot]
+        offset = now.wall - now.mono
+        if now.trusted and (known is None or abs(known - offset) >= _STEP_S):
+            self._db.execute("UPDATE boot SET known = ? WHERE id = ?", (offset, now.boot))
+            self._offsets[now.boot] = (self._offsets[now.boot][0], offset)
+
+    def save(self, wall: Wall) -> None:
+        """In a transaction: the floor for the next boot's clock. Meant to ride with commits that are made anyway."""
+        self._db.execute("INSERT OR REPLACE INTO meta VALUES ('saved_wall', ?)", (wall,))
+
+    def last_saved(self) -> Wall:
+        """The latest wall time that was saved; 0 if none ever was."""
+        row = self._db.execute("SELECT value FROM meta WHERE name = 'saved_wall'").fetchone()
+        return Wall(row[0] if row else 0.0)
+
+    def wall_of(self, instant: Instant) -> Wall:
+        """The wall time of an instant, by the best offset there is for its boot."""
+        guess, known = self._offsets.get(instant.boot) or self._offsets[min(self._offsets)]
+        return Wall(instant.mono + (guess if known is None else known))

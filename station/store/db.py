@@ -1,0 +1,391 @@
+"""The one SQLite file of a station: opened, migrated, and written one transaction per step.
+
+WAL with synchronous=FULL: what `transaction()` committed survives a power cut. A failing medium is a state of the station
+(`StoreFailed`), not a bug; every other sqlite3 error is a bug and passes through unchanged.
+Not here: what the tables mean. Their owners get this object and may take part in commits (`Participant`).
+Invariant: a transaction that writes nothing costs no fsync; one that writes costs one.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import enum
+import os
+import sqlite3
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from . import files
+
+SCHEMA = Path(__file__).parent / "schema"
+
+BALLAST_BYTES = 1_000_000
+CHECK_AT_ONCE_BYTES = 20_000_000
+"""A larger file is checked after the BootNotification, since the check would delay it (256 ms for 103 MB on a PC)."""
+WAL_ALARM_BYTES = 8_000_000
+_WAL_LOOK_EVERY = 64
+
+_CREATING = "EXTRA"
+"""`synchronous` until the file is renamed: also syncs the directory, or the first journal may come back over a WAL database."""
+_RUNNING = "FULL"
+
+
+class Fault(enum.Enum):
+    """What is wrong with the medium. The value is the primary result code of SQLite."""
+
+    READ_ONLY = sqlite3.SQLITE_READONLY
+    IO = sqlite3.SQLITE_IOERR
+    CORRUPT = sqlite3.SQLITE_CORRUPT
+    FULL = sqlite3.SQLITE_FULL
+    CANNOT_OPEN = sqlite3.SQLITE_CANTOPEN
+    NOT_A_DATABASE = sqlite3.SQLITE_NOTADB
+
+
+_FAULTS = {fault.value: fault for fault in Fault}
+
+
+class StoreFailed(Exception):
+    """The medium refused. Nothing of the transaction was kept.
+
+    `retry` is True when room was made by giving up the ballast: the same step may be tried again at once.
+    """
+
+    def __init__(self, kind: Fault, detail: str = "", *, retry: bool = False) -> None:
+        super().__init__(kind, detail)
+        self.kind = kind
+        self.detail = detail
+        self.retry = retry
+
+    def __str__(self) -> str:
+        return f"store: {self.kind.name.lower()}: {self.detail}"
+
+
+class NeedsNewerAgent(Exception):
+    """The file was made by a newer agent that older ones must not open."""
+
+
+class Notice(NamedTuple):
+    """Something an operator should hear about the store; the engine turns it into a fact.
+
+    `kind` is one of `ballast_released`, `wal_large`, `copy_failed`, `quarantined`.
+    """
+
+    kind: str
+    detail: str
+
+
+class Participant(Protocol):
+    """An owner of tables that keeps part of them in memory, and so must know how a transaction ended."""
+
+    def must_write(self) -> bool:
+        """Whether something of its own has to go with this commit, even if nothing else was written."""
+        ...
+
+    def before_commit(self) -> None:
+        """Write, in the transaction; called only when the transaction writes anyway or someone `must_write`."""
+        ...
+
+    def committed(self) -> None:
+        """The transaction is durable (or had nothing to make durable)."""
+        ...
+
+    def rolled_back(self) -> None:
+        """Nothing of the transaction was kept."""
+        ...
+
+
+class Database:
+    """One open database. Not thread-safe: it lives on the core's thread."""
+
+    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+        self.connection = connection
+        self.path = path
+        self.check_pending = False
+        self._participants: list[Participant] = []
+        self._notices: list[Notice] = []
+        self._inside = False
+        self._commits = 0
+        self._wal_alarm = False
+
+    # -- opening -----------------------------------------------------------------------------------------------
+
+    @classmethod
+    def open(cls, path: Path, *, vfs: str | None = None, schema: Path = SCHEMA) -> Database:
+        """Open the file, creating or migrating it.
+
+        Raises StoreFailed (a damaged file is CORRUPT or NOT_A_DATABASE: see salvage.open_or_salvage) and NeedsNewerAgent.
+        """
+        with _translated():
+            if not path.exists():
+                create(path, vfs=vfs, schema=schema)
+            connection = _connect(path, vfs)
+            try:
+                db = cls(connection, path)
+                _configure(connection, _RUNNING)
+                _refuse_newer(connection, schema)
+                if path.stat().st_size > CHECK_AT_ONCE_BYTES:
+                    db.check_pending = True
+                else:
+                    db.check()
+                _migrate(connection, schema)
+            except BaseException:
+                connection.close()
+                raise
+        db.make_ballast()
+        return db
+
+    def close(self) -> None:
+        """Close the file; the WAL is folded back into it."""
+        self.connection.close()
+
+    def check(self) -> None:
+        """Raise StoreFailed(CORRUPT) if the file's structure is damaged (16 ms for 6 MB)."""
+        with _translated():
+            found = str(self.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+        self.check_pending = False
+        if found != "ok":
+            raise StoreFailed(Fault.CORRUPT, found)
+
+    def confirm(self, schema: Path = SCHEMA) -> None:
+        """This image has proved itself (BootNotification accepted): older agents need no longer be able to read the file."""
+        newest = int((schema / "min_reader").read_text())
+        if newest > _min_reader(self.connection):
+            with self.transaction():
+                self.execute("INSERT OR REPLACE INTO meta VALUES ('min_reader', ?)", (newest,))
+
+    # -- reading and writing -----------------------------------------------------------------------------------
+
+    def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
+        """Run one statement. Writing is allowed inside `transaction()` only, which the owner of the table sees to."""
+        with _translated():
+            return self.connection.execute(sql, values)
+
+    @contextlib.contextmanager
+    def transaction(self) -> Iterator[None]:
+        """All or nothing. Raises StoreFailed if the medium refuses; RuntimeError if one is open already."""
+        if self._inside:
+            raise RuntimeError("transactions do not nest: one input is one transaction")
+        self._inside = True
+        try:
+            self.connection.execute("BEGIN DEFERRED")
+            changes = self.connection.total_changes
+            yield
+            if self.connection.total_changes != changes or any(p.must_write() for p in self._participants):
+                for participant in self._participants:
+                    participant.before_commit()
+                self._count_commit()
+            self.connection.execute("COMMIT")
+        except BaseException as error:
+            self._abandon()
+            self._raise_if_store(error)
+            raise
+        finally:
+            self._inside = False
+        for participant in self._participants:
+            participant.committed()
+
+    @property
+    def in_transaction(self) -> bool:
+        """Whether a step is open."""
+        return self._inside
+
+    def join(self, participant: Participant) -> None:
+        """Let an owner of tables take part in every later transaction."""
+        self._participants.append(participant)
+
+    def _abandon(self) -> None:
+        if self.connection.in_transaction:  # after FULL and IOERR SQLite has rolled back by itself
+            with contextlib.suppress(sqlite3.Error):
+                self.connection.execute("ROLLBACK")
+        for participant in self._participants:
+            participant.rolled_back()
+
+    def _raise_if_store(self, error: BaseException) -> None:
+        failed = store_failure(error)
+        if failed is None:
+            return
+        if failed.kind is Fault.FULL:
+            failed.retry = self._release_ballast()
+        if failed is not error:
+            raise failed from error
+
+    # -- the medium --------------------------------------------------------------------------------------------
+
+    def notices(self) -> list[Notice]:
+        """What has happened to the store since last asked."""
+        taken, self._notices = self._notices, []
+        return taken
+
+    def notify(self, kind: str, detail: str) -> None:
+        """Add a notice for the next `notices()`."""
+        self._notices.append(Notice(kind, detail))
+
+    def used_bytes(self) -> int:
+        """Bytes of the file that hold something; freed pages do not count."""
+        pages = int(self.execute("PRAGMA page_count").fetchone()[0])
+        free = int(self.execute("PRAGMA freelist_count").fetchone()[0])
+        return (pages - free) * self._page_size
+
+    @property
+    def _page_size(self) -> int:
+        return int(self.execute("PRAGMA page_size").fetchone()[0])
+
+    def wal_bytes(self) -> int:
+        """Size of the write-ahead log."""
+        try:
+            return self.path.with_name(self.path.name + "-wal").stat().st_size
+        except OSError:
+            return 0
+
+    def copy_to(self, target: Path) -> None:
+        """Write a compact copy (daily; salvage takes the variables from it). Raises StoreFailed. Not in a transaction."""
+        temporary = target.with_name(target.name + ".new")
+        try:
+            files.remove(temporary)
+            self.execute("VACUUM INTO ?", (str(temporary),))
+            files.sync(temporary)
+            files.move(temporary, target)
+        except OSError as error:
+            raise StoreFailed(Fault.IO, str(error)) from error
+
+    def make_ballast(self) -> bool:
+        """Keep 1 MB in reserve, if the disk has room for it; given up on FULL so that deletes can commit."""
+        try:
+            if not self._ballast.exists():
+                handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+                try:
+                    os.posix_fallocate(handle, 0, BALLAST_BYTES)
+                finally:
+                    os.close(handle)
+        except OSError:
+            files.remove(self._ballast)
+            return False
+        return True
+
+    @property
+    def _ballast(self) -> Path:
+        return self.path.with_name(self.path.name + ".ballast")
+
+    def _release_ballast(self) -> bool:
+        if not self._ballast.exists():
+            return False
+        files.remove(self._ballast)
+        self.notify("ballast_released", "the disk is full")
+        return True
+
+    def _count_commit(self) -> None:
+        """Failing checkpoints raise nothing, the log just grows: look at it now and then."""
+        self._commits += 1
+        if self._commits % _WAL_LOOK_EVERY:
+            return
+        size = self.wal_bytes()
+        if size > WAL_ALARM_BYTES and not self._wal_alarm:
+            self.notify("wal_large", f"{size} bytes")
+        self._wal_alarm = size > WAL_ALARM_BYTES
+
+
+def store_failure(error: BaseException) -> StoreFailed | None:
+    """The state of the medium behind an exception; None if the exception is something else."""
+    if isinstance(error, StoreFailed):
+        return error
+    if isinstance(error, sqlite3.Error):
+        code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+        if code in _FAULTS:
+            return StoreFailed(_FAULTS[code], str(error))
+    return None
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as error:
+        failed = store_failure(error)
+        if failed is None:
+            raise
+        raise failed from error
+
+
+def create(path: Path, *, vfs: str | None = None, schema: Path = SCHEMA) -> None:
+    """Make an empty database with the newest schema. A power cut leaves the whole file or none."""
+    files.make_directory(path.parent)
+    temporary = prepare(path, vfs=vfs, schema=schema)
+    files.move(temporary, path)
+
+
+def prepare(path: Path, *, vfs: str | None, schema: Path) -> Path:
+    """An empty database beside `path`, closed and durable but under a temporary name."""
+    temporary = path.with_name(path.name + ".new")
+    for name in companions(temporary):
+        files.remove(name)
+    for name in companions(path):  # a stale log would be read into the new file
+        files.remove(name)
+    files.create_empty(temporary)  # SQLite gives its log and journal the same mode
+    files.sync_directory(path.parent)
+    connection = _connect(temporary, vfs)
+    try:
+        connection.execute("PRAGMA page_size = 1024")
+        _configure(connection, _CREATING)
+        _migrate(connection, schema)
+    finally:
+        connection.close()
+    return temporary
+
+
+def companions(path: Path) -> list[Path]:
+    """The files that SQLite may keep for one database, the database first."""
+    return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
+
+
+def _connect(path: Path, vfs: str | None) -> sqlite3.Connection:
+    if vfs is None:
+        target = str(path)
+    else:
+        target = f"file:{str(path.absolute()).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?vfs={vfs}"
+    return sqlite3.connect(target, uri=vfs is not None, isolation_level=None, cached_statements=256)
+
+
+def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
+    connection.execute(f"PRAGMA synchronous = {synchronous}")
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA secure_delete = ON")  # tokens and passwords that were deleted are gone
+    connection.execute("PRAGMA journal_size_limit = 4000000")
+
+
+def _version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _min_reader(connection: sqlite3.Connection) -> int:
+    row = connection.execute("SELECT value FROM meta WHERE name = 'min_reader'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _migrations(schema: Path) -> list[tuple[int, Path]]:
+    return sorted((int(path.name.split("_")[0]), path) for path in schema.glob("[0-9]*_*.sql"))
+
+
+def _refuse_newer(connection: sqlite3.Connection, schema: Path) -> None:
+    ours = _migrations(schema)[-1][0]
+    if _version(connection) <= ours:
+        return
+    needed = _min_reader(connection)
+    if needed > ours:
+        raise NeedsNewerAgent(
+            f"the database has schema {_version(connection)} and needs an agent that knows schema {needed} or newer; "
+            f"this one knows {ours}: install the newer agent again"
+        )
+
+
+def _migrate(connection: sqlite3.Connection, schema: Path) -> None:
+    have = _version(connection)
+    for number, path in _migrations(schema):
+        if number > have:
+            script = f"BEGIN IMMEDIATE;\n{path.read_text()}\nPRAGMA user_version = {number};\nCOMMIT;"
+            try:
+                connection.executescript(script)
+            except BaseException:
+                if connection.in_transaction:
+                    connection.execute("ROLLBACK")
+                raise

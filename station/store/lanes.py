@@ -1,0 +1,202 @@
+"""The waiting rows in memory, and the pure rule which of them is next.
+
+Stored lanes show the front of the disk (`spool.Window`), the others hold their rows whole. A row in flight stays in its lane until it
+is settled. Invariant: of one lane and key only the oldest row is ever picked.
+"""
+
+from __future__ import annotations
+
+import enum
+import math
+from collections.abc import Iterable, Iterator
+
+from station.now import Mono
+
+from .rows import Delivery, Lane, Row
+from .spool import Window
+
+TURN = 8
+"""After so many stored rows in a row a waiting row of a lower lane gets one turn: a backlog of days starves nobody."""
+
+_NOW_OR_NEVER = frozenset({Delivery.ASK, Delivery.MOMENT, Delivery.NOW_ONLY, Delivery.BY_SEVERITY, Delivery.STREAM})
+_NEVER = Mono(math.inf)
+
+
+class Gate(enum.Enum):
+    """What may be sent: the link and the registration in one (B01, B02, B03)."""
+
+    CLOSED = "no link"
+    BOOT = "only BootNotification"
+    ASKED = "Pending: BootNotification and what was asked for"
+    OPEN = "Accepted"
+
+
+class Lanes:
+    """All waiting rows by lane."""
+
+    def __init__(self, windows: dict[Lane, Window]) -> None:
+        self.gate = Gate.CLOSED
+        self._windows = windows
+        self._memory: dict[Lane, dict[int, Row]] = {lane: {} for lane in Lane if lane not in windows}
+        self._waits: dict[tuple[Lane, str], Mono] = {}
+        self._held: dict[int, str] = {}
+        self._asked: set[int] = set()  # stored rows that were asked for; the disk does not say so
+        self._run = 0
+
+    # -- coming and going --------------------------------------------------------------------------------------
+
+    def add(self, row: Row, held_by: str | None = None) -> list[Row]:
+        """A committed row joins its lane. Returns the rows that leave for it: older ones of its key, or the row itself."""
+        if held_by is not None:
+            self._held[row.id] = held_by
+        if row.stored:
+            if row.asked:
+                self._asked.add(row.id)
+            self._windows[row.lane].add(row)
+            return []
+        lane = self._memory[row.lane]
+        if not self._admitted(row):
+            if row.delivery in _NOW_OR_NEVER:
+                self._held.pop(row.id, None)
+                return [row]
+            leaving = [old for old in lane.values() if old.key == row.key]
+            for old in leaving:
+                self.remove(old)
+        else:
+            leaving = []
+        lane[row.id] = row
+        return leaving
+
+    def remove(self, row: Row) -> None:
+        """The row is settled."""
+        rows = self._windows[row.lane].rows if row.stored else self._memory[row.lane]
+        rows.pop(row.id, None)
+        self._held.pop(row.id, None)
+        self._asked.discard(row.id)
+        self._waits.pop((row.lane, row.key), None)
+
+    def forget(self, lane: Lane, ids: Iterable[int]) -> None:
+        """Stored rows were dropped from the disk."""
+        for row_id in ids:
+            self._windows[lane].rows.pop(row_id, None)
+
+    def wait(self, row: Row, until: Mono) -> None:
+        """The row's transmission failed: it and what follows it under its key wait. `row` carries the new attempts."""
+        rows = self._windows[row.lane].rows if row.stored else self._memory[row.lane]
+        if row.id in rows:
+            rows[row.id] = row
+        self._waits[row.lane, row.key] = until
+
+    def release(self, token: str) -> None:
+        """Rows that waited for a reply may go."""
+        for row_id in [i for i, by in self._held.items() if by == token]:
+            del self._held[row_id]
+
+    def set_gate(self, gate: Gate) -> list[Row]:
+        """Change what may be sent. Returns the rows that leave because they were for now only, or have been overtaken."""
+        if self.gate is Gate.CLOSED:
+            self._waits.clear()  # after a reconnection sending starts again at once
+        self.gate = gate
+        leaving = []
+        for lane in self._memory.values():
+            newest = {row.key: row.id for row in lane.values()}
+            for row in list(lane.values()):
+                if self._admitted(row):
+                    continue
+                if row.delivery in _NOW_OR_NEVER or newest[row.key] != row.id:
+                    leaving.append(row)
+                    del lane[row.id]
+                    self._held.pop(row.id, None)
+        return leaving
+
+    # -- the rule ----------------------------------------------------------------------------------------------
+
+    def pick(self, mono: Mono) -> Row | None:
+        """The row to send now, if any."""
+        if self.gate is Gate.CLOSED:
+            return None
+        for lane in self._order():
+            row = self._first_stored(lane, mono) if lane in self._windows else self._first(lane, mono)
+            if row is not None:
+                return row
+        return None
+
+    def note_sent(self, row: Row) -> None:
+        """Count turns between the backlog and the rest."""
+        if row.stored:
+            self._run += 1
+        elif row.lane > Lane.NEWS:
+            self._run = 0
+
+    def _order(self) -> Iterator[Lane]:
+        if self._run < TURN:
+            return iter(Lane)
+        return iter([lane for lane in Lane if lane not in self._windows] + list(self._windows))
+
+    def _first(self, lane: Lane, mono: Mono) -> Row | None:
+        passed: set[str] = set()
+        for row in self._memory[lane].values():
+            if row.key in passed:
+                continue
+            if self._ready(row, mono):
+                return row
+            passed.add(row.key)
+        return None
+
+    def _first_stored(self, lane: Lane, mono: Mono) -> Row | None:
+        window = self._windows[lane]
+        may_load = self.gate is Gate.OPEN or (self.gate is Gate.ASKED and lane is Lane.NEWS)
+        if may_load and not self._held and any(self._waits.get((lane, key), 0.0) <= mono for key in window.skipped):
+            window.reset()  # rows that were passed over may be the oldest again
+        while True:
+            passed: set[str] = set()
+            for row in window.rows.values():
+                if row.key in passed:
+                    continue
+                if self._ready(row, mono):
+                    return row
+                passed.add(row.key)
+            if not may_load or not window.refill(passed):
+                return None
+
+    def _ready(self, row: Row, mono: Mono) -> bool:
+        return row.id not in self._held and self._waits.get((row.lane, row.key), 0.0) <= mono and self._admitted(row)
+
+    def _admitted(self, row: Row) -> bool:
+        match self.gate:
+            case Gate.OPEN:
+                return True
+            case Gate.ASKED:  # B02.FR.02
+                return row.lane is Lane.BOOT or row.asked or row.id in self._asked
+            case Gate.BOOT:
+                return row.lane is Lane.BOOT
+            case Gate.CLOSED:
+                return False
+
+    # -- questions ---------------------------------------------------------------------------------------------
+
+    def expired(self, mono: Mono) -> list[Row]:
+        """Asks whose time has passed."""
+        asks = (row for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values())
+        return [row for row in asks if row.by is not None and row.by <= mono]
+
+    def forget_passed(self, mono: Mono) -> None:
+        """Back-offs that are over need no wake-up any more."""
+        for key in [key for key, until in self._waits.items() if until <= mono]:
+            del self._waits[key]
+
+    def next_due(self) -> Mono:
+        """When a back-off ends or an ask becomes worthless; infinite if nothing waits for time."""
+        soonest = min((row.by for row in self._memory[Lane.ASKS].values() if row.by is not None), default=_NEVER)
+        soonest = min((row.by for row in self._memory[Lane.BOOT].values() if row.by is not None), default=soonest)
+        if self.gate is Gate.CLOSED or not self._waits:
+            return soonest
+        return min(soonest, *self._waits.values())
+
+    def front(self, lane: Lane) -> Window:
+        """The window of a stored lane."""
+        return self._windows[lane]
+
+    def in_memory(self) -> int:
+        """Rows in memory, of all lanes."""
+        return sum(len(lane) for lane in self._memory.values()) + sum(len(w.rows) for w in self._windows.values())

@@ -1,0 +1,1 @@
+"""Numbered SQL migrations; `min_reader` names the oldest schema whose agent may still open a file made here."""
