@@ -1,0 +1,69 @@
+"""The unit file as systemd itself judges it: valid, and closed but for what the agent needs."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+SYSTEMD = Path(__file__).parent.parent.parent / "systemd"
+UNIT = "ocpp-station.service"
+
+pytestmark = [
+    pytest.mark.system,
+    pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="systemd-analyze is not installed"),
+]
+
+
+@pytest.fixture
+def unit(tmp_path: Path) -> Path:
+    """The unit, with a program that exists on every machine in place of the agent's."""
+    text = (SYSTEMD / UNIT).read_text("utf-8")
+    path = tmp_path / UNIT
+    path.write_text(text.replace("/opt/ocpp-station/bin/ocpp-station", "/bin/true"), "utf-8")
+    return path
+
+
+def analyze(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run systemd-analyze; its words on stdout."""
+    command = [str(shutil.which("systemd-analyze")), "--no-pager", *map(str, arguments)]
+    return subprocess.run(  # noqa: S603 - our own arguments
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, timeout=60
+    )
+
+
+def add(unit: Path, name: str) -> None:
+    """Put a drop-in beside the unit, as an installer does."""
+    folder = unit.parent / f"{UNIT}.d"
+    folder.mkdir(exist_ok=True)
+    shutil.copy(SYSTEMD / "drop-ins" / name, folder)
+
+
+def test_systemd_accepts_the_unit_and_every_drop_in_without_a_word(unit: Path) -> None:
+    """A misspelt setting is ignored by systemd at run time: it must be caught here."""
+    for path in (SYSTEMD / "drop-ins").iterdir():
+        add(unit, path.name)
+
+    done = analyze("verify", unit)
+
+    assert [line for line in done.stdout.splitlines() if UNIT in line] == []
+
+
+@pytest.mark.parametrize("drop_in, tenths", [("", 15), ("can.conf", 15), ("tpm.conf", 15), ("clock.conf", 22)])
+def test_the_service_is_exposed_no_more_than_it_must(unit: Path, drop_in: str, tenths: int) -> None:
+    """Exposure in tenths of systemd's scale of 0 to 10."""
+    if drop_in:
+        add(unit, drop_in)
+
+    done = analyze("security", "--offline=true", f"--threshold={tenths}", unit)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_station_is_started_again_for_ever() -> None:
+    """Nobody is there to reset a start limit."""
+    lines = (SYSTEMD / UNIT).read_text("utf-8").splitlines()
+
+    assert {"Type=notify", "WatchdogSec=60", "Restart=always", "RestartSec=5", "StartLimitIntervalSec=0"} <= set(lines)
