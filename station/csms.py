@@ -65,6 +65,7 @@ class StepCsms:
         self.speaker = speakers[0]
         self.connected = False
         self.open = False
+        self.last_sent: Mono | None = None
 
     def begin(self, now: Now) -> None:
         """A step begins: what it tells happened now."""

@@ -106,6 +106,7 @@ class Exchange:
         self._csms.speaker = self._speakers[subprotocol]
         self.endpoint.spell = self._csms.speaker.error_code
         self._connection += 1
+        self._csms.last_sent = None
         self._csms.connected = True
         self._give(Happened((restored,)), now)
         return self._finish(now)
@@ -309,6 +310,7 @@ class Exchange:
                 self._undelivered(row, reason, now)
                 continue
             self.outbox.sent(row)
+            self._csms.last_sent = now.mono
             self._send(self.endpoint.send_call(row.message_id, row.action, payload, now.mono))
 
     def _rendered(self, row: rows.Row) -> bytes:

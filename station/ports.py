@@ -28,6 +28,11 @@ class Csms(Protocol):
         """Whether a connection stands and the registration allows ordinary messages."""
         ...
 
+    @property
+    def last_sent(self) -> Mono | None:
+        """When a CALL last left on the present connection: a heartbeat may be put off until it is old (G02.FR.05)."""
+        ...
+
     def tell(self, message: Request[Any, Any], *, key: str | None = None, asked: bool = False) -> None:
         """Send news. `key`: what order is kept within (a transaction id); by default the action.
 
@@ -35,10 +40,12 @@ class Csms(Protocol):
         """
         ...
 
-    def ask(self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None) -> None:
+    def ask(
+        self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None, asked: bool = False
+    ) -> None:
         """Send a question. Exactly one outcome comes, with `context`: Answered, Refused, TimedOut or NotSent.
 
-        NotSent follows in the same step when offline or gated, else when `by` passed before it could leave.
+        NotSent follows right after this step when offline or gated, else when `by` passed before it could leave.
         """
         ...
 

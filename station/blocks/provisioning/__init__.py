@@ -1,0 +1,7 @@
+"""Block B. The station introduces itself, and can be seen and steered.
+
+boot       BootNotification in all outcomes, heartbeat, the CSMS's clock      B01-B04, G02
+variables  GetVariables, SetVariables, reports                                 B05-B08
+network    connection profiles and the way from one CSMS to the next           B09, B10
+reset      Reset of the station or of one EVSE, at once or when idle           B11, B12
+"""

@@ -1,0 +1,182 @@
+"""Block B, first part: BootNotification in all its outcomes, the heartbeat, and the CSMS's clock (B01-B03, G02).
+
+Not here: what waits for the verdict. The exchange gates the sending; whoever cares hears RegistrationChanged.
+Invariant: while a CSMS is reachable and has not accepted us, either a BootNotification is under way or its time is set.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+import msgspec
+
+from station.block import Answered, Block, NotSent, Outcome, Outcomes, Reactions, on, outcome
+from station.facts import LinkLost, LinkRestored, MessageTriggered, VariableChanged
+from station.now import Deadline, Mono, MonoDeadline, Now
+from station.ocpp.messages import BootNotificationRequest, HeartbeatRequest
+from station.ocpp.types import ChargingStationType
+from station.ports import Csms, Station
+from station.state.registration import Registration
+from station.state.variables import Variables
+
+RETRY_S = 60.0
+"""Between BootNotifications when the CSMS names no interval, or gave no answer (B02.FR.07, B03.FR.05)."""
+PATIENCE_S = 120.0
+"""How long a BootNotification or Heartbeat may wait to be sent before it is made anew."""
+LONGEST_WITHOUT_TIME_S = 86_400.0
+"""At least one Heartbeat a day where the time comes from it (G02.FR.07)."""
+
+
+class _Boot(msgspec.Struct, frozen=True):
+    """The context of a BootNotification."""
+
+    triggered: bool = False
+
+
+class BootSequence(Block):
+    """Block B: who we are, whether we are welcome, and what time it is."""
+
+    def __init__(
+        self,
+        *,
+        identity: ChargingStationType,
+        registration: Registration,
+        variables: Variables,
+        csms: Csms,
+        station: Station,
+    ) -> None:
+        self._identity = identity
+        self._registration = registration
+        self._variables = variables
+        self._csms = csms
+        self._station = station
+        self._linked = False
+        self._asking = False
+        self._boot_at: Mono | None = None
+        self._beat_at: Mono | None = None
+
+    def outcomes(self) -> Outcomes:
+        """B01-B03, G02."""
+        return [outcome(BootNotificationRequest, self.judged), outcome(HeartbeatRequest, self.heartbeat_answered)]
+
+    def reactions(self) -> Reactions:
+        """The link, the trigger, and the one variable that matters here."""
+        return [
+            on(LinkRestored, self.link_restored),
+            on(LinkLost, self.link_lost),
+            on(MessageTriggered, self.triggered),
+            on(VariableChanged, self.retune),
+        ]
+
+    # the BootNotification
+
+    def link_restored(self, fact: LinkRestored, now: Now) -> None:
+        """Introduce ourselves, unless this CSMS knows us already (part 4, 5.3) or told us to wait (B02.FR.04)."""
+        self._linked = True
+        if fact.new_profile:  # B10.FR.10
+            self._registration.judged("Unknown")
+            self._boot_at = None
+        if self._registration.accepted:
+            self._beat_at = now.mono if self._beats else None
+            return
+        if self._boot_at is None or self._registration.status == "Unknown":
+            self._introduce(now)
+
+    def link_lost(self, fact: LinkLost, now: Now) -> None:
+        """Nothing can be sent; a wait ordered by the CSMS goes on."""
+        del fact, now
+        self._linked = False
+        self._beat_at = None
+
+    def _introduce(self, now: Now, *, triggered: bool = False) -> None:
+        if self._asking and not triggered:
+            return
+        self._asking = True
+        self._boot_at = None
+        reason = "Triggered" if triggered else self._registration.boot_reason  # B01.FR.09
+        self._csms.ask(
+            BootNotificationRequest(charging_station=self._identity, reason=reason),  # type: ignore[arg-type]  # checked by Registration
+            by=now.after(PATIENCE_S),
+            context=_Boot(triggered),
+            asked=triggered,
+        )
+
+    def judged(self, outcome: Outcome[BootNotificationRequest], now: Now) -> None:
+        """The CSMS's verdict, or none: then again after a time that floods nobody."""
+        self._asking = False
+        match outcome:
+            case Answered(_, response):
+                self._take_time(response.current_time, "BootNotification")  # B01.FR.06: in every response
+                self._registration.judged(response.status)
+                if response.status == "Accepted":
+                    self._accepted(response.interval, now)
+                else:  # B02.FR.07, B02.FR.08, B03.FR.05, B03.FR.06
+                    self._boot_at = now.after(response.interval if response.interval > 0 else RETRY_S)
+            case NotSent():
+                self._boot_at = now.after(RETRY_S) if self._linked else None
+            case _:
+                self._boot_at = now.after(RETRY_S)
+
+    def _accepted(self, interval_s: int, now: Now) -> None:
+        self._boot_at = None
+        if interval_s > 0:  # B01.FR.04
+            self._variables.set("OCPPCommCtrlr", "HeartbeatInterval", str(interval_s))
+        self._beat_at = self._next_beat(now)
+
+    # the heartbeat
+
+    @property
+    def _beats(self) -> bool:
+        return self._interval_s > 0
+
+    @property
+    def _interval_s(self) -> float:
+        interval_s = float(self._variables.integer("OCPPCommCtrlr", "HeartbeatInterval"))
+        return min(interval_s, LONGEST_WITHOUT_TIME_S) if interval_s > 0 else 0.0
+
+    def _next_beat(self, now: Now) -> Mono | None:
+        return now.after(self._interval_s) if self._beats and self._registration.accepted else None
+
+    def heartbeat_answered(self, outcome: Outcome[HeartbeatRequest], now: Now) -> None:
+        """G02.FR.06: the CSMS's clock."""
+        del now
+        if isinstance(outcome, Answered):
+            self._take_time(outcome.response.current_time, "Heartbeat")
+
+    def _take_time(self, current_time: datetime, source: str) -> None:
+        if "Heartbeat" in self._variables.members("ClockCtrlr", "TimeSource"):
+            self._station.set_clock(current_time, source)
+
+    def retune(self, fact: VariableChanged, now: Now) -> None:
+        """A new HeartbeatInterval acts at once (digest B, tricky point 7)."""
+        if (fact.component, fact.variable) == ("OCPPCommCtrlr", "HeartbeatInterval"):
+            self._beat_at = self._next_beat(now) if self._linked else None
+
+    # triggers and timers
+
+    def triggered(self, fact: MessageTriggered, now: Now) -> None:
+        """TriggerMessage for the two messages of this block; RemoteControl has checked that it is allowed (F06.FR.17)."""
+        if fact.requested == "BootNotification":
+            self._introduce(now, triggered=True)
+        elif fact.requested == "Heartbeat":
+            self._csms.tell(HeartbeatRequest(), asked=True)
+            self._beat_at = self._next_beat(now)
+
+    def next_due(self) -> Deadline | None:
+        """The BootNotification to be repeated, or the next heartbeat."""
+        if not self._linked:
+            return None
+        at = self._boot_at if self._boot_at is not None else self._beat_at
+        return MonoDeadline(at) if at is not None else None
+
+    def due(self, now: Now) -> None:
+        """Introduce ourselves again, or beat, unless something else was sent meanwhile (G02.FR.05)."""
+        if self._boot_at is not None:
+            self._introduce(now)
+            return
+        quiet_since = self._csms.last_sent
+        if quiet_since is not None and quiet_since + self._interval_s > now.mono:
+            self._beat_at = Mono(quiet_since + self._interval_s)
+            return
+        self._csms.tell(HeartbeatRequest())
+        self._beat_at = self._next_beat(now)

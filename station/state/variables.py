@@ -1,0 +1,87 @@
+"""The device model as the blocks know it: typed questions, changes as facts, values that survive in the database.
+
+Not here: who may change what (guards of blocks, B05 in `blocks/provisioning/variables.py`).
+Invariant: a change is told as VariableChanged in the step that made it; after a rolled-back step the memory equals the tables.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from device_model.model import AttributeType, Change, ComponentId, DeviceModel, Settable, VariableId
+from device_model.storage import Storage
+from station.facts import Facts, VariableChanged
+from station.now import Now
+
+By = Literal["csms", "station", "operator"]
+
+
+class Variables:
+    """The variables of one station. `storage` keeps those whose value differs from the catalogue's and the file's."""
+
+    def __init__(self, *, model: DeviceModel, storage: Storage, facts: Facts) -> None:
+        self.model = model
+        self._storage = storage
+        self._facts = facts
+
+    def load(self, now: Now) -> None:
+        """All persistent values as stored, everything else as it was at the start or was last measured."""
+        del now
+        self._storage.load(self.model)
+
+    # typed questions; the catalogue's default where this station lacks the variable
+
+    def text(self, component: str | ComponentId, variable: str, instance: str = "") -> str:
+        """The value of Actual."""
+        return self.model.text(component, variable, instance)
+
+    def integer(self, component: str | ComponentId, variable: str, instance: str = "") -> int:
+        """The value as an integer; 0 if unset without a default."""
+        return self.model.integer(component, variable, instance)
+
+    def decimal(self, component: str | ComponentId, variable: str, instance: str = "") -> float:
+        """The value as a number; 0 if unset without a default."""
+        return self.model.decimal(component, variable, instance)
+
+    def boolean(self, component: str | ComponentId, variable: str, instance: str = "") -> bool:
+        """The value as a truth; false if unset without a default."""
+        return self.model.boolean(component, variable, instance)
+
+    def members(self, component: str | ComponentId, variable: str, instance: str = "") -> tuple[str, ...]:
+        """The members of a list, in their order."""
+        return self.model.members(component, variable, instance)
+
+    # changes
+
+    def set(self, component: str | ComponentId, variable: str, value: str, instance: str = "") -> None:
+        """What the station measured or decided. Live values stay in memory, persistent ones are written in this step."""
+        id_ = ComponentId(component) if isinstance(component, str) else component
+        change = self.model.set_by_station(id_, VariableId(variable, instance), value)
+        if change is not None:
+            self._changed(change, "station")
+
+    def apply(self, settable: Settable, by: By = "csms") -> Change:
+        """Do what `model.check_set` and the guards allowed."""
+        change = self.model.apply(settable)
+        self._changed(change, by)
+        return change
+
+    def _changed(self, change: Change, by: By) -> None:
+        if change.attribute.persistent:
+            self._storage.save(change)
+        if change.old == change.new:
+            return
+        component, variable = change.variable.component, change.variable.id
+        self._facts.emit(
+            VariableChanged(
+                component=component.name,
+                instance=component.instance or None,
+                evse_id=component.evse_id,
+                connector_id=component.connector_id,
+                variable=variable.name,
+                variable_instance=variable.instance or None,
+                attribute=AttributeType(change.attribute.type).value,
+                value="" if change.attribute.secret else change.new or "",
+                by=by,
+            )
+        )
