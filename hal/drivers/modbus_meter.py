@@ -1,0 +1,223 @@
+"""A meter on a Modbus line, described by a register map (`hal.template`).
+
+    meters: {main: {driver: modbus, bus: rs485-1, address: 1, template: eastron-sdm630}}
+
+Energy is billed, so it is doubted: a register that falls, or that rises by more than the meter can carry, is a BadReply
+and the last value stays. Only when three readings in a row agree with each other and not with the past (the meter was
+replaced, its register reset) are they believed, the first of them marked SUSPECT.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from hal.api import MeterInfo, MeterReading, PerPhase, Quality
+from hal.buses.modbus import ModbusBus, Table, Timing
+from hal.context import DriverContext, parse_options
+from hal.errors import BadReply, NotFound, Timeout
+from hal.template import Block, Quantity, load, number, plan
+
+_AGREEMENTS = 3
+_S_PER_H = 3600.0
+_MWH_PER_WH = 1000
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The driver's part of a configuration."""
+
+    bus: str
+    template: str
+    """A built-in register map, or the path of one."""
+    address: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    without: tuple[Quantity, ...] = ()
+    """Quantities of the template not to be read, for a shorter request or where one is not wired."""
+    timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=60.0)] | None = None
+    """Instead of the template's."""
+    retries: Annotated[int, msgspec.Meta(ge=0, le=5)] = 1
+    max_power_w: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
+    """Instead of the template's: more than this the installation cannot carry."""
+
+
+class ModbusMeter:
+    """Meter protocol over a register map. Raises BadOptions for an unknown bus, template or quantity."""
+
+    def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
+        owner = f"meter {name!r}"
+        given = parse_options(owner, options, Options)
+        template = load(owner, given.template)
+        registers = {quantity: at for quantity, at in template.registers.items() if quantity not in given.without}
+        if "energy_import_wh" not in registers:
+            registers["energy_import_wh"] = template.registers["energy_import_wh"]
+        self.name = name
+        self._template = template
+        self._registers = registers
+        self._blocks = plan(registers.values(), template.bus.max_registers, template.bus.max_gap)
+        bus = context.resource(owner, ".bus", given.bus, ModbusBus)
+        timeout_s = given.timeout_s if given.timeout_s is not None else template.bus.timeout_s
+        self._device = bus.device(
+            name, given.address, Timing(timeout_s=timeout_s, gap_s=template.bus.gap_s, retries=given.retries)
+        )
+        limits = template.limits
+        self._guard = EnergyGuard(name, given.max_power_w or limits.max_power_w, limits.resolution_wh)
+        self._info = _info(set(registers))
+
+    @property
+    def info(self) -> MeterInfo:
+        """What the register map holds."""
+        return self._info
+
+    async def open(self) -> None:
+        """Reads once. Raises NotFound if nothing answers at this address, else as `read`."""
+        try:
+            await self.read()
+        except Timeout as error:
+            raise NotFound(self.name, error.reason) from None
+
+    async def close(self) -> None:
+        """Ends whatever waits for this meter; the line belongs to its bus."""
+        self._device.abandon()
+
+    async def read(self) -> MeterReading:
+        """Reads every block. Raises NotFound, Timeout, BadReply (damaged, or energy that cannot be), Refused."""
+        values: dict[Quantity, float] = {}
+        energy_at = 0.0
+        for block in self._blocks:
+            got = await self._device.read(Table[block.table.upper()], block.address, block.size)
+            found = self._numbers(block, got.values)
+            if "energy_import_wh" in found:
+                energy_at = got.sampled_at
+            values.update(found)
+        if "energy_import_wh" not in values:
+            raise BadReply(self.name, "the energy register holds no number")
+        energy_mwh = _mwh(values["energy_import_wh"])
+        return reading(values, energy_at, self._guard.judge(energy_mwh, energy_at))
+
+    def _numbers(self, block: Block, words: tuple[int, ...]) -> dict[Quantity, float]:
+        found: dict[Quantity, float] = {}
+        for quantity, register in self._registers.items():
+            start = register.address - block.address
+            if register.table == block.table and start >= 0 and start + register.size <= block.size:
+                value = number(register, words[start : start + register.size], self._template.bus.word_order)
+                if value is not None:
+                    found[quantity] = value
+        return found
+
+
+# ---------------------------------------------------------------------------------------------------- plausibility
+
+
+class _Sample(NamedTuple):
+    mwh: int
+    at: float
+
+
+class EnergyGuard:
+    """Judges each value of an energy register by the one before it. Pure."""
+
+    def __init__(self, name: str, max_power_w: float, resolution_wh: float) -> None:
+        self._name = name
+        self._max_power_w = max_power_w
+        self._resolution_mwh = resolution_wh * _MWH_PER_WH
+        self._last: _Sample | None = None
+        self._doubted: list[_Sample] = []
+
+    def judge(self, mwh: int, at: float) -> Quality:
+        """GOOD, or SUSPECT for the first value of a new beginning. Raises BadReply for one that cannot be."""
+        sample = _Sample(mwh, at)
+        if mwh >= 0 and (self._last is None or self._follows(self._last, sample)):
+            self._last = sample
+            self._doubted.clear()
+            return Quality.GOOD
+        if mwh < 0 or (self._doubted and not self._follows(self._doubted[-1], sample)):
+            self._doubted.clear()
+        self._doubted.append(sample)
+        if mwh >= 0 and len(self._doubted) >= _AGREEMENTS:
+            self._last = sample
+            self._doubted.clear()
+            return Quality.SUSPECT
+        known = "nothing" if self._last is None else f"{self._last.mwh / _MWH_PER_WH:.3f} Wh"
+        raise BadReply(self._name, f"energy register went from {known} to {mwh / _MWH_PER_WH:.3f} Wh")
+
+    def _follows(self, before: _Sample, after: _Sample) -> bool:
+        possible = self._max_power_w * max(0.0, after.at - before.at) / _S_PER_H * _MWH_PER_WH
+        return 0 <= after.mwh - before.mwh <= possible + self._resolution_mwh
+
+
+# -------------------------------------------------------------------------------------------------- values to reading
+
+
+def reading(values: Mapping[Quantity, float], sampled_at: float, quality: Quality) -> MeterReading:
+    """A reading from the numbers of a register map; what is missing is None. Needs `energy_import_wh`."""
+    power = values.get("power_w")
+    export, reactive = values.get("energy_export_wh"), values.get("energy_reactive_import_varh")
+    per_phase = (
+        values.get("energy_import_l1_wh"),
+        values.get("energy_import_l2_wh"),
+        values.get("energy_import_l3_wh"),
+    )
+    phase_power = _phases(values.get("power_l1_w"), values.get("power_l2_w"), values.get("power_l3_w"))
+    return MeterReading(
+        sampled_at=sampled_at,
+        energy_import_mwh=_mwh(values["energy_import_wh"]),
+        energy_export_mwh=None if export is None else _mwh(export),
+        power_import_w=None if power is None else max(0.0, power),
+        power_export_w=None if power is None else max(0.0, -power),
+        power_import_phase_w=phase_power and PerPhase(*(w if w is None else max(0.0, w) for w in phase_power)),
+        energy_import_phase_mwh=_energies(per_phase),
+        voltage_v=_phases(values.get("voltage_l1_v"), values.get("voltage_l2_v"), values.get("voltage_l3_v")),
+        current_a=_phases(values.get("current_l1_a"), values.get("current_l2_a"), values.get("current_l3_a")),
+        current_neutral_a=values.get("current_neutral_a"),
+        frequency_hz=values.get("frequency_hz"),
+        reactive_import_var=values.get("reactive_import_var"),
+        energy_reactive_import_mvarh=None if reactive is None else _mwh(reactive),
+        power_factor=values.get("power_factor"),
+        temperature_c=values.get("temperature_c"),
+        quality=quality,
+    )
+
+
+def _mwh(wh: float) -> int:
+    """The one rounding of energy: to the nearest milliwatt-hour."""
+    return round(wh * _MWH_PER_WH)
+
+
+def _phases(*values: float | None) -> PerPhase | None:
+    return PerPhase(*values) if any(value is not None for value in values) else None
+
+
+def _energies(
+    values: tuple[float | None, float | None, float | None],
+) -> tuple[int | None, int | None, int | None] | None:
+    if all(value is None for value in values):
+        return None
+    l1, l2, l3 = (None if value is None else _mwh(value) for value in values)
+    return l1, l2, l3
+
+
+_FIELD_OF: Mapping[str, tuple[str, ...]] = {
+    "energy_import_wh": ("energy_import_mwh",),
+    "energy_export_wh": ("energy_export_mwh",),
+    "energy_reactive_import_varh": ("energy_reactive_import_mvarh",),
+    "power_w": ("power_import_w", "power_export_w"),
+}
+_PHASE_FIELD_OF: Mapping[str, str] = {
+    "energy_import_l": "energy_import_phase_mwh",
+    "power_l": "power_import_phase_w",
+    "voltage_l": "voltage_v",
+    "current_l": "current_a",
+}
+
+
+def _info(quantities: set[Quantity]) -> MeterInfo:
+    fields: set[str] = set()
+    phases = 1
+    for quantity in quantities:
+        stem, _, rest = quantity.partition("_l")
+        field = _PHASE_FIELD_OF.get(f"{stem}_l") if rest[:1] in ("1", "2", "3") else None
+        if field is not None:
+            phases = max(phases, int(rest[0]))
+        fields.update((field,) if field is not None else _FIELD_OF.get(quantity, (quantity,)))
+    return MeterInfo(frozenset(fields), phases)

@@ -1,0 +1,278 @@
+"""Register maps as data: a YAML file per device -> checked structs. No expressions, no code.
+
+`templates/meter/NAME.yaml` is the source of a built-in map. Beside it stands NAME.json, generated (`python -m
+hal.template`) and read at run time, because importing a YAML parser costs more than reading every map; a test compares
+the two. A map of the operator's own is named by its path and read as YAML. `templates/meter.schema.json` tells editors
+what may stand in one.
+
+Invariant: a template that loads can be read: every register fits into a block, and every mistake was reported by its
+path.
+"""
+
+from __future__ import annotations
+
+import struct
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, NamedTuple, get_args
+
+import msgspec
+
+from hal.errors import BadOptions
+
+FOLDER = Path(__file__).parent / "templates"
+SCHEMA = FOLDER / "meter.schema.json"
+
+Quantity = Literal[
+    "energy_import_wh",
+    "energy_import_l1_wh",
+    "energy_import_l2_wh",
+    "energy_import_l3_wh",
+    "energy_export_wh",
+    "energy_reactive_import_varh",
+    "power_w",
+    "power_l1_w",
+    "power_l2_w",
+    "power_l3_w",
+    "voltage_l1_v",
+    "voltage_l2_v",
+    "voltage_l3_v",
+    "current_l1_a",
+    "current_l2_a",
+    "current_l3_a",
+    "current_neutral_a",
+    "frequency_hz",
+    "reactive_import_var",
+    "power_factor",
+    "temperature_c",
+]
+"""What a register can hold, with its unit. Power is signed: positive flows into the vehicle."""
+
+RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
+
+_FORMAT: Mapping[str, str] = {
+    "int16": "h",
+    "uint16": "H",
+    "int32": "i",
+    "uint32": "I",
+    "int64": "q",
+    "uint64": "Q",
+    "float32": "f",
+    "float64": "d",
+}
+_LAST_ADDRESS = 0xFFFF
+
+
+class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a quantity stands, and what its number means: number times `scale` is the quantity in its unit."""
+
+    address: Annotated[int, msgspec.Meta(ge=0, le=_LAST_ADDRESS)]
+    """On the wire, counted from 0: documented number 30073 is 0x0048."""
+    type: RegisterType
+    table: Literal["input", "holding"] = "input"
+    scale: float = 1.0
+    word_order: Literal["big", "little"] | None = None
+    """Which 16-bit word comes first; the device's, if not said."""
+    absent: int | None = None
+    """The number (before scaling) by which the device says: no value."""
+
+    @property
+    def size(self) -> int:
+        """How many 16-bit registers it takes."""
+        return struct.calcsize(">" + _FORMAT[self.type]) // 2
+
+
+class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How the device is reached as it leaves the factory, and how it wants to be asked."""
+
+    kind: Literal["modbus-rtu"] = "modbus-rtu"
+    baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 9600
+    parity: Literal["none", "even", "odd"] = "none"
+    stop_bits: Literal[1, 2] = 1
+    word_order: Literal["big", "little"] = "big"
+    timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=60.0)] = 1.0
+    gap_s: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.0
+    """Least pause between two requests."""
+    max_registers: Annotated[int, msgspec.Meta(ge=4, le=125)] = 125
+    """In one request."""
+    max_gap: Annotated[int, msgspec.Meta(ge=0, le=121)] = 0
+    """Registers that nobody asked for and that may be read along, so that two requests become one."""
+
+
+class Limits(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the device cannot exceed: a reading beyond is damaged."""
+
+    max_power_w: Annotated[float, msgspec.Meta(gt=0.0)] = 100_000.0
+    resolution_wh: Annotated[float, msgspec.Meta(gt=0.0)] = 100.0
+    """The energy register may step by so much at once."""
+
+
+class MeterTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A meter's register map."""
+
+    name: Annotated[str, msgspec.Meta(pattern="^[a-z0-9][a-z0-9.-]*$")]
+    vendor: str
+    model: str
+    source: str
+    """The manual, its revision and page, or who else says so."""
+    bus: Line
+    registers: dict[Quantity, Register]
+    limits: Limits = Limits()
+
+
+class Block(NamedTuple):
+    """A run of registers to read in one request."""
+
+    table: Literal["input", "holding"]
+    address: int
+    size: int
+
+
+# ------------------------------------------------------------------------------------------------------- loading
+
+
+def load(owner: str, template: str) -> MeterTemplate:
+    """The built-in map called `template`, or the one in the file of that path (with a slash, or ending in .yaml).
+
+    Raises BadOptions in the name of `owner`, with the path of the first mistake.
+    """
+    if "/" in template or template.endswith((".yaml", ".yml")):
+        path = Path(template)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise BadOptions(owner, ".template", f"cannot read {path}: {error}") from None
+        return parse(f"{owner}: template {path}", text)
+    path = FOLDER / "meter" / f"{template}.json"
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=MeterTemplate)
+    except FileNotFoundError:
+        raise BadOptions(owner, ".template", f"no template {template!r} (there are: {', '.join(names())})") from None
+
+
+def names() -> list[str]:
+    """The built-in meter templates."""
+    return sorted(path.stem for path in (FOLDER / "meter").glob("*.json"))
+
+
+def parse(owner: str, text: str) -> MeterTemplate:
+    """A register map from YAML. Raises BadOptions: line of a syntax error or a key written twice, path of any other."""
+    import yaml  # noqa: PLC0415 - 15 ms; built-in maps are read as JSON
+
+    try:
+        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        _no_key_twice(owner, node)
+        data: object = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise BadOptions(owner, "", " ".join(str(error).split())) from None
+    try:
+        template = msgspec.convert(data, MeterTemplate)
+    except msgspec.ValidationError as error:
+        raise _mistake(owner, data, str(error)) from None
+    _check(owner, template)
+    return template
+
+
+def _mistake(owner: str, data: object, text: str) -> BadOptions:
+    """The error with the name of the register in its path, where the library says `[...]` or `key` only."""
+    reason, _, path = text.partition(" - at `")
+    path = path.rstrip("`").removeprefix("key` in `").removeprefix("$")
+    registers = data.get("registers") if isinstance(data, dict) else None
+    if path.startswith(".registers[...]") and isinstance(registers, dict):
+        for quantity, register in registers.items():
+            try:
+                msgspec.convert(register, Register)
+            except msgspec.ValidationError:
+                return BadOptions(owner, path.replace("[...]", f".{quantity}"), reason)
+    if path == ".registers" and isinstance(registers, dict):
+        unknown = [str(quantity) for quantity in registers if quantity not in get_args(Quantity)]
+        return BadOptions(owner, path, f"no quantity is called {', '.join(unknown)}" if unknown else reason)
+    return BadOptions(owner, path, reason)
+
+
+def _no_key_twice(owner: str, node: Any) -> None:
+    """YAML parsers keep the last of two equal keys without a word; in a register map that is a slip."""
+    if node is None or isinstance(node.value, str):
+        return
+    seen: set[str] = set()
+    for item in node.value:
+        key, value = item if isinstance(item, tuple) else (None, item)
+        if key is not None and key.value in seen:
+            raise BadOptions(owner, f".{key.value}", f"written twice (line {key.start_mark.line + 1})")
+        if key is not None:
+            seen.add(key.value)
+        _no_key_twice(owner, value)
+
+
+def _check(owner: str, template: MeterTemplate) -> None:
+    """What the types cannot say."""
+    if "energy_import_wh" not in template.registers:
+        raise BadOptions(owner, ".registers", "no energy_import_wh: a meter counts energy")
+    for quantity, register in template.registers.items():
+        where = f".registers.{quantity}"
+        if register.address + register.size - 1 > _LAST_ADDRESS:
+            raise BadOptions(owner, f"{where}.address", f"{register.type} does not fit at {register.address:#06x}")
+        if not register.scale:
+            raise BadOptions(owner, f"{where}.scale", "a scale of 0 makes every value 0")
+        if register.absent is not None and register.type.startswith("float"):
+            raise BadOptions(owner, f"{where}.absent", "is for integers; a float that is not a number is absent anyway")
+
+
+# ------------------------------------------------------------------------------------------------------- reading
+
+
+def plan(registers: Iterable[Register], max_registers: int, max_gap: int) -> tuple[Block, ...]:
+    """The fewest requests that read all `registers`: none longer than `max_registers`, no hole above `max_gap`."""
+    blocks: list[Block] = []
+    for register in sorted(registers, key=lambda r: (r.table, r.address)):
+        end = register.address + register.size
+        if blocks and blocks[-1].table == register.table:
+            table, address, size = blocks[-1]
+            if register.address - (address + size) <= max_gap and end - address <= max_registers:
+                blocks[-1] = Block(table, address, max(size, end - address))
+                continue
+        blocks.append(Block(register.table, register.address, register.size))
+    return tuple(blocks)
+
+
+def number(register: Register, words: Sequence[int], word_order: Literal["big", "little"]) -> float | None:
+    """The scaled value of `words`; None if the device says that it has none."""
+    ordered = words if (register.word_order or word_order) == "big" else words[::-1]
+    packed = struct.pack(f">{len(ordered)}H", *ordered)
+    raw: float = struct.unpack(">" + _FORMAT[register.type], packed)[0]
+    if raw == register.absent or raw - raw != 0:  # NaN and infinities are not equal to themselves by difference
+        return None
+    return raw * register.scale
+
+
+# ------------------------------------------------------------------------------------------------------ generated
+
+
+def generated() -> dict[Path, bytes]:
+    """The files that are made from the YAML sources and from the types, with what must stand in them."""
+    files = {SCHEMA: _pretty(_schema())}
+    for source in sorted((FOLDER / "meter").glob("*.yaml")):
+        template = parse(str(source.name), source.read_text(encoding="utf-8"))
+        if template.name != source.stem:
+            raise BadOptions(source.name, ".name", f"is {template.name!r}, but the file is called {source.stem!r}")
+        files[source.with_suffix(".json")] = _pretty(msgspec.to_builtins(template))
+    return files
+
+
+def _schema() -> dict[str, Any]:
+    schema = msgspec.json.schema(MeterTemplate)
+    registers = schema["$defs"]["MeterTemplate"]["properties"]["registers"]
+    registers["propertyNames"] = {"enum": list(get_args(Quantity))}
+    registers["required"] = ["energy_import_wh"]
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Register map of a meter", **schema}
+
+
+def _pretty(data: object) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(data), indent=1) + b"\n"
+
+
+if __name__ == "__main__":
+    for path, content in generated().items():
+        path.write_bytes(content)
+        sys.stdout.write(f"{path}\n")

@@ -1,0 +1,110 @@
+"""Register maps: what is wrong with one is said by its place; what is shipped is what was generated."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+
+from hal import template
+from hal.errors import BadOptions
+from hal.template import FOLDER, SCHEMA, Block, Register, generated, load, names, number, parse, plan
+
+GOOD = """
+name: acme-1
+vendor: Acme
+model: One
+source: manual 3, page 4
+bus: {kind: modbus-rtu, baud: 19200, word_order: little}
+registers:
+  energy_import_wh: {address: 0x0500, type: int64}
+"""
+
+
+def test_generated_files_are_up_to_date() -> None:
+    """`python -m hal.template` writes them; a stale one would read other registers than the source says."""
+    for path, content in generated().items():
+        assert path.read_bytes() == content, f"{path.name} is stale: run python -m hal.template"
+    assert sorted(path.stem for path in (FOLDER / "meter").glob("*.yaml")) == names()
+
+
+@pytest.mark.parametrize("source", sorted((FOLDER / "meter").glob("*.yaml")), ids=lambda path: path.stem)
+def test_every_shipped_map_satisfies_the_schema_that_editors_use(source: Path) -> None:
+    """The schema and the structs say the same."""
+    jsonschema.validate(yaml.safe_load(source.read_text()), json.loads(SCHEMA.read_text()))
+
+
+@pytest.mark.parametrize(
+    "change, place, reason",
+    [
+        (("0x0500", "70000"), ".registers.energy_import_wh.address", "<= 65535"),
+        (("0x0500", "0xFFFE"), ".registers.energy_import_wh.address", "int64 does not fit at 0xfffe"),
+        (("int64", "int48"), ".registers.energy_import_wh.type", "int48"),
+        (("energy_import_wh", "energy_import_kwh"), ".registers", "energy_import_kwh"),
+        (("energy_import_wh", "power_w"), ".registers", "no energy_import_wh"),
+        (("type: int64", "type: int64, scale: 0"), ".registers.energy_import_wh.scale", "makes every value 0"),
+        (("type: int64", "type: float32, absent: 1"), ".registers.energy_import_wh.absent", "is for integers"),
+        (("type: int64", "type: int64, scale: v * 2"), ".registers.energy_import_wh.scale", "Expected `float`"),
+        (("baud", "bauds"), ".bus", "unknown field `bauds`"),
+        (("vendor: Acme", "vendor: Acme\nvendor: Bcme"), ".vendor", "written twice (line 4)"),
+        (("{address", "{address: 1, address"), ".address", "written twice (line 8)"),
+        (("bus: {", "bus: {{"), "", "line 6"),
+    ],
+)
+def test_a_mistake_in_a_map_is_told_with_its_place(change: tuple[str, str], place: str, reason: str) -> None:
+    """Data only: an expression is a mistake like any other."""
+    with pytest.raises(BadOptions) as caught:
+        parse("meter 'main'", GOOD.replace(*change))
+    assert caught.value.path == place
+    assert reason in caught.value.reason
+
+
+def test_a_map_of_the_operator_is_named_by_its_path(tmp_path: Path) -> None:
+    """A path is read as YAML; a name that is not built in lists those that are."""
+    (tmp_path / "acme.yaml").write_text(GOOD)
+    assert load("meter 'main'", str(tmp_path / "acme.yaml")).bus.baud == 19200
+    with pytest.raises(BadOptions, match="cannot read"):
+        load("meter 'main'", str(tmp_path / "other.yaml"))
+    with pytest.raises(BadOptions, match=r"there are: .*eastron-sdm630"):
+        load("meter 'main'", "eastron-sdm63")
+
+
+def test_registers_are_read_in_as_few_requests_as_the_device_allows() -> None:
+    """A gap is bridged, a limit kept, and another table is another request."""
+    registers = [Register(address=at, type="float32") for at in (0, 2, 8, 30)]
+    registers.append(Register(address=2, type="uint16", table="holding"))
+    assert plan(registers, 125, 4) == (
+        Block("holding", 2, 1),
+        Block("input", 0, 10),
+        Block("input", 30, 2),
+    )
+    assert len(plan(registers, 125, 0)) == 4
+    assert plan(registers, 4, 100)[1:] == (Block("input", 0, 4), Block("input", 8, 2), Block("input", 30, 2))
+
+
+@pytest.mark.parametrize(
+    "register, words, order, expected",
+    [
+        (Register(address=0, type="float32", scale=1000), (0x462D, 0xA926), "big", 11114287.109375),
+        (Register(address=0, type="float32"), (0x7FC0, 0x0000), "big", None),
+        (Register(address=0, type="int32", scale=0.1), (0xFFFE, 0xFFFF), "little", pytest.approx(-0.2)),
+        (Register(address=0, type="int64"), (0x4240, 0x000F, 0, 0), "little", 1_000_000),
+        (Register(address=0, type="uint32", word_order="big"), (1, 0), "little", 65536),
+        (Register(address=0, type="uint32", absent=0xFFFFFFFF), (0xFFFF, 0xFFFF), "big", None),
+        (Register(address=0, type="int16"), (0x8000,), "big", -32768),
+    ],
+)
+def test_numbers_are_decoded_by_type_word_order_and_scale(
+    register: Register, words: tuple[int, ...], order: str, expected: float | None
+) -> None:
+    """Also what a device says when it has no value."""
+    assert number(register, words, "little" if order == "little" else "big") == expected
+
+
+def test_built_in_maps_load_without_a_yaml_parser(monkeypatch: pytest.MonkeyPatch) -> None:
+    """PyYAML costs more than all maps together."""
+    monkeypatch.setattr(template, "parse", None)
+    assert load("meter 'main'", "eastron-sdm630").vendor == "Eastron"
