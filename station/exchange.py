@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Sequence
+from datetime import timedelta
 from typing import Any, NamedTuple, Protocol
 
 import msgspec
@@ -321,10 +322,10 @@ class Exchange:
             raise CannotRender(str(error)) from error
         shift_s = self._boots.wall_of(row.instant) - row.stamped
         if abs(shift_s) >= RESTAMP_S:
-            message = codec.shifted(message, shift_s)
+            message = codec.shifted(message, timedelta(seconds=shift_s))
         if row.offline and hasattr(message, "offline"):
             message = msgspec.structs.replace(message, offline=True)
-        return self._csms.speaker.encode(message).messages[0].payload
+        return self._csms.speaker.encode(message).wires[0].payload
 
     def _carry_out(self, now: Now) -> None:
         for intent in self._waiting_intents():
