@@ -29,11 +29,12 @@ class Boots:
         self._offsets = {boot: (guess, known) for boot, guess, known in rows}
 
     def begin(self, mono: Mono, wall: Wall) -> BootId:
-        """Count this start. `wall` is what the system clock says; a time saved earlier is the floor. Writes, once a start."""
+        """Count this start, durably. `wall` is what the system clock says; a time saved earlier is the floor."""
         wall = max(wall, self.last_saved())
         with self._db.transaction():
             highest = self._db.execute(
-                "SELECT max(coalesce((SELECT max(id) FROM boot), 0), coalesce((SELECT value FROM meta WHERE name = 'boot'), 0))"
+                "SELECT max((SELECT coalesce(max(id), 0) FROM boot),"
+                " coalesce((SELECT value FROM meta WHERE name = 'boots_used'), 0))"  # salvage: see there
             ).fetchone()[0]
             boot = BootId(int(highest) + 1)
             self._db.execute("INSERT INTO boot (id, guess) VALUES (?, ?)", (boot, wall - mono))

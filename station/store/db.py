@@ -1,7 +1,7 @@
 """The one SQLite file of a station: opened, migrated, and written one transaction per step.
 
-WAL with synchronous=FULL: what `transaction()` committed survives a power cut. A failing medium is a state of the station
-(`StoreFailed`), not a bug; every other sqlite3 error is a bug and passes through unchanged.
+WAL with synchronous=FULL: what `transaction()` committed survives a power cut. A failing medium is a state of the
+station (`StoreFailed`), not a bug; every other sqlite3 error is a bug and passes through unchanged.
 Not here: what the tables mean. Their owners get this object and may take part in commits (`Participant`).
 Invariant: a transaction that writes nothing costs no fsync; one that writes costs one.
 """
@@ -27,7 +27,7 @@ WAL_ALARM_BYTES = 8_000_000
 _WAL_LOOK_EVERY = 64
 
 _CREATING = "EXTRA"
-"""`synchronous` until the file is renamed: also syncs the directory, or the first journal may come back over a WAL database."""
+"""`synchronous` while a file is made: syncs the directory, too, or the first journal may return over a WAL database."""
 _RUNNING = "FULL"
 
 
@@ -45,7 +45,7 @@ class Fault(enum.Enum):
 _FAULTS = {fault.value: fault for fault in Fault}
 
 
-class StoreFailed(Exception):
+class StoreFailed(Exception):  # noqa: N818  # a state of the station
     """The medium refused. Nothing of the transaction was kept.
 
     `retry` is True when room was made by giving up the ballast: the same step may be tried again at once.
@@ -61,7 +61,7 @@ class StoreFailed(Exception):
         return f"store: {self.kind.name.lower()}: {self.detail}"
 
 
-class NeedsNewerAgent(Exception):
+class NeedsNewerAgent(Exception):  # noqa: N818  # says what is needed
     """The file was made by a newer agent that older ones must not open."""
 
 
@@ -114,7 +114,8 @@ class Database:
     def open(cls, path: Path, *, vfs: str | None = None, schema: Path = SCHEMA) -> Database:
         """Open the file, creating or migrating it.
 
-        Raises StoreFailed (a damaged file is CORRUPT or NOT_A_DATABASE: see salvage.open_or_salvage) and NeedsNewerAgent.
+        Raises StoreFailed (a damaged file is CORRUPT or NOT_A_DATABASE: see salvage.open_or_salvage) and
+        NeedsNewerAgent.
         """
         with _translated():
             if not path.exists():
@@ -148,7 +149,7 @@ class Database:
             raise StoreFailed(Fault.CORRUPT, found)
 
     def confirm(self, schema: Path = SCHEMA) -> None:
-        """This image has proved itself (BootNotification accepted): older agents need no longer be able to read the file."""
+        """This image has proved itself (BootNotification accepted): agents older than `min_reader` may be shut out."""
         newest = int((schema / "min_reader").read_text())
         if newest > _min_reader(self.connection):
             with self.transaction():
@@ -239,7 +240,7 @@ class Database:
             return 0
 
     def copy_to(self, target: Path) -> None:
-        """Write a compact copy (daily; salvage takes the variables from it). Raises StoreFailed. Not in a transaction."""
+        """Write a compact copy, from which salvage takes the variables. Raises StoreFailed. Not in a transaction."""
         temporary = target.with_name(target.name + ".new")
         try:
             files.remove(temporary)

@@ -1,8 +1,12 @@
 """The one way another file than the database is written: whole, or not at all.
 
-Power may fail between any two of the calls below. A reader afterwards finds the old content or the new one, never a mixture and
-never an empty file. Crash tests replace this module's `os` by a recorder, so nothing here may write by other means.
+Power may fail between any two of the calls below. A reader afterwards finds the old content or the new one, never a
+mixture and never an empty file. Crash tests replace this module's `os` by a recorder, so nothing here may write by
+other means.
 """
+
+# The recorder sees calls of `os`; it would miss those of pathlib:
+# ruff: noqa: PTH102, PTH104, PTH108
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """The waiting rows in memory, and the pure rule which of them is next.
 
-Stored lanes show the front of the disk (`spool.Window`), the others hold their rows whole. A row in flight stays in its lane until it
-is settled. Invariant: of one lane and key only the oldest row is ever picked.
+Stored lanes show the front of the disk (`spool.Window`), the others hold their rows whole. A row in flight stays in
+its lane until it is settled. Invariant: of one lane and key only the oldest row is ever picked.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Gate(enum.Enum):
 
     CLOSED = "no link"
     BOOT = "only BootNotification"
-    ASKED = "Pending: BootNotification and what was asked for"
+    PENDING = "BootNotification and what was asked for"
     OPEN = "Accepted"
 
 
@@ -46,7 +46,7 @@ class Lanes:
     # -- coming and going --------------------------------------------------------------------------------------
 
     def add(self, row: Row, held_by: str | None = None) -> list[Row]:
-        """A committed row joins its lane. Returns the rows that leave for it: older ones of its key, or the row itself."""
+        """A committed row joins its lane. Returns the rows that leave: older ones of its key, or the row itself."""
         if held_by is not None:
             self._held[row.id] = held_by
         if row.stored:
@@ -93,7 +93,7 @@ class Lanes:
             del self._held[row_id]
 
     def set_gate(self, gate: Gate) -> list[Row]:
-        """Change what may be sent. Returns the rows that leave because they were for now only, or have been overtaken."""
+        """Change what may be sent. Returns the rows that leave: they were for now only, or have been overtaken."""
         if self.gate is Gate.CLOSED:
             self._waits.clear()  # after a reconnection sending starts again at once
         self.gate = gate
@@ -145,7 +145,7 @@ class Lanes:
 
     def _first_stored(self, lane: Lane, mono: Mono) -> Row | None:
         window = self._windows[lane]
-        may_load = self.gate is Gate.OPEN or (self.gate is Gate.ASKED and lane is Lane.NEWS)
+        may_load = self.gate is Gate.OPEN or (self.gate is Gate.PENDING and lane is Lane.NEWS)
         if may_load and not self._held and any(self._waits.get((lane, key), 0.0) <= mono for key in window.skipped):
             window.reset()  # rows that were passed over may be the oldest again
         while True:
@@ -166,7 +166,7 @@ class Lanes:
         match self.gate:
             case Gate.OPEN:
                 return True
-            case Gate.ASKED:  # B02.FR.02
+            case Gate.PENDING:  # B02.FR.02
                 return row.lane is Lane.BOOT or row.asked or row.id in self._asked
             case Gate.BOOT:
                 return row.lane is Lane.BOOT
@@ -180,18 +180,12 @@ class Lanes:
         asks = (row for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values())
         return [row for row in asks if row.by is not None and row.by <= mono]
 
-    def forget_passed(self, mono: Mono) -> None:
-        """Back-offs that are over need no wake-up any more."""
-        for key in [key for key, until in self._waits.items() if until <= mono]:
-            del self._waits[key]
-
-    def next_due(self) -> Mono:
+    def next_due(self, mono: Mono) -> Mono:
         """When a back-off ends or an ask becomes worthless; infinite if nothing waits for time."""
-        soonest = min((row.by for row in self._memory[Lane.ASKS].values() if row.by is not None), default=_NEVER)
-        soonest = min((row.by for row in self._memory[Lane.BOOT].values() if row.by is not None), default=soonest)
-        if self.gate is Gate.CLOSED or not self._waits:
-            return soonest
-        return min(soonest, *self._waits.values())
+        times = [row.by for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values() if row.by is not None]
+        if self.gate is not Gate.CLOSED:
+            times += [until for until in self._waits.values() if until > mono]
+        return min(times, default=_NEVER)
 
     def front(self, lane: Lane) -> Window:
         """The window of a stored lane."""

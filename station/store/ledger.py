@@ -1,7 +1,8 @@
 """What the queue owes to the disk: new rows, acknowledged ones to delete, failed attempts, rows given up.
 
-New rows, attempts and rows given up go with the step that told them. Deletes ride with any commit that writes anyway, else go after
-30 s, at 16 rows, or at an orderly stop: so an Updated costs one fsync, not two. A power cut in between repeats a message, identical.
+New rows, attempts and rows given up go with the step that told them. Deletes ride with any commit that writes anyway,
+else go after 30 s, at 16 rows, or at an orderly stop: so an Updated costs one fsync, not two. A power cut in between
+repeats a message, identical.
 Invariant: what is kept here is forgotten only after the commit that wrote it.
 """
 

@@ -7,9 +7,12 @@ committed; a durable row is on disk before its first byte can leave.
                ^          |-> refused, timed out -> waits (back-off of its key alone) or `undelivered`
                '----------'-> link lost: no attempt
 
-How the engine uses it: `tell`, `ask`, `stream` inside steps; after each step the `outcomes()`, then `next` -> render -> `sent`;
-`acknowledged` before the step that handles an answer, `refused`, `timed_out`, `due` inside a step; `next_due` with the deadlines.
-Invariant: rows of one lane and key leave in the order told, each until it is settled; a settled row never leaves again in this run.
+How the engine uses it: `tell`, `ask`, `stream` inside steps; after each step the `outcomes()`, then `next` -> render
+-> `sent`; `acknowledged`, `refused`, `timed_out`, `not_rendered` before the step that handles what they return: they
+hold whatever becomes of that step, and the next commit writes what they changed. `next_due` with the deadlines, and
+then `due` inside a step.
+Invariant: rows of one lane and key leave in the order told, each until it is settled; a settled row never leaves
+again in this run.
 """
 
 from __future__ import annotations
@@ -20,7 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from station.now import BootId, Mono, MonoDeadline, Now
+from station.now import BootId, Mono, Now
 from station.ocpp.errors import RpcError
 
 from .db import Database
@@ -56,8 +59,8 @@ _OUTCOME_EVEN_IF_DROPPED = frozenset({Delivery.ASK, Delivery.STREAM})
 class Settings(NamedTuple):
     """What the device model says about delivery.
 
-    MessageAttempts and MessageAttemptInterval (s) of TransactionEvent; QueueAllMessages; OfflineQueuingSeverity; and the bytes
-    in use of the database above which Updated events are thinned out.
+    MessageAttempts and MessageAttemptInterval (s) of TransactionEvent; QueueAllMessages; OfflineQueuingSeverity; and
+    the bytes in use of the database above which Updated events are thinned out.
     """
 
     attempts: int = 3
@@ -70,8 +73,8 @@ class Settings(NamedTuple):
 class Outbox:
     """The queue of one station.
 
-    `boot`: this run's id. `message_id` makes a fresh one each time. The gate is CLOSED at first, so every row found on disk counts
-    as offline (E11.FR.07: it was queued when the link went away with the process).
+    `boot`: this run's id. `message_id` makes a fresh one each time. The gate is CLOSED at first, so every row found
+    on disk counts as offline (E11.FR.07: it was queued when the link went away with the process).
     """
 
     def __init__(self, db: Database, boot: BootId, message_id: Callable[[], str]) -> None:
@@ -101,28 +104,27 @@ class Outbox:
     # -- telling: inside a step --------------------------------------------------------------------------------
 
     def tell(self, told: Told) -> Row:
-        """Queue news. What becomes of it if it cannot be sent now, DELIVERY says by action. KeyError: unknown action."""
+        """Queue news; DELIVERY says by action what becomes of it if it cannot go now. KeyError: unknown action."""
         rule = DELIVERY[told.action]
         if rule.delivery in _OUTCOME_EVEN_IF_DROPPED:
             raise ValueError(f"{told.action} is not simply told: {rule.delivery.value}")
         return self._queue(told, rule, stored=self._is_stored(rule.delivery, told))
 
     def ask(self, told: Told, by: Mono | None = None) -> Row:
-        """Queue a question: exactly one outcome follows, carrying the row and its context. After `by` it is worth nothing."""
+        """Queue a question: exactly one outcome follows, with the row and its context. `by`: then it is worthless."""
         rule = DELIVERY[told.action]
         if rule.delivery is not Delivery.ASK:
             raise ValueError(f"{told.action} is not asked: {rule.delivery.value}")
         return self._queue(told, rule, stored=False, by=by)
 
-    def stream(self, pages: Iterator[Told]) -> None:
-        """Queue a report. The first page is made at once, each other one when the one before is answered (or failed)."""
-        first = next(pages, None)
-        if first is None:
-            return
+    def stream(self, first: Told, rest: Iterator[Told]) -> Row:
+        """Queue a report: `first`, then the `rest`, each page made when the one before is answered (or failed)."""
         rule = DELIVERY[first.action]
         if rule.delivery is not Delivery.STREAM:
             raise ValueError(f"{first.action} is no stream: {rule.delivery.value}")
-        self._pages[self._queue(first, rule, stored=False).id] = pages
+        row = self._queue(first, rule, stored=False)
+        self._pages[row.id] = rest
+        return row
 
     def hold(self, token: str) -> None:
         """What this step tells waits until `release(token)`: its reply has to leave first. Forgotten by a restart."""
@@ -251,28 +253,28 @@ class Outbox:
         return Answered(row, response)
 
     def refused(self, message_id: str, error: RpcError, now: Now) -> Refused | Again | None:
-        """A CALLERROR came. Called inside a step, which makes the attempt durable."""
+        """A CALLERROR came; None if the row is settled. The next step writes the attempt."""
         row = self._land(message_id)
         if row is None:
             return None
         return self._again(row, now) or Refused(self._give_up(row, f"refused: {error}"), error, row.stored)
 
     def timed_out(self, message_id: str, now: Now) -> TimedOut | Again | None:
-        """No answer within MessageTimeout. Called inside a step, which makes the attempt durable."""
+        """No answer within MessageTimeout; None if the row is settled. The next step writes the attempt."""
         row = self._land(message_id)
         if row is None:
             return None
         return self._again(row, now) or TimedOut(self._give_up(row, "no answer"), row.stored)
 
     def not_rendered(self, row: Row, reason: str) -> NotSent:
-        """The negotiated version cannot express the row, which `next` gave: it blocks nothing. Called inside a step."""
+        """The negotiated version cannot express the row that `next` gave: to `undelivered`; it blocks nothing."""
         self._settle(row)
         if row.stored:
             self._ledger.gave_up(row, reason)
         return NotSent(row, Why.NOT_RENDERED)
 
     def poison(self, row: Row, reason: str) -> None:
-        """Handling the row or its answer failed twice: keep it in `poison`, never send it again. Called inside a step."""
+        """Inside a step: handling the row or its answer failed twice. Kept in `poison`, never sent again."""
         self._spool.poison("outbox", row.action, row.payload, reason)
         if self._in_flight is not None and self._in_flight.id == row.id:
             self._in_flight = None
@@ -325,17 +327,16 @@ class Outbox:
 
     # -- time --------------------------------------------------------------------------------------------------
 
-    def next_due(self) -> MonoDeadline | None:
-        """When `due` has to be called and `next` asked again, if nothing comes before."""
-        soonest = self._lanes.next_due()
+    def next_due(self, now: Now) -> Mono | None:
+        """When `due` has to be called in a step and `next` asked again, if nothing comes before; None: never."""
+        soonest = self._lanes.next_due(now.mono)
         if self._ledger.flush_at is not None:
             soonest = min(soonest, self._ledger.flush_at)
-        return None if soonest == float("inf") else MonoDeadline(soonest)
+        return None if soonest == float("inf") else soonest
 
     def due(self, now: Now) -> None:
-        """Inside a step: asks that came too late get their outcome, back-offs end, deletes that waited are written."""
+        """Inside a step: asks that came too late get their outcome, deletes that have waited are written."""
         self._expire(now)
-        self._lanes.forget_passed(now.mono)
         self._ledger.due(now)
 
     def flush(self) -> None:
@@ -344,19 +345,19 @@ class Outbox:
 
     # -- questions ---------------------------------------------------------------------------------------------
 
-    def holds(self, transaction: str) -> bool:
-        """Whether an event of this transaction is not yet delivered (E14.FR.04, E14.FR.05)."""
+    def has_transactions(self, transaction_id: str | None = None) -> bool:
+        """Whether an event of this transaction, or of any, is not yet delivered (E14.FR.04 to E14.FR.08)."""
         window = self._lanes.front(Lane.TRANSACTIONS)
-        if self._ledger.tells(transaction) or any(row.key == transaction for row in window.rows.values()):
+        if self._ledger.tells(transaction_id) or any(transaction_id in (None, r.key) for r in window.rows.values()):
             return True
-        return not window.complete and self._spool.holds(Lane.TRANSACTIONS, transaction, self._ledger.hidden())
+        return not window.complete and self._spool.holds(Lane.TRANSACTIONS, transaction_id, self._ledger.hidden())
 
-    def holds_any(self) -> bool:
-        """Whether any transaction event is not yet delivered (E14.FR.07, E14.FR.08)."""
-        window = self._lanes.front(Lane.TRANSACTIONS)
-        if window.rows or self._ledger.tells():
-            return True
-        return not window.complete and self._spool.holds_any(Lane.TRANSACTIONS, self._ledger.hidden())
+    def action_of(self, message_id: str) -> str | None:
+        """The action of a message that was sent; None if it is settled."""
+        row = self._sent.get(message_id)
+        if row is None and self._in_flight is not None and self._in_flight.message_id == message_id:
+            row = self._in_flight
+        return row.action if row else None
 
     def thinned(self) -> list[Thinned]:
         """What was dropped for want of space, since last asked: to be reported."""

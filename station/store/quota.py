@@ -25,8 +25,8 @@ class Thinned(NamedTuple):
 def thin(spool: Spool, needed_bytes: int, spared: Collection[int]) -> tuple[list[Thinned], list[int]]:
     """Drop rows worth `needed_bytes`, or as many as may be. Returns what was dropped by transaction, and the row ids.
 
-    What was given up long ago goes before anything that can still be delivered. Reads the whole lane of transactions, so the
-    caller asks for much at once and seldom.
+    What was given up long ago goes before anything that can still be delivered. Reads the whole lane of transactions,
+    so the caller asks for much at once and seldom.
     """
     freed = spool.drop_oldest_undelivered(_UNDELIVERED_FIRST)
     done: list[Thinned] = []

@@ -1,12 +1,14 @@
 """What a queued message is, and the one table that says how each action is delivered (design 3, "A message goes out").
 
-A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec. It is not
-parsed again to be sent:
+A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec.
+It is not parsed again to be sent:
 
-- *Time.* The payload's timestamps were written with the clock as known when it was told. A row keeps the `instant` of the event and
-  the wall time `stamped` that the payload gives to it. If the clock has since been learned better, every timestamp in the message is
-  off by the same `wall_of(instant) - stamped`; only then does the renderer decode, shift and encode.
-- *Offline.* `offline` is left out of the payload; `Row.offline` says what it is when the row is sent, and `with_offline` adds it.
+- *Time.* The payload's timestamps were written with the clock as known when it was told. A row keeps the `instant` of
+  the event and the wall time `stamped` that the payload gives to it. If the clock has since been learned better,
+  every timestamp in the message is off by the same `wall_of(instant) - stamped`; only then does the renderer decode,
+  shift and encode.
+- *Offline.* `offline` is left out of the payload; `Row.offline` says what it is when the row is sent, and
+  `with_offline` adds it.
 
 Ids: `row_id(lane, boot, n)`, so that the rows of a lane lie together on disk in order, and no id is ever used twice.
 """
@@ -101,8 +103,8 @@ class Told(msgspec.Struct, frozen=True):
     `key`: order is kept among messages of one action with the same key: the transaction id; the connector for LATEST.
     `stamped`: the wall time that the payload gives to `instant`.
     `droppable`: an Updated that may go when the disk is full (E04.FR.07).
-    `severity`: of a NotifyEvent, 0 (danger) to 9 (debug). `asked`: a TriggerMessage or a Get…Report asked for it (B02.FR.02).
-    `context`: handed back with the outcome, kept in memory only.
+    `severity`: of a NotifyEvent, 0 (danger) to 9 (debug). `asked`: a TriggerMessage or a Get…Report asked for it
+    (B02.FR.02). `context`: handed back with the outcome, kept in memory only.
     """
 
     action: str
@@ -117,7 +119,7 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A message in the queue. `attempts`: transmissions that failed. `by`: when an ask is not worth sending any more."""
+    """A message in the queue. `attempts`: transmissions that failed. `by`: when an ask has become worthless."""
 
     id: int
     lane: Lane

@@ -1,13 +1,13 @@
 """The queue's rows on disk, and the part of them that is in memory.
 
-`Spool` is the SQL. `Window` is the front of one lane: some tens of rows, whatever the queue's length, because two days without a
-link leave 100,000 rows. Rows of keys that have to wait are skipped, not loaded.
+`Spool` is the SQL. `Window` is the front of one lane: some tens of rows, whatever the queue's length, because two
+days without a link leave 100,000 rows. Rows of keys that have to wait are skipped, not loaded.
 Invariant: of each key that is not skipped, the window holds the oldest rows, in order.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from station.now import BootId, Instant, Mono, Wall
 
@@ -71,25 +71,13 @@ class Spool:
         found = self._db.execute("SELECT max(id) FROM outbox WHERE id BETWEEN ? AND ?", (low, high)).fetchone()[0]
         return int(found or low)
 
-    def holds(self, lane: Lane, key: str, settled: Sequence[int]) -> bool:
-        """Whether a row with this key is stored, other than the `settled` ones. Reads the lane: 1 ms per 1,000 rows."""
-        holes = ", ".join("?" * len(settled))
-        return bool(
-            self._db.execute(
-                f"SELECT EXISTS (SELECT 1 FROM outbox WHERE id BETWEEN ? AND ? AND key = ? AND id NOT IN ({holes}))",  # noqa: S608
-                (*lane_range(lane), key, *settled),
-            ).fetchone()[0]
+    def holds(self, lane: Lane, key: str | None, settled: Collection[int]) -> bool:
+        """Whether a row with this key, or any, is stored beside the `settled`. Reads the lane: 1 ms per 1,000 rows."""
+        low, high = lane_range(lane)
+        found = self._db.execute(
+            "SELECT id FROM outbox WHERE id BETWEEN ? AND ? AND (? IS NULL OR key = ?)", (low, high, key, key)
         )
-
-    def holds_any(self, lane: Lane, settled: Sequence[int]) -> bool:
-        """Whether any row is stored, other than the `settled` ones."""
-        holes = ", ".join("?" * len(settled))
-        return bool(
-            self._db.execute(
-                f"SELECT EXISTS (SELECT 1 FROM outbox WHERE id BETWEEN ? AND ? AND id NOT IN ({holes}))",  # noqa: S608
-                (*lane_range(lane), *settled),
-            ).fetchone()[0]
-        )
+        return any(row_id not in settled for (row_id,) in found)
 
     def droppable(self) -> list[tuple[str, int]]:
         """(transaction, Updated rows) of all queued transactions, the longest first. Reads the lane."""
@@ -137,7 +125,7 @@ class Window:
             self._complete = False
 
     def refill(self, waiting: set[str]) -> bool:
-        """Load more rows, passing over the keys that wait (of which the first row stays). False if there are no more."""
+        """Load more rows, passing over the keys that wait (whose first row stays). False if there are no more."""
         if self._complete:
             return False
         kept: set[str] = set()
