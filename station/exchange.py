@@ -23,7 +23,7 @@ from station import block
 from station.block import JobResult
 from station.csms import StepCsms
 from station.effects import CarryOut, Effect, Send
-from station.engine import Ask, Call, Canary, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
+from station.engine import Ask, Call, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
 from station.facts import InvalidMessageReceived, LinkLost, LinkRestored, MessageUndelivered
 from station.now import Mono, Now, seconds_until
 from station.ocpp import codec
@@ -35,7 +35,8 @@ from station.ocpp.speaker import Speaker
 from station.store import rows
 from station.store.boots import Boots
 from station.store.intents import Intents
-from station.store.outbox import Gate, Outbox
+from station.store.lanes import Gate
+from station.store.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
@@ -165,7 +166,7 @@ class Exchange:
         if due is not None and seconds_until(due, now) <= 0:
             self._give(TimersDue(), now)
         if (flush := self.outbox.next_due(now)) is not None and flush <= now.mono:
-            self._give(Canary(), now)
+            self._give(Ask(self.outbox.due), now)
         return self._finish(now)
 
     def next_deadline(self, now: Now) -> float | None:

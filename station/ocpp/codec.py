@@ -67,22 +67,6 @@ def plain(data: bytes | msgspec.Raw) -> Any:
         raise ValueError(str(error)) from error
 
 
-def shifted(message: T, by: timedelta) -> T:
-    """The message with every instant moved by so much: the clock it was written with has become known better."""
-    moved: T = _moved(message, by)
-    return moved
-
-
-def _moved(value: Any, by: timedelta) -> Any:
-    if isinstance(value, datetime):
-        return value + by
-    if isinstance(value, DataType):
-        return msgspec.structs.replace(value, **{n: _moved(getattr(value, n), by) for n in value.__struct_fields__})
-    if isinstance(value, list | tuple):
-        return [_moved(one, by) for one in value]
-    return value
-
-
 def instant(text: str) -> datetime:
     """A dateTime of the wire; without a zone it is UTC. Raises ValueError if it is none, or before year 1 in UTC."""
     try:
