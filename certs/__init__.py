@@ -1,0 +1,16 @@
+"""Keys and trust: private keys, certificates, TLS contexts. Knows nothing of OCPP messages.
+
+    keystore.py   what a key store can do, whatever keeps the keys
+    file_keys.py  keys in files of mode 0600
+    software.py   what file_keys does with a key in memory
+    csr.py        PKCS#10 requests
+    x509.py       certificates read, checked against A00.FR.501 to 503, hashed
+    trust.py      root certificates by use, one PEM file each; their expiry and hash data
+    tls.py        an SSLContext for each security profile (needs the standard library only)
+    atomic.py     the one way a file is written here
+    errors.py     what may go wrong
+    throwaway.py  a small certificate authority for the demo and the tests, never for a station in the field
+
+`cryptography` costs 60 ms to import, so software, csr, x509 and throwaway are imported by the functions
+that need them; connecting does not.
+"""

@@ -1,0 +1,30 @@
+"""What may go wrong with keys and certificates. Texts are for people; none contains key material.
+
+CertsError
+  NoSuchKey            the key store has no key of that name
+  KeyExists            a key of that name would be overwritten
+  BadCertificate       not a certificate, too weak, or of another key
+  BadTlsSettings       no TLS context can be made of these settings
+"""
+
+from __future__ import annotations
+
+
+class CertsError(Exception):
+    """Anything that goes wrong with keys and certificates."""
+
+
+class NoSuchKey(CertsError):  # noqa: N818 - reads as what it says
+    """The key store has no key of that name."""
+
+
+class KeyExists(CertsError):  # noqa: N818 - reads as what it says
+    """There is a key of that name; a key is never overwritten, its certificate may still be in use."""
+
+
+class BadCertificate(CertsError):  # noqa: N818 - reads as what it says
+    """Not a certificate, too weak (A00.FR.501 to 503), or of another key."""
+
+
+class BadTlsSettings(CertsError):  # noqa: N818 - reads as what it says
+    """No TLS context can be made of these settings; the text names the remedy."""

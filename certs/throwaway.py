@@ -1,0 +1,152 @@
+"""A small certificate authority for the demo and the tests. Never for a station in the field: its keys lie unprotected.
+
+    pki = Authority.create("Demo root", directory)
+    server = pki.issue("localhost", names=["localhost", "127.0.0.1"])
+    client = pki.issue("CS001", organization="Demo operator", names=[])
+
+Imports `cryptography`: import this module where it is used.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import NamedTuple
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+
+from certs import atomic, csr
+from certs.keystore import Subject
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
+
+_BACKDATED = timedelta(hours=1)
+_ORGANIZATION = "Throw-away"
+
+
+class Issued(NamedTuple):
+    """A certificate with its key, as files: `chain` holds the certificate and its intermediates, leaf first."""
+
+    chain: Path
+    key: Path
+    certificate: x509.Certificate
+
+    @property
+    def pem(self) -> str:
+        """The chain as text."""
+        return self.chain.read_text(encoding="ascii")
+
+
+class Wish(NamedTuple):
+    """What a certificate shall be like, apart from whom it names."""
+
+    names: Sequence[str] = ()
+    """DNS names and addresses of the subjectAltName."""
+    organization: str = _ORGANIZATION
+    valid: tuple[timedelta, timedelta] = (-_BACKDATED, timedelta(days=1))
+    """From and until, as seen from now."""
+    key: Key | None = None
+    """A new P-256 key if None."""
+
+
+class Authority:
+    """Issues certificates and writes them into its directory."""
+
+    def __init__(self, key: Key, chain: list[x509.Certificate], directory: Path) -> None:
+        self._key = key
+        self._chain = chain
+        self._directory = directory
+
+    @classmethod
+    def create(cls, name: str, directory: Path, key: Key | None = None) -> Authority:
+        """A new root authority of that name."""
+        key = key or ec.generate_private_key(ec.SECP256R1())
+        subject = csr.name(Subject(name, _ORGANIZATION))
+        builder = _builder(subject, subject, key, (-_BACKDATED, timedelta(days=30)))
+        certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        return cls(key, [certificate.sign(key, hashes.SHA256())], directory)
+
+    @property
+    def root_pem(self) -> str:
+        """The root certificate, to be trusted by the other side."""
+        return _pem(self._chain[-1:]).decode()
+
+    def subordinate(self, name: str) -> Authority:
+        """An intermediate authority, so that chains have three links."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        builder = self._signed_by_us(name, key, Wish(valid=(-_BACKDATED, timedelta(days=20))))
+        certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        return Authority(key, [certificate.sign(self._key, hashes.SHA256()), *self._chain], self._directory)
+
+    def issue(self, common_name: str, wish: Wish = Wish()) -> Issued:  # noqa: B008 - immutable
+        """A certificate for a server or a station, with files named after it (`*` written as `_`)."""
+        key = wish.key or ec.generate_private_key(ec.SECP256R1())
+        builder = self._signed_by_us(common_name, key, wish)
+        builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        if wish.names:
+            builder = builder.add_extension(x509.SubjectAlternativeName(_general(wish.names)), critical=False)
+        certificate = builder.sign(self._key, hashes.SHA256())
+        stem = common_name.replace("*", "_").replace("/", "_")
+        issued = Issued(self._directory / f"{stem}.pem", self._directory / f"{stem}.key", certificate)
+        atomic.write(issued.chain, _pem([certificate, *self._chain[:-1]]))
+        atomic.write(issued.key, _key_pem(key))
+        return issued
+
+    def sign_request(self, request_pem: str, wish: Wish = Wish()) -> str:  # noqa: B008 - immutable
+        """What a CSMS does with a CSR: the chain in PEM, leaf first, without the root. Raises ValueError."""
+        request = x509.load_pem_x509_csr(request_pem.encode())
+        if not request.is_signature_valid:
+            raise ValueError("the request's signature is wrong")
+        now = datetime.now(UTC)
+        builder = x509.CertificateBuilder(
+            issuer_name=self._chain[0].subject,
+            subject_name=request.subject,
+            public_key=request.public_key(),
+            serial_number=x509.random_serial_number(),
+            not_valid_before=now + wish.valid[0],
+            not_valid_after=now + wish.valid[1],
+        )
+        return _pem([builder.sign(self._key, hashes.SHA256()), *self._chain[:-1]]).decode()
+
+    def _signed_by_us(self, common_name: str, key: Key, wish: Wish) -> x509.CertificateBuilder:
+        return _builder(
+            csr.name(Subject(common_name, wish.organization)), self._chain[0].subject, key, wish.valid
+        ).add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+
+
+def _builder(
+    subject: x509.Name, issuer: x509.Name, key: Key, valid: tuple[timedelta, timedelta]
+) -> x509.CertificateBuilder:
+    now = datetime.now(UTC)
+    return x509.CertificateBuilder(
+        subject_name=subject,
+        issuer_name=issuer,
+        public_key=key.public_key(),
+        serial_number=x509.random_serial_number(),
+        not_valid_before=now + valid[0],
+        not_valid_after=now + valid[1],
+    ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+
+
+def _general(names: Sequence[str]) -> list[x509.GeneralName]:
+    general: list[x509.GeneralName] = []
+    for name in names:
+        try:
+            general.append(x509.IPAddress(ipaddress.ip_address(name)))
+        except ValueError:
+            general.append(x509.DNSName(name))
+    return general
+
+
+def _pem(certificates: list[x509.Certificate]) -> bytes:
+    return b"".join(certificate.public_bytes(serialization.Encoding.PEM) for certificate in certificates)
+
+
+def _key_pem(key: Key) -> bytes:
+    return key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
