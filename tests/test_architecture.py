@@ -57,7 +57,12 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 
 MAY_USE_CERTS = ("station.blocks.security", "station.blocks.firmware", "station.blocks.iso15118")
 MAY_WAIT = ("station.shell", "station.demo", "hal")
-MAY_READ_A_CLOCK = (*MAY_WAIT, "station.cli", "station.__main__", "station.ocpp.generate")
+MAY_READ_A_CLOCK = (
+    *MAY_WAIT,
+    "station.cli",
+    "station.__main__",
+    "certs.throwaway",
+)  # the last: for demo and tests only
 MAY_BE_RANDOM = (*MAY_READ_A_CLOCK, "certs", "station.app")
 
 
