@@ -231,8 +231,10 @@ class Exchange:
             self.on_accepted()
 
     def _attempt_failed(self, judge: Callable[[Now], Any], now: Now) -> None:
-        """A CALLERROR, an invalid answer or a timeout: the attempt is counted in a step; the last one is an outcome."""
-        verdict = self._give(Ask(judge), now)
+        """A CALLERROR, an invalid answer or a timeout: counted once, whatever becomes of the step that makes it durable."""
+        verdict = judge(now)
+        if isinstance(verdict, rows.Again):
+            self._give(Canary(), now)  # any commit writes the attempt
         if isinstance(verdict, rows.Refused | rows.TimedOut | rows.NotSent):
             self._tell_fate(verdict, now)
 
@@ -308,8 +310,10 @@ class Exchange:
                 payload = self._rendered(row)
             except CannotRender as error:
                 reason = error.description
-                self._give(Ask(lambda _now, row=row, reason=reason: self.outbox.not_rendered(row, reason)), now)
+                fate = self.outbox.not_rendered(row, reason)
                 self._undelivered(row, reason, now)
+                if not row.stored:  # who asked gets an outcome; a stored row may be unreadable altogether
+                    self._tell_fate(fate, now)
                 continue
             self.outbox.sent(row)
             self._csms.last_sent = now.mono

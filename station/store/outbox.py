@@ -49,6 +49,8 @@ from .rows import (
 )
 from .spool import Record, Spool, Window, revived
 
+__all__ = ["Gate", "Outbox", "Settings", "Thinned"]
+
 RETRY_FLOOR_S = 10.0
 RETRY_CEILING_S = 3600.0
 """Bounds for the waits of rows that are never given up, whatever MessageAttemptInterval says."""
