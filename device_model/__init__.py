@@ -7,7 +7,7 @@ Knows nothing of messages, files of the agent, clocks or the bus: a leaf package
     catalogue/     the standardised components as data (YAML for people, a generated JSON for the station)
     build.py       catalogue + layout of one station -> a model
     report.py      inventories and custom reports, page by page
-    monitors.py    thresholds, deltas, periodics: pure; what is sent is the caller's
+    monitors.py    thresholds, deltas, periodics: pure; monitor_rules.py has the rules for one
     storage.py     the one table of values that differ from the defaults
 
 Nothing is imported here, so that a part costs only what it needs.

@@ -202,7 +202,7 @@ class Mistake(NamedTuple):
 def build(catalogue: Catalogue, layout: Layout, features: frozenset[str] = frozenset()) -> DeviceModel:
     """The model of the station: what its layout has and its features can, all values at their defaults.
 
-    Raises ValueError for equipment that names an unknown standardised source, or a component twice.
+    Raises ValueError for equipment given twice, IndexError for one at an EVSE or connector that is not there.
     """
     maker = _Maker(layout, features)
     model = DeviceModel(default=catalogue.default)
@@ -232,6 +232,24 @@ def configure(model: DeviceModel, given: Iterable[InitialValue]) -> list[Mistake
         else:
             holder.initial = holder.value = checked
     return mistakes
+
+
+def add_instance(model: DeviceModel, catalogue: Catalogue, component: ComponentId, variable: VariableId) -> Variable:
+    """The named instance of an open variable, such as ConnectedEV.ProtocolSupportedByEV["1"]; made if it is not there.
+
+    Raises LookupError if the catalogue has no such open variable.
+    """
+    found = model.find(component, variable)
+    if isinstance(found, Variable):
+        return found
+    spec = catalogue.component(component.name)
+    for one in spec.variables if spec is not None else ():
+        if one.instance == OPEN and one.name.casefold() == variable.name.casefold():
+            made = _plain(one, component, {})
+            made.id = VariableId(one.name, variable.instance)
+            model.add(made)
+            return made
+    raise LookupError(f"{component.name}.{variable.name} takes no instances")
 
 
 def _places(spec: ComponentSpec, layout: Layout) -> Iterator[tuple[ComponentId, _Place]]:

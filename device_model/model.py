@@ -117,8 +117,7 @@ class Variable(msgspec.Struct, gc=False):
     @property
     def actual(self) -> str | None:
         """The value of Actual, None while unset or unsupported."""
-        found = self.attribute()
-        return found.value if found is not None else None
+        return found.value if (found := self.attribute()) is not None else None
 
 
 class Status(StrEnum):
@@ -238,10 +237,6 @@ class DeviceModel:
         self._components.pop(component.key, None)
         self._ids.pop(component.key, None)
         self._asked.clear()
-
-    def has(self, component: ComponentId) -> bool:
-        """Whether the component exists."""
-        return component.key in self._components
 
     def find(self, component: ComponentId, variable: VariableId) -> Variable | Status:
         """The variable, or which of the two names is unknown.
