@@ -231,10 +231,10 @@ class Exchange:
             self.on_accepted()
 
     def _attempt_failed(self, judge: Callable[[Now], Any], now: Now) -> None:
-        """A CALLERROR, an invalid answer or a timeout: counted once, whatever becomes of the step that makes it durable."""
+        """A CALLERROR, an invalid answer or a timeout: counted once, even if the step that stores it runs twice."""
         verdict = judge(now)
         if isinstance(verdict, rows.Again):
-            self._give(Canary(), now)  # any commit writes the attempt
+            self._give(Ask(lambda _now: None), now)  # any commit writes the attempt
         if isinstance(verdict, rows.Refused | rows.TimedOut | rows.NotSent):
             self._tell_fate(verdict, now)
 
