@@ -8,7 +8,7 @@ CHECKED := $(PACKAGES) tests bench
 SETUP := .ci/setup pyproject.toml requirements.lock
 ARGS ?=
 
-.PHONY: help demo test system lint format types generated check bench pyc setup clean
+.PHONY: help demo test system lint format generate conformance generated check bench pyc setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,10 +31,16 @@ format: .venv/.set-up-dev ## write the code in the agreed form
 	$(BIN)/ruff check --fix-only
 	$(BIN)/ruff format
 
+generate: .venv/.set-up-dev ## write every generated file anew
+	$(BIN)/python -m station.ocpp.generate
+	$(BIN)/python -m device_model.catalogue
+	$(BIN)/python -m hal.template
+	$(BIN)/python -m tests.conformance
+
 conformance: .venv/.set-up-dev ## write docs/conformance.md anew
 	$(BIN)/python -m tests.conformance
 
-generated: .venv/.set-up-dev ## fail when a generated file is stale
+generated: .venv/.set-up-dev ## fail when docs/conformance.md is stale (the others have a test)
 	$(BIN)/python -m tests.conformance --check
 
 check: lint generated test ## what CI runs
