@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -339,7 +338,7 @@ def test_the_result_of_a_superseded_job_is_dropped(rig: Rig) -> None:
     assert rig.engine.step(JobDone(first.generation, Unlocked()), NOW).reply is None
 
 
-def test_a_failing_disk_leads_to_a_copy_in_memory_and_back(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failing_disk_leads_to_a_copy_in_memory_and_back(rig: Rig) -> None:
     """Design 6: StoreFailed is a state of the station."""
     rig.engine.step(Happened((PLUG,)), NOW)
     calls = iter([StoreFailed(Fault.IO, "worn out")])
