@@ -15,13 +15,15 @@ from typing import Any, Literal
 
 from jsonschema import Draft6Validator
 
+Version = Literal["v201", "v21"]
+
 # What the `ocpp` package has differently from the schemas that the OCA published: (message, field) -> corrections.
 CORRECTIONS: Mapping[str, Mapping[str, Mapping[str, int]]] = {
     "Get15118EVCertificateResponse": {"exiResponse": {"maxLength": 5600}},
 }
 
 
-def folder(version: Literal["v201", "v21"] = "v201") -> Path:
+def folder(version: Version = "v201") -> Path:
     """Where the official schemas of that version lie."""
     spec = importlib.util.find_spec("ocpp")
     assert spec is not None, "the development dependency `ocpp` is not installed"
@@ -30,18 +32,19 @@ def folder(version: Literal["v201", "v21"] = "v201") -> Path:
 
 
 @functools.cache
-def load(message: str) -> dict[str, Any]:
-    """The official 2.0.1 schema of one message, such as `BootNotificationRequest`."""
-    schema: dict[str, Any] = json.loads((folder() / f"{message}.json").read_text("utf-8-sig"))
-    for field, change in CORRECTIONS.get(message, {}).items():
-        schema["properties"][field].update(change)
+def load(message: str, version: Version = "v201") -> dict[str, Any]:
+    """The official schema of one message, such as `BootNotificationRequest`."""
+    schema: dict[str, Any] = json.loads((folder(version) / f"{message}.json").read_text("utf-8-sig"))
+    if version == "v201":
+        for field, change in CORRECTIONS.get(message, {}).items():
+            schema["properties"][field].update(change)
     return schema
 
 
 @functools.cache
-def messages() -> tuple[str, ...]:
-    """All message names of 2.0.1, sorted: `AuthorizeRequest`, `AuthorizeResponse`, ..."""
-    return tuple(sorted(path.stem for path in folder().glob("*.json")))
+def messages(version: Version = "v201") -> tuple[str, ...]:
+    """All message names of a version, sorted: `AuthorizeRequest`, `AuthorizeResponse`, ..."""
+    return tuple(sorted(path.stem for path in folder(version).glob("*.json")))
 
 
 @functools.cache

@@ -1,0 +1,71 @@
+"""What our own store reads and writes: nothing is lost, and no text but its own structure is believed."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from station.ocpp import codec
+from station.ocpp.messages import DataTransferRequest, HeartbeatResponse, MeterValuesRequest, TransactionEventRequest
+from station.ocpp.types import MeterValueType, SampledValueType, TransactionType
+
+AT = datetime(2026, 3, 1, 12, 0, 0, 123_456, tzinfo=UTC)
+SAMPLE = MeterValueType(timestamp=AT, sampled_value=[SampledValueType(value=0.1 + 0.2), SampledValueType(value=16.0)])
+EVENT = TransactionEventRequest(
+    event_type="Started",
+    timestamp=AT,
+    trigger_reason="Authorized",
+    seq_no=0,
+    transaction_info=TransactionType(transaction_id="T1"),
+    meter_value=[SAMPLE],
+    custom_data={"vendorId": "V", "instant": "2026-03-01T12:00:00.123456Z"},
+)
+
+
+def test_stored_message_is_read_as_it_was_told() -> None:
+    """Microseconds, numbers and custom data included."""
+    assert codec.load(TransactionEventRequest, codec.dump(EVENT)) == EVENT
+
+
+def test_rendered_message_differs_in_instants_and_numbers_alone() -> None:
+    """Three decimals of a second and no artefact; what is a vendor's own stays untouched."""
+    sent = codec.load(TransactionEventRequest, codec.render(EVENT))
+
+    thousandth = AT.replace(microsecond=123_000)
+    assert sent.timestamp == thousandth
+    assert sent.meter_value == [
+        MeterValueType(timestamp=thousandth, sampled_value=[SampledValueType(value=0.3), SampledValueType(value=16)])
+    ]
+    assert sent.custom_data == EVENT.custom_data
+
+
+def test_shifting_moves_every_instant_and_nothing_else() -> None:
+    """For a clock that was found wrong after the message was made."""
+    hour = timedelta(hours=1)
+
+    moved = codec.shifted(EVENT, hour)
+
+    assert moved.timestamp == AT + hour
+    assert moved.meter_value is not None
+    assert moved.meter_value[0].timestamp == AT + hour
+    assert codec.shifted(moved, -hour) == EVENT
+
+
+def test_loading_fields_of_a_newer_agent_passes_over_them() -> None:
+    """A rolled-back agent reads the queue of its successor."""
+    assert codec.load(HeartbeatResponse, b'{"currentTime":"2026-03-01T12:00:00Z","later":1}').current_time.year == 2026
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[]", b'{"evseId":"1"}', b"[" * 100_000])
+def test_text_of_another_structure_is_a_value_error(data: bytes) -> None:
+    """One kind of error, which names the message."""
+    with pytest.raises(ValueError, match="MeterValuesRequest"):
+        codec.load(MeterValuesRequest, data)
+
+
+def test_vendor_data_of_any_shape_is_kept() -> None:
+    """P01: the data's type is open."""
+    for data in ("text", 1.5, True, [1, {"a": None}], {"timestamp": "2026-03-01T12:00:00.123456Z"}):
+        message = DataTransferRequest(vendor_id="V", data=data)
+        assert codec.load(DataTransferRequest, codec.render(message)) == message
