@@ -66,7 +66,7 @@ class Line:
     def send(self, data: bytes, after_s: float = 0.0) -> None:
         """Bytes to the host, `after_s` from now but never before those sent earlier."""
         loop = asyncio.get_running_loop()
-        start = max(loop.time() + after_s, self._sent_at)
+        start = max(loop.time() + after_s, self._sent_at + 1e-5)  # equal times would be written in any order
         if not self.baud and start <= loop.time():
             self._write(self._master, data)
             return
