@@ -105,6 +105,10 @@ class MeterSampled(HardwareFact, frozen=True, kw_only=True):
     purpose: str = "idle"
 
 
+class VehicleStopped(HardwareFact, frozen=True, kw_only=True):
+    """The vehicle ended the charging session itself: ISO 15118 SessionStop with Terminate (E15). Momentary."""
+
+
 class SampleFailed(HardwareFact, frozen=True, kw_only=True):
     """The reading asked for did not come in time; the last one may be old."""
 
@@ -268,6 +272,8 @@ class Authorized(Fact, frozen=True, kw_only=True):
     charging_priority: int | None = None
     invalid: bool = False
     """Accepted offline although unknown (C15): the CSMS judges it with the answer to the TransactionEvent."""
+    reservation_id: int | None = None
+    """The reservation that this token uses up (E03.FR.03)."""
 
 
 class AuthorizationRefused(Fact, frozen=True, kw_only=True):
@@ -349,6 +355,37 @@ class CostReceived(Fact, frozen=True, kw_only=True):
     transaction_id: str
     total_cost: float
     final: bool
+
+
+class LimitChanged(Fact, frozen=True, kw_only=True):
+    """What an EVSE may offer is another value: ask `Limits` for it. Below the least current it pauses (K).
+
+    `significant`: by more than LimitChangeSignificance, so a running transaction tells ChargingRateChanged.
+    """
+
+    evse_id: int
+    significant: bool = False
+
+
+class ConnectorUnlocked(Fact, frozen=True, kw_only=True):
+    """UnlockConnector of the CSMS opened a connector (F05)."""
+
+    evse_id: int
+    connector_id: int
+    at: Instant
+
+
+class SampleTaken(Fact, frozen=True, kw_only=True):
+    """A meter was read for a running transaction (J02.FR.11, J01.FR.14); those of one moment come in one step.
+
+    `reasons`: Updated (TxUpdatedInterval), Ended (TxEndedInterval), AlignedUpdated, AlignedEnded, Trigger.
+    `reading` None: the meter did not answer.
+    """
+
+    evse_id: int
+    reasons: frozenset[str]
+    reading: MeterReading | None
+    at: Instant
 
 
 # --- metering and remote control ------------------------------------------------------------------------------------
