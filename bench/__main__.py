@@ -1,0 +1,128 @@
+"""`python -m bench`: start the agent, drive it through the scenario, print the table."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+from bench.listener import Listener
+from bench.peers import table
+from bench.process import calibrate, cpu_ns
+from bench.scenario import Figures, Scenario, Sizes
+from bench.setting import Setting
+
+ROOT = Path(__file__).parent.parent
+BOOT_WITHIN_S = 60
+
+
+class Boot(NamedTuple):
+    """What a start cost until the BootNotification arrived."""
+
+    cpu_ns: int
+    wall_s: float
+
+
+class Running(NamedTuple):
+    """An agent that has booted and fallen silent."""
+
+    csms: Listener
+    pid: int
+    boot: Boot
+
+
+@asynccontextmanager
+async def agent(setting: Setting, *, deflate: bool = False) -> AsyncIterator[Running]:
+    """Start the agent, wait until it is silent, stop it in the end. RuntimeError if it ends by itself."""
+    boots: list[Boot] = []
+    process: subprocess.Popen[bytes]
+    csms = Listener(on_boot=lambda: boots.append(Boot(cpu_ns(process.pid), time.monotonic() - begin)))
+    server = await csms.serve(deflate=deflate)
+    port = server.sockets[0].getsockname()[1]
+    config = setting.write(f"ws://127.0.0.1:{port}/ocpp")
+    with (setting.folder / "agent.log").open("ab") as log:
+        begin = time.monotonic()
+        process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own agent, started once
+            [Path(sys.executable).with_name("ocpp-station"), "run", "--config", config],
+            stdout=log,
+            stderr=log,
+        )
+        try:
+            await csms.until(lambda: boots or process.poll() is not None, BOOT_WITHIN_S)
+            await csms.quiet(2)
+            if not boots:
+                raise RuntimeError(f"the agent ended by itself; see {log.name}")
+            yield Running(csms, process.pid, boots[0])
+        finally:
+            process.send_signal(signal.SIGTERM)
+            await asyncio.to_thread(process.wait, 20)
+            server.close()
+            await server.wait_closed()
+
+
+async def starts(setting: Setting, restarts: int, unit_ms: float) -> Figures:
+    """A first start with an empty folder, then restarts, of which the best counts."""
+    setting.clean()
+    costs = []
+    for _ in range(1 + restarts):
+        async with agent(setting) as running:
+            costs.append(running.boot.cpu_ns / 1e6 / unit_ms)
+    return {
+        "CPU, first start to BootNotification": costs[0],
+        "CPU, restart to BootNotification": min(costs[1:]),
+    }
+
+
+async def measure(setting: Setting, sizes: Sizes) -> Figures:
+    """All figures."""
+    unit_ms = calibrate()
+    figures = await starts(setting, sizes.repeats, unit_ms)
+    async with agent(setting) as running:
+        scenario = Scenario(running.csms, running.pid, setting.database, setting.control, unit_ms)
+        before, told = scenario.memory()
+        figures |= told
+        figures |= await scenario.idle(sizes.idle_s)
+        figures |= await scenario.get_variables(sizes.calls, sizes.repeats)
+        figures |= await scenario.set_variables(max(sizes.calls // 5, 1))
+        figures |= await scenario.report()
+        figures |= await scenario.profiles(max(sizes.calls // 5, 2))
+        figures |= await scenario.sessions(sizes.sessions)
+        figures |= await scenario.metering(sizes.metering_s, figures["idle: CPU"])
+        after, _ = scenario.memory()
+        figures["memory growth over the run: RSS"] = (after.rss - before.rss) / 1000
+    setting.clean()
+    async with agent(setting, deflate=True) as running:
+        scenario = Scenario(running.csms, running.pid, setting.database, setting.control, unit_ms)
+        deflated = await scenario.metering(sizes.metering_s / 2, 0)
+        figures["the same with deflate"] = deflated["bytes per Updated (4 measurands)"]
+    return figures
+
+
+def main() -> int:
+    """The command line."""
+    parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
+    parser.add_argument("--quick", action="store_true", help="a tenth of everything: shows that it runs, not more")
+    parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="on a real disk, not in memory")
+    parser.add_argument("--json", type=Path, help="also write the figures there")
+    given = parser.parse_args()
+    sizes = Sizes(calls=100, repeats=2, sessions=2, idle_s=5, metering_s=6) if given.quick else Sizes()
+    shutil.rmtree(given.folder, ignore_errors=True)
+    given.folder.mkdir(parents=True)
+    figures = asyncio.run(measure(Setting(given.folder), sizes))
+    if given.json:
+        given.json.write_text(json.dumps(figures, indent=1) + "\n", "utf-8")
+    sys.stdout.write(table(figures))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

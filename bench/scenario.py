@@ -1,0 +1,204 @@
+"""The phases of the measurement: each reads the process before and after and gives named figures (bench/peers.py)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bench.listener import Listener, Payload
+from bench.process import Memory, Reading, memory, reading
+
+VARIABLES = (
+    ("OCPPCommCtrlr", "HeartbeatInterval"),
+    ("SampledDataCtrlr", "TxUpdatedInterval"),
+    ("SecurityCtrlr", "SecurityProfile"),
+)
+MEASURANDS = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage"
+
+Figures = dict[str, float]
+
+
+class Sizes(NamedTuple):
+    """How long and how often."""
+
+    calls: int = 1000
+    repeats: int = 5
+    sessions: int = 10
+    idle_s: float = 60
+    metering_s: float = 60
+
+
+class Span:
+    """A stretch of the run; `used` is complete when it has ended."""
+
+    def __init__(self) -> None:
+        self.used = Reading(0, 0, 0, 0, 0)
+        self.received = 0
+        self.counts: dict[str, int] = {}
+
+
+class Scenario:
+    """One station, its CSMS and its control socket."""
+
+    def __init__(self, csms: Listener, pid: int, state: Path, control: Path, unit_ms: float) -> None:
+        self.csms = csms
+        self.pid = pid
+        self.database = state
+        self.control = control
+        self.unit_ns = unit_ms * 1e6
+
+    @contextmanager
+    def span(self) -> Iterator[Span]:
+        """Readings at both ends."""
+        span, before, counts = Span(), reading(self.pid, self.database), self.csms.counts.copy()
+        received = self.csms.bytes_received()
+        yield span
+        span.used = reading(self.pid, self.database).since(before)
+        span.received = self.csms.bytes_received() - received
+        span.counts = self.csms.counts - counts
+
+    async def command(self, cmd: str, **fields: object) -> Payload:
+        """One line on the control socket. RuntimeError if it is refused."""
+        reader, writer = await asyncio.open_unix_connection(self.control)
+        writer.write(json.dumps({"cmd": cmd, **fields}).encode() + b"\n")
+        answer: Payload = json.loads(await reader.readline())
+        writer.close()
+        await writer.wait_closed()
+        if not answer.get("ok"):
+            raise RuntimeError(f"{cmd}: {answer}")
+        return answer
+
+    def per(self, ns: float, n: int = 1) -> float:
+        """CPU in units."""
+        return ns / self.unit_ns / n
+
+    # --- the phases ---------------------------------------------------------------------------------------------------
+
+    def memory(self) -> tuple[Memory, Figures]:
+        """After the boot, when the station has fallen silent."""
+        now = memory(self.pid)
+        names = ("RSS", "USS", "anonymous")
+        return now, {f"memory after boot: {name}": kb / 1000 for name, kb in zip(names, now, strict=True)}
+
+    async def idle(self, seconds: float) -> Figures:
+        """Nothing happens."""
+        with self.span() as span:
+            await asyncio.sleep(seconds)
+        return {
+            "idle: CPU": span.used.cpu_ns / 1e7 / span.used.at,
+            "idle: wake-ups": span.used.wakeups / span.used.at,
+        }
+
+    async def _calls(self, n: int, make: Callable[[int], tuple[str, Payload]]) -> Span:
+        with self.span() as span:
+            for index in range(n):
+                await self.csms.call(*make(index))
+        return span
+
+    async def get_variables(self, n: int, repeats: int) -> Figures:
+        """Calls one after another; the best of the repeats, for other processes disturb."""
+        items = [{"component": {"name": c}, "variable": {"name": v}} for c, v in VARIABLES]
+        spans = [await self._calls(n, lambda _: ("GetVariables", {"getVariableData": items})) for _ in range(repeats)]
+        return {"CPU per GetVariables (3 items)": 1000 * self.per(min(span.used.cpu_ns for span in spans), n)}
+
+    async def set_variables(self, n: int) -> Figures:
+        """A value that differs each time."""
+        span = await self._calls(n, lambda i: set_variable("SampledDataCtrlr", "TxUpdatedInterval", 100 + i % 7))
+        return {
+            "CPU per SetVariables": 1000 * self.per(span.used.cpu_ns, n),
+            "disk per SetVariables": span.used.disk_bytes / n / 1000,
+        }
+
+    async def report(self) -> Figures:
+        """The whole device model, until its last page."""
+        with self.span() as span:
+            await self.csms.call("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
+            await self.csms.quiet(1.0)
+        return {
+            "GetBaseReport FullInventory: CPU": self.per(span.used.cpu_ns),
+            "GetBaseReport FullInventory: messages": span.counts.get("NotifyReport", 0),
+        }
+
+    async def profiles(self, n: int) -> Figures:
+        """SetChargingProfile and GetCompositeSchedule in turn, 24 periods."""
+        periods = [{"startPeriod": i * 900, "limit": 16.0 + i % 5} for i in range(24)]
+        schedule = {"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": periods, "duration": 21600}
+        profile = {
+            "id": 1,
+            "stackLevel": 1,
+            "chargingProfilePurpose": "TxDefaultProfile",
+            "chargingProfileKind": "Absolute",
+            "chargingSchedule": [{**schedule, "startSchedule": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())}],
+        }
+
+        def make(index: int) -> tuple[str, Payload]:
+            if index % 2:
+                return "GetCompositeSchedule", {"evseId": 1, "duration": 21600, "chargingRateUnit": "A"}
+            return "SetChargingProfile", {"evseId": 1, "chargingProfile": profile}
+
+        span = await self._calls(n, make)
+        await self.csms.call("ClearChargingProfile", {"chargingProfileId": 1})
+        return {"CPU per profile or composite call": 1000 * self.per(span.used.cpu_ns, n)}
+
+    async def start(self, evse_id: int) -> None:
+        """Plug in, be started by the CSMS, charge."""
+        await self.command("plug_in", evse=evse_id, connector=1)
+        token = {"idToken": "04AABBCC", "type": "ISO14443"}
+        await self.csms.call("RequestStartTransaction", {"evseId": evse_id, "remoteStartId": 1, "idToken": token})
+        await self.csms.until(lambda: evse_id in self.csms.charging)
+
+    async def stop(self, evse_id: int) -> None:
+        """Be stopped by the CSMS, unplug."""
+        transaction_id = self.csms.transactions[evse_id]
+        await self.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
+        await self.command("unplug", evse=evse_id, connector=1)
+        await self.csms.until(lambda: evse_id not in self.csms.transactions)
+        await self.csms.quiet(0.3)
+
+    async def sessions(self, n: int) -> Figures:
+        """Whole sessions without an Updated by interval."""
+        await self.csms.call(*set_variable("SampledDataCtrlr", "TxUpdatedInterval", 0))
+        with self.span() as span:
+            for _ in range(n):
+                await self.start(1)
+                await self.stop(1)
+        return {
+            "disk per session": span.used.disk_bytes / n / 1000,
+            "commits per session": span.used.commits / n,
+            "bytes from the station per session": span.received / n,
+        }
+
+    async def metering(self, seconds: float, idle_percent: float) -> Figures:
+        """Two sessions that tell four measurands each second."""
+        await self.csms.call(*set_variable("SampledDataCtrlr", "TxUpdatedMeasurands", MEASURANDS))
+        await self.csms.call(*set_variable("SampledDataCtrlr", "TxUpdatedInterval", 1))
+        for evse_id in (1, 2):
+            await self.start(evse_id)
+        await asyncio.sleep(2)
+        with self.span() as span:
+            await asyncio.sleep(seconds)
+        for evse_id in (1, 2):
+            await self.stop(evse_id)
+        n = span.counts.get("TransactionEvent/Updated", 0)
+        if not n:
+            raise RuntimeError("no Updated came in the metering phase")
+        own = span.used.cpu_ns - idle_percent * 1e7 * span.used.at
+        return {
+            "two sessions at 1 Hz: CPU": span.used.cpu_ns / 1e7 / span.used.at,
+            "two sessions at 1 Hz: wake-ups": span.used.wakeups / span.used.at,
+            "CPU per TransactionEvent at 2/s": 1000 * self.per(own, n),
+            "disk per Updated": span.used.disk_bytes / n / 1000,
+            "commits per Updated": span.used.commits / n,
+            "bytes per Updated (4 measurands)": span.received / n,
+        }
+
+
+def set_variable(component: str, variable: str, value: object) -> tuple[str, Payload]:
+    """A SetVariables of one item."""
+    item: dict[str, Any] = {"component": {"name": component}, "variable": {"name": variable}}
+    return "SetVariables", {"setVariableData": [{**item, "attributeValue": str(value)}]}
