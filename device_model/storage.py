@@ -8,9 +8,9 @@ Secrets pass through `seal` and `unseal` of the caller and lie encrypted.
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
 from device_model import values
 from device_model.model import (
@@ -46,6 +46,14 @@ def schema() -> str:
     return Path(__file__).with_name("schema.sql").read_text(encoding="utf-8")
 
 
+class Executes(Protocol):
+    """A connection, or what stands for one."""
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> sqlite3.Cursor:
+        """Run one statement, as sqlite3.Connection does."""
+        ...
+
+
 class Storage:
     """Reads and writes the values and monitors that must survive a power cut.
 
@@ -53,9 +61,7 @@ class Storage:
     All methods raise sqlite3.Error as the connection does.
     """
 
-    def __init__(
-        self, connection: sqlite3.Connection, seal: Callable[[str], str], unseal: Callable[[str], str]
-    ) -> None:
+    def __init__(self, connection: Executes, seal: Callable[[str], str], unseal: Callable[[str], str]) -> None:
         self._connection = connection
         self._seal = seal
         self._unseal = unseal
@@ -119,7 +125,8 @@ class Storage:
 
     def forget_monitors(self, ids: Iterable[int]) -> None:
         """Delete stored monitors, such as those whose variable is gone."""
-        self._connection.executemany("DELETE FROM variable_monitor WHERE id = ?", [(id_,) for id_ in ids])
+        for id_ in ids:
+            self._connection.execute("DELETE FROM variable_monitor WHERE id = ?", (id_,))
 
     def _fit(
         self, model: DeviceModel, key: list[str | int], text: str, *, sealed: bool

@@ -21,6 +21,7 @@ from station.ocpp.base import Request
 from station.ocpp.errors import CannotRender
 from station.ocpp.messages import NotifyEventRequest, StatusNotificationRequest, TransactionEventRequest
 from station.ocpp.speaker import Speaker
+from station.ports import DeliveryRules
 from station.store.outbox import Outbox
 from station.store.rows import Told
 
@@ -104,6 +105,10 @@ class StepCsms:
     def queued(self, transaction_id: str | None = None) -> bool:
         """Whether transaction messages wait for delivery (E14)."""
         return self._outbox.has_transactions(transaction_id)
+
+    def configure(self, rules: DeliveryRules) -> None:
+        """How often and how long messages are tried from now on."""
+        self._outbox.configure(self._outbox.settings._replace(**rules._asdict()))
 
     def hold(self, token: str) -> None:
         """What this step tells waits for its reply (FR.05)."""

@@ -24,7 +24,7 @@ from station.block import JobResult
 from station.csms import StepCsms
 from station.effects import CarryOut, Effect, Send
 from station.engine import Ask, Call, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
-from station.facts import InvalidMessageReceived, LinkLost, LinkRestored, MessageUndelivered
+from station.facts import ClockStepped, InvalidMessageReceived, LinkLost, LinkRestored, MessageUndelivered
 from station.now import Mono, Now, seconds_until
 from station.ocpp import codec
 from station.ocpp.base import Response
@@ -34,7 +34,7 @@ from station.ocpp.rpc import CallReceived, CallRepeated, Endpoint, ErrorReceived
 from station.ocpp.speaker import Speaker
 from station.store import rows
 from station.store.boots import Boots
-from station.store.intents import Intents
+from station.store.intents import Intent, Intents
 from station.store.lanes import Gate
 from station.store.outbox import Outbox
 
@@ -110,6 +110,7 @@ class Exchange:
         self._connection += 1
         self._csms.last_sent = None
         self._csms.connected = True
+        self.outbox.gate(self._gate())  # before the step, so that what it tells finds the link open
         self._give(Happened((restored,)), now)
         return self._finish(now)
 
@@ -144,6 +145,15 @@ class Exchange:
         """Any other input: facts, a job's result, a local command, the canary."""
         self._give(given, now)
         return self._finish(now)
+
+    def clock_stepped(self, stepped: ClockStepped, now: Now) -> list[Effect]:
+        """The wall clock was set; `now` has the new time already. Queued messages are stamped anew as they leave."""
+        self._give(Ask(self._boots.learn), now)
+        return self.give(Happened((stepped,)), now)
+
+    def carried_out(self, intent: Intent, now: Now) -> list[Effect]:
+        """The shell has done what an intent asked for. A reboot stays: its reason is told after it."""
+        return self.give(Ask(lambda _: self._intents.done(intent)), now)
 
     def ask(self, command: Callable[[Now], Any], now: Now) -> tuple[Any, list[Effect]]:
         """A local command in a step of its own; gives its result (an exception if it failed) beside the effects."""

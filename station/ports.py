@@ -8,13 +8,22 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from station.block import Job
 from station.now import Instant, Mono
 from station.ocpp.base import Request
+
+
+class DeliveryRules(NamedTuple):
+    """MessageAttempts and MessageAttemptInterval [TransactionEvent], QueueAllMessages, OfflineQueuingSeverity."""
+
+    attempts: int
+    interval_s: float
+    queue_all: bool
+    queuing_severity: int
 
 
 class Csms(Protocol):
@@ -51,6 +60,10 @@ class Csms(Protocol):
 
     def stream(self, pages: Iterator[Request[Any, Any]], *, asked: bool = True) -> None:
         """Send pages, each made when the one before was answered; memory only, given up when the link is lost."""
+        ...
+
+    def configure(self, rules: DeliveryRules) -> None:
+        """How often and how long messages are tried from now on."""
         ...
 
     def can(self, message: type[Request[Any, Any]]) -> bool:

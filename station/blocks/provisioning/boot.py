@@ -155,7 +155,7 @@ class BootSequence(Block):
     # triggers and timers
 
     def triggered(self, fact: MessageTriggered, now: Now) -> None:
-        """TriggerMessage for the two messages of this block; RemoteControl has checked that it is allowed (F06.FR.17)."""
+        """TriggerMessage for the messages of this block; RemoteControl has checked that it is allowed (F06.FR.17)."""
         if fact.requested == "BootNotification":
             self._introduce(now, triggered=True)
         elif fact.requested == "Heartbeat":

@@ -1,0 +1,134 @@
+"""The wiring diagram: every object of one station, built in order, and who gets what. No logic.
+
+Read it from top to bottom: store, state objects, ports, blocks, engine, exchange. The order of the blocks is the order in
+which they hear facts. All that belongs to one charging station hangs on one `Station`; nothing is kept in modules, so
+that one process could run several.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Sequence
+
+import msgspec
+
+from device_model import catalogue
+from device_model.build import InitialValue, Layout, build, configure
+from device_model.storage import Storage
+from station.block import Block, Reloads
+from station.blocks.provisioning.boot import BootSequence
+from station.blocks.provisioning.delivery import DeliverySettings
+from station.csms import StepCsms
+from station.effects import Effect, StepPorts
+from station.engine import Ask, Engine
+from station.exchange import Exchange
+from station.facts import Facts
+from station.now import BootId, Now
+from station.ocpp.rpc import Endpoint
+from station.ocpp.speaker import Speaker
+from station.ocpp.types import ChargingStationType
+from station.ocpp.v201 import Speaker201
+from station.ports import Ids
+from station.state.registration import Registration
+from station.state.variables import Variables
+from station.store.boots import Boots
+from station.store.db import Database
+from station.store.intents import Intents
+from station.store.outbox import Outbox
+
+FEATURES = frozenset[str]()
+"""What of the catalogue's optional features this agent has built in."""
+
+Seal = Callable[[str], str]
+
+
+class Setup(msgspec.Struct, frozen=True, kw_only=True):
+    """What makes one station, already checked: from station.yaml, or from a test.
+
+    `found_boot_reason`: why the process started, if no reboot of ours explains it. `versions`: the preferred one first.
+    """
+
+    layout: Layout
+    initial: tuple[InitialValue, ...] = ()
+    versions: tuple[str, ...] = ("2.0.1",)
+    strict: bool = False
+    found_boot_reason: str = "PowerUp"
+    message_timeout_s: float = 35.0
+
+
+class World(msgspec.Struct, frozen=True):
+    """What is passed in so that it can be anything in a test: ids, chance, and how secrets are sealed for the disk."""
+
+    ids: Ids
+    random: random.Random
+    seal: Seal = str
+    unseal: Seal = str
+
+
+class Station:
+    """One charging station. Built over an open database whose boot has begun (`Boots.begin`)."""
+
+    def __init__(self, setup: Setup, world: World, db: Database, boots: Boots, boot: BootId) -> None:
+        self.setup = setup
+        self.db = db
+        self.boots = boots
+        self.facts = Facts()
+        self.intents = Intents(db)
+        self.outbox = Outbox(db, boot, world.ids.uuid)
+        self.ports = StepPorts(self.intents)
+        speakers = _speakers(setup)
+        self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts)
+
+        model = build(catalogue.load(), setup.layout, FEATURES)
+        configure(model, setup.initial)
+        self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
+        self.registration = Registration(intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason)
+        self.engine = Engine(
+            db=db, facts=self.facts, ports=self.ports, csms=self.csms, states=self._states(), blocks=self._blocks()
+        )
+        self.exchange = Exchange(
+            engine=self.engine,
+            csms=self.csms,
+            outbox=self.outbox,
+            boots=boots,
+            intents=self.intents,
+            registration=self.registration,
+            endpoint=Endpoint(call_timeout_s=setup.message_timeout_s),
+            speakers=speakers,
+        )
+
+    def _states(self) -> Sequence[Reloads]:
+        """What is known, in the order in which it is read from the tables."""
+        return [self.intents, self.variables, self.registration]
+
+    def _blocks(self) -> Sequence[Block]:
+        """Who acts on it, in the order in which facts are heard."""
+        return [
+            DeliverySettings(variables=self.variables, csms=self.csms),
+            BootSequence(
+                identity=_identity(self.setup.layout),
+                registration=self.registration,
+                variables=self.variables,
+                csms=self.csms,
+                station=self.ports,
+            ),
+        ]
+
+    def start(self, now: Now) -> list[Effect]:
+        """Read the tables; the station is as it was when it stopped, its contactors wanted open until told otherwise."""
+        self.engine.load(now)
+        return self.exchange.give(Ask(self.boots.learn), now)
+
+
+def _speakers(setup: Setup) -> list[Speaker]:
+    made: dict[str, Callable[[], Speaker]] = {"2.0.1": lambda: Speaker201(strict=setup.strict)}
+    return [made[version]() for version in setup.versions]
+
+
+def _identity(layout: Layout) -> ChargingStationType:
+    return ChargingStationType(
+        model=layout.model,
+        vendor_name=layout.vendor_name,
+        serial_number=layout.serial_number or None,
+        firmware_version=layout.firmware_version or None,
+    )

@@ -1,0 +1,407 @@
+"""The bench: a whole station in virtual time, with simulated hardware and a scripted CSMS.
+
+Everything but I/O is the real thing: the engine, the database (a file), the outbox, the RPC endpoint, the
+reconciliation of the hardware, the physics of the simulator. The shell's two queues are played here: facts go in,
+effects come out, in the order in which the shell would carry them. Time passes only in `advance`; two offline days take
+seconds.
+
+    bench.evse(1).plug_in()             what a person does in front of the charger
+    bench.advance(minutes=30)
+    bench.csms.disconnect()             what happens to the link
+    bench.csms.received("TransactionEvent")
+    bench.crash()                       kill -9: all memory is lost; a new station boots from the same file
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
+from device_model.model import ComponentId, VariableId
+from hal.api import BoardEvent, BoardSnapshot, Fault, Token, TokenType
+from hal.sim.ev import EvSpec
+from hal.sim.evse import EvseSpec
+from hal.sim.world import Listener, SimWorld
+from station.app import Setup, Station, World
+from station.block import Job, JobResult
+from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
+from station.engine import Canary, Happened
+from station.facts import ClockStepped, LinkLost, LinkRestored
+from station.now import Mono, Now, Wall, to_datetime
+from station.shell.levels import presented, sampled
+from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
+from station.shell.reconcile import Reconciler
+from station.store.boots import Boots
+from station.store.db import Database
+from tests.csms import EPOCH, Csms
+
+MEASURANDS = (
+    "Current.Import",
+    "Energy.Active.Import.Register",
+    "Power.Active.Import",
+    "Voltage",
+)
+SETTLE = 10_000
+"""So many turns without time passing are a livelock."""
+
+
+class CountedIds:
+    """Ids that a test can foretell."""
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def uuid(self) -> str:
+        """The next one."""
+        self.count += 1
+        return f"00000000-0000-4000-8000-{self.count:012d}"
+
+
+def setup(
+    *,
+    evses: int = 2,
+    connectors: int = 1,
+    lock: bool = False,
+    variables: Mapping[str, str] | None = None,
+    layout: Mapping[str, Any] | None = None,
+    **more: Any,
+) -> Setup:
+    """A station to test: AC, three phases, 32 A.
+
+    `variables`: initial values by name, `{"TxCtrlr.TxStartPoint": "Authorized",
+    "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "3"}`.
+    """
+    connector = ConnectorLayout(type="sType2" if lock else "cType2", max_current_a=32.0, lock=lock)
+    evse = EvseLayout(max_power_w=22_080.0, phases=3, connectors=(connector,) * connectors, measurands=MEASURANDS)
+    built = Layout(
+        vendor_name="Bench",
+        model="Twin",
+        serial_number="B-1",
+        firmware_version="1.0",
+        evses=(evse,) * evses,
+        **{"identity": "CS-BENCH", **(layout or {})},
+    )
+    return Setup(layout=built, initial=tuple(initial(name, value) for name, value in (variables or {}).items()), **more)
+
+
+def initial(name: str, value: str) -> InitialValue:
+    """`Component.Variable[instance]` as the station's file would give it."""
+    component, _, rest = name.partition(".")
+    variable, _, instance = rest.rstrip("]").partition("[")
+    return InitialValue(ComponentId(component), VariableId(variable, instance), value)
+
+
+class Bench:
+    """One station under test. See the module's first lines.
+
+    `path`: an empty directory. `connected=False`: the CSMS is not there yet. Further arguments as for `setup`.
+    """
+
+    def __init__(self, path: Path, *, connected: bool = True, boot: bool = True, **given: Any) -> None:
+        self.path = path
+        self.setup = setup(**given)
+        self.mono = 1000.0
+        self.offset = EPOCH.timestamp() - self.mono
+        self.true_offset = self.offset
+        self.trusted = True
+        self.ids = CountedIds()
+        self.random = random.Random(7)  # noqa: S311 - chance that a test can repeat
+        self.jobs: list[StartJob] = []
+        self.intents: list[CarryOut] = []
+        self.reboots: list[str] = []
+        self.clock_set: list[SetClock] = []
+        self.marks: list[tuple[str, object]] = []
+        self._downtime: float | None = None
+        self._profile = 0
+        lock = any(connector.lock for connector in self.setup.layout.evses[0].connectors)
+        connectors = len(self.setup.layout.evses[0].connectors)
+        self.world = SimWorld(
+            {n: EvseSpec(lock=lock, connectors=connectors) for n, _ in enumerate(self.setup.layout.evses, 1)},
+            lambda: self.mono,
+        )
+        self.csms = Csms(lambda: self.true_utc, message_timeout_s=self.setup.message_timeout_s)
+        self.csms.attach(pump=self.settle, link=lambda up: self._link(up=up))
+        self.csms.connected = connected
+        self._readers()
+        if boot:
+            self.boot()
+
+    # ------------------------------------------------------------------------------------------------ time
+
+    @property
+    def now(self) -> Now:
+        """The present as the station knows it."""
+        return Now(self.station_boot, Mono(self.mono), Wall(self.mono + self.offset), self.trusted)
+
+    @property
+    def utc(self) -> datetime:
+        """What the station's clock says."""
+        return to_datetime(Wall(self.mono + self.offset))
+
+    @property
+    def true_utc(self) -> datetime:
+        """What the CSMS's clock says."""
+        return to_datetime(Wall(self.mono + self.true_offset))
+
+    def advance(self, seconds: float = 0.0, *, minutes: float = 0.0, hours: float = 0.0, days: float = 0.0) -> None:
+        """Let time pass; everything due happens at its own instant."""
+        until = self.mono + timedelta(seconds=seconds, minutes=minutes, hours=hours, days=days).total_seconds()
+        self.settle()
+        while (at := self._next_due()) < until:
+            self.mono = max(self.mono, at)
+            self._turn()
+        self.mono = until
+        self._turn()
+
+    def _next_due(self) -> float:
+        due = [self.world.next_change(), self.hardware.next_due(self.mono)]
+        deadline = self.station.exchange.next_deadline(self.now)
+        if deadline is not None:
+            due.append(self.mono + deadline)
+        return min(due)
+
+    def _turn(self) -> None:
+        self.world.advance(self.mono)
+        self._do(self.station.exchange.tick(self.now))
+        self.settle()
+
+    # ------------------------------------------------------------------------------------------------ life and death
+
+    def boot(self) -> None:
+        """Start the station over whatever the database holds."""
+        self.database = Database.open(self.path / "station.db")
+        boots = Boots(self.database)
+        self.station_boot = boots.begin(Mono(self.mono), Wall(self.mono + self.offset))
+        world = World(ids=self.ids, random=self.random)
+        self.station = Station(self.setup, world, self.database, boots, self.station_boot)
+        places = tuple(
+            Place(evse_id=number, board="board", channel=number, info=self.world.evse(number).info)
+            for number in self.world.numbers
+        )
+        self.hardware = Reconciler(places, self.station_boot)
+        self._stop_listening = self.world.listen(Listener(board=self._saw, touched=lambda: None))
+        self._do(self.station.start(self.now))
+        for number in self.world.numbers:
+            self.hardware.saw(number, self.world.evse(number).snapshot(), self.mono)
+        if self.csms.connected:
+            self._link(up=True)
+        self.settle()
+
+    def crash(self, *, down_s: float = 5.0, boot: bool = True) -> None:
+        """Kill -9 or a power cut of the controller: memory is gone, the file and the hardware stay."""
+        self._stop_listening()
+        self.station.db.connection.close()
+        self.csms.order.link_lost()
+        self.mono += down_s
+        self.world.advance(self.mono)
+        self._downtime = None
+        if boot:
+            self.boot()
+
+    # ------------------------------------------------------------------------------------------------ the link
+
+    def _link(self, *, up: bool) -> None:
+        if up:
+            offline_s = None if self._downtime is None else self.mono - self._downtime
+            self._downtime = None
+            restored = LinkRestored(profile_slot=self._profile, security_profile=1, offline_s=offline_s)
+            self._do(self.station.exchange.connected("ocpp2.0.1", restored, self.now))
+        else:
+            self._downtime = self.mono
+            lost = LinkLost(kind="closed", detail="the test cut it", was_up=True)
+            self._do(self.station.exchange.disconnected(lost, self.now))
+
+    # ------------------------------------------------------------------------------------------------ the shell's part
+
+    def settle(self) -> None:
+        """Carry everything to and fro until all are quiet, without time passing."""
+        for _ in range(SETTLE):
+            if not (self._hardware_turn() or self._csms_turn()):
+                return
+        raise AssertionError("the station never comes to rest")
+
+    def _csms_turn(self) -> bool:
+        frames = self.csms.outgoing() if self.csms.connected else []
+        for text in frames:
+            self._do(self.station.exchange.receive(text, self.now))
+        return bool(frames)
+
+    def _hardware_turn(self) -> bool:
+        moved = False
+        for action in self.hardware.actions(self.mono):
+            error = self._act(action)
+            self.hardware.did(action, error, self.mono)
+            moved = True
+        batch = self.hardware.batch(self.mono)
+        if batch is not None:
+            given = Happened(batch.facts) if batch.facts else Canary()
+            self._do(self.station.exchange.give(given, self.now))
+            self.hardware.committed(batch.number, self.mono)
+            moved = True
+        return moved
+
+    def _act(self, action: Action) -> str | None:
+        self.marks.append(("hardware", action))
+        if self.world.is_lost("board"):
+            return "board: gone"
+        match action:
+            case Allow(evse_id, permit):
+                reason = self.world.allow(evse_id, permit)
+            case Deny(evse_id):
+                self.world.deny(evse_id)
+                reason = ""
+            case MoveLock(evse_id, locked):
+                reason = self.world.move_lock(evse_id, locked=locked)
+        return reason or None
+
+    def _saw(self, event: BoardEvent) -> None:
+        if isinstance(event, BoardSnapshot) and not self.world.is_lost("board"):
+            self.hardware.saw(event.channel, event, self.mono)
+
+    def _do(self, effects: Sequence[Effect]) -> None:  # noqa: C901 - a line for each kind of effect
+        for effect in effects:
+            match effect:
+                case Send(text, connection):
+                    if connection == self.station.exchange.connection and self.csms.connected:
+                        self.marks.append(("sent", text))
+                        self.csms._out.extend(self.csms.feed(text))
+                case SetWant(evse_id, want):
+                    self.hardware.want(evse_id, want)
+                case TakeSample(evse_id, purpose, by):
+                    self._sample(evse_id, purpose, by)
+                case TellSnapshot():
+                    self.hardware.snapshot_again()
+                case SetClock():
+                    self._set_clock(effect)
+                case StartJob():
+                    self.jobs.append(effect)
+                case CancelJob(kind):
+                    self.jobs = [job for job in self.jobs if not isinstance(job.job, kind)]
+                case CarryOut():
+                    self._carry_out(effect)
+
+    def _sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+        del by
+        reading = self.world.reading(evse_id)
+        self.hardware.tell(sampled(evse_id, reading, purpose, self.station_boot))
+
+    def _set_clock(self, effect: SetClock) -> None:
+        self.clock_set.append(effect)
+        offset = effect.wall - self.mono
+        step, self.offset, self.trusted = offset - self.offset, offset, True
+        if abs(step) > 1e-6:
+            fact = ClockStepped(by_s=step, source=effect.source)
+            self._do(self.station.exchange.clock_stepped(fact, self.now))
+
+    def _carry_out(self, effect: CarryOut) -> None:
+        self.intents.append(effect)
+        if effect.intent.kind == "reboot":
+            self.reboots.append(effect.intent.reason)
+            self.csms.connected, was = False, self.csms.connected
+            self.crash(boot=False)
+            self.csms.connected = was
+            self.boot()
+        elif effect.intent.kind == "reconnect":
+            self._do(self.station.exchange.carried_out(effect.intent, self.now))
+            self.csms.disconnect()
+            self.csms.connect()
+
+    def job(self, kind: type[Job]) -> StartJob:
+        """The oldest job of a kind that waits to be done."""
+        return next(job for job in self.jobs if isinstance(job.job, kind))
+
+    def job_done(self, job: StartJob, result: JobResult) -> None:
+        """Slow work has ended."""
+        self.jobs.remove(job)
+        self._do(self.station.exchange.job_done(job.generation, result, self.now))
+        self.settle()
+
+    # ------------------------------------------------------------------------------------------------ people
+
+    def _readers(self) -> None:
+        for number in self.world.numbers:
+            self.world.add_reader(f"reader-{number}", (number,), self._reader((number,)))
+        self.world.add_reader("reader", self.world.numbers, self._reader(self.world.numbers))
+
+    def _reader(self, evse_ids: tuple[int, ...]) -> Callable[[Token], None]:
+        def present(token: Token) -> None:
+            self.hardware.tell(presented(token, evse_ids, self.now.instant))
+
+        return present
+
+    def evse(self, number: int) -> Evse:
+        """One charging point and the people before it."""
+        return Evse(self, number)
+
+    def swipe(self, uid: str, type_: TokenType = TokenType.ISO14443) -> None:
+        """Hold a card to the reader that serves all EVSEs."""
+        self._present_at("reader", uid, type_)
+
+    def _present_at(self, reader: str, uid: str, type_: TokenType) -> None:
+        others = {name: self.world._readers.pop(name) for name in list(self.world._readers) if name != reader}
+        try:
+            self.world.swipe(uid, type_)
+        finally:
+            self.world._readers.update(others)
+        self.settle()
+
+    # ------------------------------------------------------------------------------------------------ what was sent
+
+    def events(self, number: int | None = None) -> list[dict[str, Any]]:
+        """The TransactionEvents that the CSMS received, of one transaction if `number` (counted from 0) is given."""
+        received = self.csms.received("TransactionEvent")
+        if number is None:
+            return received
+        ids = list(dict.fromkeys(event["transactionInfo"]["transactionId"] for event in received))
+        return [event for event in received if event["transactionInfo"]["transactionId"] == ids[number]]
+
+
+class Evse:
+    """What a person does at one EVSE."""
+
+    def __init__(self, bench: Bench, number: int) -> None:
+        self.bench = bench
+        self.number = number
+
+    def plug_in(self, connector: int = 1, *, charge: bool = True, **ev: Any) -> None:
+        """Connect a vehicle, described as `EvSpec`; it asks for energy at once if `charge`."""
+        self.bench.world.plug_in(self.number, connector, EvSpec(**ev), charge=charge)
+        self.bench.settle()
+
+    def unplug(self) -> None:
+        """Disconnect the vehicle."""
+        self.bench.world.unplug(self.number)
+        self.bench.settle()
+
+    def ev(self, state: str) -> None:
+        """`charge`, `pause` or `stop`."""
+        self.bench.world.ev(self.number, state)
+        self.bench.settle()
+
+    def present_token(self, uid: str, type_: TokenType = TokenType.ISO14443) -> None:
+        """Hold a card to this EVSE's own reader."""
+        self.bench._present_at(f"reader-{self.number}", uid, type_)
+
+    def fault(self, fault: Fault, *, on: bool = True) -> None:
+        """Break it, or mend it."""
+        self.bench.world.fault(self.number, fault, on=on)
+        self.bench.settle()
+
+    @property
+    def energy_wh(self) -> float:
+        """The meter's register."""
+        return self.bench.world.reading(self.number).energy_import_mwh / 1000
+
+    @property
+    def charging(self) -> bool:
+        """Whether current flows."""
+        return self.bench.world.evse(self.number).current_a > 0
+
+    @property
+    def contactor_closed(self) -> bool:
+        """Whether the vehicle is connected to the grid."""
+        return self.bench.world.evse(self.number).snapshot().contactor_closed
