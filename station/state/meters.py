@@ -1,0 +1,230 @@
+"""The last readings of the meters, and readings as the sampled values of OCPP (J01, J02).
+
+Energy comes as integer milliwatt-hours and goes out as Wh with at most three decimals: that division is the only
+rounding there is. Registers are told raw, as the meter shows them (J02.FR.17).
+Invariant: the memory holds live values only; nothing here writes.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Literal, NamedTuple
+
+import msgspec
+
+from hal.api import MeterReading, PerPhase, SignedText
+from station.now import Instant, Now
+from station.ocpp.enums import LocationEnumType, MeasurandEnumType, PhaseEnumType, ReadingContextEnumType
+from station.ocpp.types import SampledValueType, SignedMeterValueType, UnitOfMeasureType
+
+REGISTER: MeasurandEnumType = "Energy.Active.Import.Register"
+
+Purpose = Literal["begin", "sample", "stop", "allowance"]
+"""What `hardware.sample` is asked for; `signing` adds that the meter shall sign."""
+SIGNED = "+signed"
+
+
+class Sample(NamedTuple):
+    """A reading and when it was taken."""
+
+    at: Instant
+    reading: MeterReading
+
+
+class Meters:
+    """The newest reading of each EVSE's meter; EVSE 0 is the main meter."""
+
+    def __init__(self) -> None:
+        self._last: dict[int, Sample] = {}
+
+    def load(self, now: Now) -> None:
+        """Live values have no tables: the last readings stay what they were."""
+
+    def observe(self, evse_id: int, sample: Sample) -> None:
+        """A meter was read. Hearing the same reading twice changes nothing, an older one neither."""
+        last = self._last.get(evse_id)
+        if last is None or sample.at >= last.at:
+            self._last[evse_id] = sample
+
+    def last(self, evse_id: int) -> Sample | None:
+        """The newest reading; None before the first."""
+        return self._last.get(evse_id)
+
+    def fresh(self, evse_id: int, now: Now, within_s: float) -> Sample | None:
+        """The newest reading, if it was taken in this boot and at most `within_s` ago."""
+        last = self._last.get(evse_id)
+        if last is None or last.at.boot != now.boot or now.mono - last.at.mono > within_s:
+            return None
+        return last
+
+
+def signing(purpose: str, *, sign: bool) -> str:
+    """The purpose to ask `hardware.sample` for: with a signature if SignReadings says so (J02.FR.21)."""
+    return purpose + SIGNED if sign else purpose
+
+
+def purpose_of(purpose: str) -> str:
+    """The purpose without the wish for a signature."""
+    return purpose.removesuffix(SIGNED)
+
+
+def never_falling(last: MeterReading | None, reading: MeterReading) -> MeterReading:
+    """The reading with an import register not below the last one's (J02.FR.16): a meter slip is no refund."""
+    if last is None or reading.energy_import_mwh >= last.energy_import_mwh:
+        return reading
+    return msgspec.structs.replace(reading, energy_import_mwh=last.energy_import_mwh)
+
+
+# --- sampled values -------------------------------------------------------------------------------------------------
+
+
+class Wanted(NamedTuple):
+    """Which values to make of a reading.
+
+    `offered_a`: what the EVSE offers per phase. `since`: the reading before, for the .Interval measurands.
+    `sign`: add the meter's signed text, with the public key if `public_key`.
+    """
+
+    measurands: Sequence[str]
+    context: ReadingContextEnumType
+    without_phases: bool = False
+    offered_a: float | None = None
+    phases: int = 3
+    since: MeterReading | None = None
+    sign: bool = False
+    public_key: bool = False
+
+
+Figures = Iterable[tuple[PhaseEnumType | None, float | None]]
+
+_LINES: tuple[PhaseEnumType, ...] = ("L1", "L2", "L3")
+_TO_NEUTRAL: tuple[PhaseEnumType, ...] = ("L1-N", "L2-N", "L3-N")
+_NOMINAL_V = 230.0
+
+
+def wh(milli: int) -> float:
+    """Milliwatt-hours as Wh with three decimals at most: the one rounding rule for energy."""
+    return round(milli / 1000, 3)
+
+
+def _wh(milli: int | None) -> float | None:
+    return None if milli is None else wh(milli)
+
+
+def _lines(values: PerPhase | None, names: Sequence[PhaseEnumType] = _LINES) -> Figures:
+    return zip(names, values, strict=True) if values is not None else ()
+
+
+def _import_register(reading: MeterReading, wanted: Wanted) -> Figures:
+    yield None, wh(reading.energy_import_mwh)
+    if reading.energy_import_phase_mwh is not None and not wanted.without_phases:
+        yield from zip(_LINES, (_wh(each) for each in reading.energy_import_phase_mwh), strict=True)
+
+
+def _power_import(reading: MeterReading, _wanted: Wanted) -> Figures:
+    yield None, reading.power_import_w
+    yield from _lines(reading.power_import_phase_w)
+
+
+def _current(reading: MeterReading, _wanted: Wanted) -> Figures:
+    yield from _lines(reading.current_a)
+    yield "N", reading.current_neutral_a
+
+
+def _net(reading: MeterReading, _wanted: Wanted) -> Figures:
+    if reading.energy_export_mwh is not None:
+        yield None, wh(reading.energy_import_mwh - reading.energy_export_mwh)
+
+
+def _import_interval(reading: MeterReading, wanted: Wanted) -> Figures:
+    if wanted.since is not None:
+        yield None, wh(max(0, reading.energy_import_mwh - wanted.since.energy_import_mwh))
+
+
+def _export_interval(reading: MeterReading, wanted: Wanted) -> Figures:
+    before = wanted.since.energy_export_mwh if wanted.since is not None else None
+    if before is not None and reading.energy_export_mwh is not None:
+        yield None, wh(max(0, reading.energy_export_mwh - before))
+
+
+def _power_offered(reading: MeterReading, wanted: Wanted) -> Figures:
+    if wanted.offered_a is not None:
+        volts = [each for each in reading.voltage_v or () if each is not None] or [_NOMINAL_V]
+        yield None, wanted.offered_a * wanted.phases * sum(volts) / len(volts)
+
+
+class Source(NamedTuple):
+    """Where a measurand comes from and in which unit; Wh is the default and not written."""
+
+    figures: Callable[[MeterReading, Wanted], Figures]
+    unit: str | None
+    location: LocationEnumType | None = None
+
+
+MEASURANDS: Mapping[str, Source] = {
+    "Energy.Active.Import.Register": Source(_import_register, None),
+    "Energy.Active.Export.Register": Source(lambda r, _: [(None, _wh(r.energy_export_mwh))], None),
+    "Energy.Active.Import.Interval": Source(_import_interval, None),
+    "Energy.Active.Export.Interval": Source(_export_interval, None),
+    "Energy.Active.Net": Source(_net, None),
+    "Energy.Reactive.Import.Register": Source(lambda r, _: [(None, _wh(r.energy_reactive_import_mvarh))], "varh"),
+    "Power.Active.Import": Source(_power_import, "W"),
+    "Power.Active.Export": Source(lambda r, _: [(None, r.power_export_w)], "W"),
+    "Power.Reactive.Import": Source(lambda r, _: [(None, r.reactive_import_var)], "var"),
+    "Power.Factor": Source(lambda r, _: [(None, r.power_factor)], ""),  # a plain number
+    "Power.Offered": Source(_power_offered, "W"),
+    "Current.Import": Source(_current, "A"),
+    "Current.Offered": Source(lambda _, wanted: [(None, wanted.offered_a)], "A"),
+    "Voltage": Source(lambda r, _: _lines(r.voltage_v, _TO_NEUTRAL), "V"),
+    "Frequency": Source(lambda r, _: [(None, r.frequency_hz)], "Hz"),
+    "SoC": Source(lambda r, _: [(None, r.soc_percent)], "Percent", "EV"),
+}
+"""Every measurand this station can tell, if its meter measures it."""
+
+
+def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueType]:
+    """The values of one reading in the order of the measurands, with all phases (J02.FR.04); absent ones left out."""
+    found: list[SampledValueType] = []
+    for measurand in wanted.measurands:
+        source = MEASURANDS.get(measurand)
+        if source is None:
+            continue
+        for phase, figure in source.figures(reading, wanted):
+            if figure is not None:
+                signed = reading.signed if wanted.sign and phase is None and measurand == REGISTER else None
+                found.append(_value(measurand, phase, figure, source, wanted, signed))  # type: ignore[arg-type]  # a key of MEASURANDS is one
+    return found
+
+
+def _value(  # noqa: PLR0913, PLR0917 - the columns of one value
+    measurand: MeasurandEnumType,
+    phase: PhaseEnumType | None,
+    figure: float,
+    source: Source,
+    wanted: Wanted,
+    signed: SignedText | None,
+) -> SampledValueType:
+    return SampledValueType(
+        value=round(figure, 3),
+        context=wanted.context,
+        measurand=measurand,
+        phase=phase,
+        location=source.location,
+        unit_of_measure=UnitOfMeasureType(unit=source.unit) if source.unit else None,
+        signed_meter_value=_signed(signed, wanted) if signed is not None else None,
+    )
+
+
+def _signed(signed: SignedText, wanted: Wanted) -> SignedMeterValueType:
+    """The meter's own text, unchanged; the public key is a required field, empty when it is not sent."""
+    return SignedMeterValueType(
+        signed_meter_data=_base64(signed.data),
+        signing_method=signed.method,
+        encoding_method=signed.encoding,
+        public_key=_base64(signed.public_key) if wanted.public_key else "",
+    )
+
+
+def _base64(text: str) -> str:
+    return base64.b64encode(text.encode()).decode()
