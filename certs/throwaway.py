@@ -75,6 +75,11 @@ class Authority:
         """The root certificate, to be trusted by the other side."""
         return _pem(self._chain[-1:]).decode()
 
+    @property
+    def own_pem(self) -> str:
+        """This authority's certificate."""
+        return _pem(self._chain[:1]).decode()
+
     def subordinate(self, name: str) -> Authority:
         """An intermediate authority, so that chains have three links."""
         key = ec.generate_private_key(ec.SECP256R1())

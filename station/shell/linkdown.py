@@ -100,6 +100,11 @@ class Down(Exception):  # noqa: N818 - carries a LinkDown, which may be no error
         super().__init__(kind.value, detail)
         self.why = LinkDown(kind, one_line(detail))
 
+    @classmethod
+    def of(cls, why: LinkDown) -> Down:
+        """An exception for a reason that is known already."""
+        return cls(why.kind, why.detail)
+
 
 def explain(error: BaseException) -> LinkDown:
     """The cause behind whatever dialling or using a connection raised."""

@@ -1,0 +1,180 @@
+"""One attempt to reach a CSMS: name, TCP, TLS, HTTP upgrade, within one time limit. Raises `Down` with the cause.
+
+A socket that is connected notices a dead peer by itself: TCP_USER_TIMEOUT for data on its way, keepalive for silence
+(field.md 4). The password leaves only after TLS has accepted the server (A00.FR.311).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+from urllib.parse import urlsplit
+
+from certs.errors import CertsError
+from certs.tls import TlsSettings, client_context
+from station.shell.linkdown import Down, DownKind, LinkDown, explain
+from station.shell.names import Address, Resolver
+from station.shell.network import Credentials, LinkOptions, NetworkProfile, connection_url
+
+_MAX_ADDRESSES = 4
+_KEEPALIVE_IDLE_S = 60
+_KEEPALIVE_INTERVAL_S = 10
+_KEEPALIVE_COUNT = 3
+_DEFAULT_PORTS = {"ws": 80, "wss": 443}
+
+
+class Line(Protocol):
+    """An open connection. Every awaitable method but `close` raises `Down` when it is open no longer."""
+
+    subprotocol: str
+
+    @property
+    def tls(self) -> str | None:
+        """Protocol version and cipher suite, None without TLS."""
+        ...
+
+    @property
+    def compressed(self) -> bool:
+        """Whether permessage-deflate was negotiated."""
+        ...
+
+    async def receive(self) -> str | bytes:
+        """The next message."""
+        ...
+
+    async def send(self, text: str) -> None:
+        """Send a message."""
+        ...
+
+    async def ping(self) -> Awaitable[float]:
+        """Send a ping; what is returned is done when its pong has come, or the connection has gone."""
+        ...
+
+    async def close(self) -> None:
+        """End the connection in good order."""
+        ...
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        ...
+
+
+Dial = Callable[[NetworkProfile, Credentials, LinkOptions], Awaitable[Line]]
+"""Reaches a CSMS, or raises; `Down` where the cause is known."""
+
+
+class Dialer:
+    """Reaches real CSMSs. Keeps one TLS context for reconnects, since a TPM has a slot for each (security.md)."""
+
+    def __init__(
+        self,
+        resolver: Resolver | None = None,
+        make_context: Callable[[TlsSettings], ssl.SSLContext] = client_context,
+    ) -> None:
+        self._resolver = resolver or Resolver()
+        self._make_context = make_context
+        self._context: tuple[TlsSettings, ssl.SSLContext] | None = None
+        self._phase = ""
+
+    async def __call__(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
+        """One attempt. Raises Down; after `options.connect_timeout_s` it is given up, whatever it waits for."""
+        attempt = asyncio.ensure_future(self._attempt(profile, credentials, options))
+        try:
+            await asyncio.wait({attempt}, timeout=options.connect_timeout_s)
+            if attempt.done():
+                return attempt.result()
+        except Down:
+            raise
+        except (OSError, EOFError, CertsError) as error:
+            raise Down.of(self._in_phase(explain(error))) from error
+        finally:
+            await _give_up(attempt)
+        raise Down(DownKind.TIMEOUT, f"{self._phase}: no answer within {options.connect_timeout_s:g} s")
+
+    async def _attempt(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
+        url = connection_url(profile, credentials.identity)
+        context = self._tls(profile, credentials)
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
+        self._phase = "name resolution"
+        addresses = await self._resolver.resolve(host, port, options.connect_timeout_s / 2)
+        self._phase = "connection"
+        sock = await _connect(addresses, options)
+        self._phase = "TLS or WebSocket handshake" if context else "WebSocket handshake"
+        from station.shell import websocket  # noqa: PLC0415 - 40 ms, at the first attempt
+
+        return await websocket.open_line(sock, websocket.Upgrade(url, context, profile, credentials, options))
+
+    def _tls(self, profile: NetworkProfile, credentials: Credentials) -> ssl.SSLContext | None:
+        """The context for a profile. Raises Down(CONFIG)."""
+        if profile.security_profile == 1:
+            return None
+        settings = credentials.tls
+        if profile.security_profile == 2:  # noqa: PLR2004 - the name of the profile is its number
+            settings = settings._replace(chain=None, key=None)
+        elif settings.chain is None or settings.key is None:
+            raise Down(DownKind.CONFIG, "security profile 3 needs the station's certificate and its key")
+        if self._context is None or self._context[0] != settings:
+            try:
+                self._context = (settings, self._make_context(settings))
+            except (CertsError, OSError) as error:
+                raise Down(DownKind.CONFIG, str(error)) from error
+        return self._context[1]
+
+    def _in_phase(self, why: LinkDown) -> LinkDown:
+        return LinkDown(why.kind, f"{self._phase}: {why.detail}" if self._phase else why.detail)
+
+
+async def _connect(addresses: list[Address], options: LinkOptions) -> socket.socket:
+    """A connected TCP socket to the first address that answers. Raises OSError of the last one that did not."""
+    each_s = options.connect_timeout_s / 2 / min(len(addresses), _MAX_ADDRESSES)
+    last: OSError = OSError("no address")
+    for address in addresses[:_MAX_ADDRESSES]:
+        try:
+            return await _connect_to(address, each_s, options)
+        except OSError as error:
+            last = error
+    raise last
+
+
+async def _connect_to(address: Address, timeout_s: float, options: LinkOptions) -> socket.socket:
+    sock = socket.socket(address.family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
+    connecting = asyncio.ensure_future(asyncio.get_running_loop().sock_connect(sock, address.endpoint))
+    connected = False
+    try:
+        _tune(sock, options)
+        await asyncio.wait({connecting}, timeout=timeout_s)
+        connected = connecting.done() and connecting.exception() is None
+    finally:
+        if not connected:
+            connecting.cancel()
+            await asyncio.wait({connecting})  # the loop watches the descriptor until then
+            sock.close()
+    if connecting.cancelled():
+        raise TimeoutError(f"{address.endpoint[0]} does not answer")
+    connecting.result()
+    return sock
+
+
+def _tune(sock: socket.socket, options: LinkOptions) -> None:
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    for option, value in (
+        (socket.TCP_KEEPIDLE, _KEEPALIVE_IDLE_S),
+        (socket.TCP_KEEPINTVL, _KEEPALIVE_INTERVAL_S),
+        (socket.TCP_KEEPCNT, _KEEPALIVE_COUNT),
+        (socket.TCP_USER_TIMEOUT, round(options.user_timeout_s * 1000)),
+    ):
+        sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+async def _give_up(attempt: asyncio.Future[Line]) -> None:
+    """End an attempt that is still going on; a connection that stands just then is cut."""
+    if attempt.done():
+        return
+    attempt.cancel()
+    with contextlib.suppress(asyncio.CancelledError, Exception):
+        (await attempt).abort()
