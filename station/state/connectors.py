@@ -1,0 +1,206 @@
+"""EVSEs and connectors: what there is, what is ordered, what the hardware shows, and the status that follows (G01, G03, G04).
+
+Three operational states (station, EVSE, connector) are stored, independent of each other; effective is what all three
+allow. Everything else is live: it is told anew by the hardware after each start.
+Invariant: an EVSE in a transaction stays as it is whatever is ordered; the order takes effect when the transaction ends.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Literal, NamedTuple
+
+from device_model.build import Layout
+from hal.api import Fault
+from station.block import Refusal
+from station.now import Now
+from station.store.db import Database
+
+Status = Literal["Available", "Occupied", "Reserved", "Unavailable", "Faulted"]
+
+NOT_BLOCKING = frozenset({Fault.LOCK_JAMMED})
+"""Faults that do not make an EVSE Faulted by themselves (G05 judges a lock when it is needed)."""
+
+
+class Place(NamedTuple):
+    """A part of the station: (0, 0) the whole, (n, 0) an EVSE, (n, m) a connector."""
+
+    evse_id: int = 0
+    connector_id: int = 0
+
+
+class Connectors:
+    """The EVSEs of one station, numbered from 1, and their connectors."""
+
+    def __init__(self, *, layout: Layout, db: Database) -> None:
+        self._layout = layout
+        self._db = db
+        self._inoperative: set[Place] = set()
+        self._plugged: dict[int, int] = {}
+        self._faults: dict[int, set[Fault]] = {}
+        self._busy: set[int] = set()
+        self._blocked: dict[str, frozenset[int]] = {}
+        self.reserved: Callable[[int, int], bool] = lambda _evse, _connector: False
+        """Whether a reservation holds the connector; Reservation replaces it."""
+
+    def load(self, now: Now) -> None:
+        """Read what is ordered; forget what was seen: the hardware tells it again."""
+        del now
+        rows = self._db.execute("SELECT evse_id, connector_id FROM inoperative")
+        self._inoperative = {Place(evse_id, connector_id) for evse_id, connector_id in rows}
+        self._plugged, self._faults, self._busy = {}, {}, set()
+        self._blocked = {}
+
+    # what there is
+
+    def evse_ids(self) -> tuple[int, ...]:
+        """The EVSEs, from 1."""
+        return tuple(range(1, len(self._layout.evses) + 1))
+
+    def connector_ids(self, evse_id: int) -> tuple[int, ...]:
+        """The connectors of an EVSE, from 1; none if there is no such EVSE."""
+        if evse_id not in self.evse_ids():
+            return ()
+        return tuple(range(1, len(self._layout.evses[evse_id - 1].connectors) + 1))
+
+    def places(self) -> Iterator[Place]:
+        """Every connector."""
+        for evse_id in self.evse_ids():
+            for connector_id in self.connector_ids(evse_id):
+                yield Place(evse_id, connector_id)
+
+    def exists(self, evse_id: int, connector_id: int | None = None) -> bool:
+        """Whether the EVSE, or the connector on it, exists."""
+        if connector_id is None:
+            return evse_id in self.evse_ids()
+        return connector_id in self.connector_ids(evse_id)
+
+    def has_lock(self, evse_id: int, connector_id: int) -> bool:
+        """Whether the cable can be locked at the station."""
+        return self._layout.evses[evse_id - 1].connectors[connector_id - 1].lock
+
+    def fixed_cable(self, evse_id: int, connector_id: int) -> bool:
+        """Whether the cable belongs to the station."""
+        return self._layout.evses[evse_id - 1].connectors[connector_id - 1].fixed
+
+    def limit_a(self, evse_id: int) -> float:
+        """The current per phase that the weakest connector of the EVSE is made for."""
+        return min(connector.max_current_a for connector in self._layout.evses[evse_id - 1].connectors)
+
+    def phases(self, evse_id: int) -> int:
+        """The phases the EVSE is connected to."""
+        return self._layout.evses[evse_id - 1].phases
+
+    # what the hardware shows
+
+    def plugged(self, evse_id: int) -> int | None:
+        """The connector an EV is connected to."""
+        return self._plugged.get(evse_id)
+
+    def set_plugged(self, evse_id: int, connector_id: int, *, plugged: bool) -> None:
+        """An EV came or went."""
+        if plugged:
+            self._plugged[evse_id] = connector_id
+        elif self._plugged.get(evse_id) == connector_id:
+            del self._plugged[evse_id]
+
+    def faults(self, evse_id: int) -> frozenset[Fault]:
+        """The faults present."""
+        return frozenset(self._faults.get(evse_id, ()))
+
+    def set_fault(self, evse_id: int, fault: Fault, *, present: bool) -> None:
+        """A fault appeared or went."""
+        faults = self._faults.setdefault(evse_id, set())
+        (faults.add if present else faults.discard)(fault)
+
+    # what the station is doing
+
+    def set_busy(self, evse_id: int, *, busy: bool) -> None:
+        """A transaction runs on the EVSE, or no longer."""
+        (self._busy.add if busy else self._busy.discard)(evse_id)
+
+    def busy(self, evse_id: int | None = None) -> bool:
+        """Whether a transaction runs on the EVSE, or on any."""
+        return bool(self._busy) if evse_id is None else evse_id in self._busy
+
+    def block(self, why: str, evse_ids: frozenset[int] | None) -> None:
+        """Take EVSEs out of service for a while, not persistently: a reset on idle, a failing store. None: no longer."""
+        if evse_ids is None:
+            self._blocked.pop(why, None)
+        else:
+            self._blocked[why] = evse_ids
+
+    # what is ordered
+
+    def order(self, place: Place, *, operative: bool) -> None:
+        """Write the operational state of one level; its children keep their own (G03.FR.06, G03.FR.07)."""
+        if operative:
+            self._db.execute("DELETE FROM inoperative WHERE evse_id = ? AND connector_id = ?", place)
+            self._inoperative.discard(place)
+        else:
+            self._db.execute("INSERT OR IGNORE INTO inoperative VALUES (?, ?)", place)
+            self._inoperative.add(place)
+
+    def ordered_operative(self, place: Place) -> bool:
+        """The operational state of one level by itself."""
+        return place not in self._inoperative
+
+    def operative(self, evse_id: int, connector_id: int | None = None) -> bool:
+        """Whether all levels allow use, and nothing blocks or is broken."""
+        if not self._allowed(evse_id, connector_id) or self._is_blocked(evse_id):
+            return False
+        return not self._is_faulted(evse_id)
+
+    def _allowed(self, evse_id: int, connector_id: int | None) -> bool:
+        levels = {Place(), Place(evse_id, 0)}
+        if connector_id is not None:
+            levels.add(Place(evse_id, connector_id))
+        elif all(Place(evse_id, each) in self._inoperative for each in self.connector_ids(evse_id)):
+            return False
+        return not levels & self._inoperative
+
+    def _is_blocked(self, evse_id: int) -> bool:
+        return any(evse_id in evse_ids for evse_ids in self._blocked.values())
+
+    def _is_faulted(self, evse_id: int) -> bool:
+        return bool(self._faults.get(evse_id, set()) - NOT_BLOCKING)
+
+    def may_start(self, evse_id: int) -> Refusal | None:
+        """Why no transaction may start there now; None if one may."""
+        if evse_id not in self.evse_ids():
+            return Refusal("UnknownEvse")
+        if self._is_faulted(evse_id):
+            return Refusal("InternalError", "the EVSE is faulted")
+        if not self._allowed(evse_id, self._plugged.get(evse_id)) or self._is_blocked(evse_id):
+            return Refusal("NotEnabled", "the EVSE is out of service")
+        return None
+
+    # the status that follows
+
+    def status(self, evse_id: int, connector_id: int) -> Status:
+        """What StatusNotification calls it: Faulted before Unavailable before Occupied before Reserved."""
+        if self._is_faulted(evse_id):
+            return "Faulted"
+        plugged = self._plugged.get(evse_id)
+        in_use = evse_id in self._busy and plugged in {None, connector_id}
+        if not in_use and (not self._allowed(evse_id, connector_id) or self._is_blocked(evse_id)):
+            return "Unavailable"
+        if not in_use and self.reserved(evse_id, connector_id):
+            return "Reserved"
+        return "Occupied" if plugged == connector_id else "Available"
+
+    def status_of_evse(self, evse_id: int) -> Status:
+        """The EVSE as a whole: the worst that all its connectors share, or Occupied if one is."""
+        return _whole([self.status(evse_id, connector_id) for connector_id in self.connector_ids(evse_id)])
+
+    def status_of_station(self) -> Status:
+        """The station as a whole."""
+        return _whole([self.status_of_evse(evse_id) for evse_id in self.evse_ids()])
+
+
+def _whole(parts: list[Status]) -> Status:
+    """What is said of the whole: Available as long as a part is."""
+    for status in ("Available", "Occupied", "Reserved", "Unavailable"):
+        if status in parts:
+            return status
+    return "Faulted"
