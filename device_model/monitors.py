@@ -86,6 +86,8 @@ class Monitors:
         Deltas start anew from the next value (part 1, 4.4), periods from now.
         """
         strays = []
+        rows = list(rows)
+        self._next_id = max([self._next_id, *(row.id + 1 for row in rows)])
         for row in rows:
             found = self._model.find(row.component, row.variable)
             type_ = MonitorType(row.type)
@@ -96,7 +98,7 @@ class Monitors:
             held = self._states.get(id_)
             if held is not None and held.monitor.variable is not found:  # an update gave the id to another monitor
                 id_ = self._new_id()
-                self._dirty |= {id_}
+                self._dirty |= {row.id, id_}
             kind = MonitorKind(row.kind)
             monitor = Monitor(id_, found, type_, row.value, row.severity, row.transaction, kind)
             state = self._hold(monitor, mono, wall)
