@@ -1,0 +1,30 @@
+"""Fixtures of the crash tests: a recorded directory, and a place in memory for the images."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from station.store import files
+from tests.crash.recorder import Recorder, RecordingOs
+
+
+@pytest.fixture
+def fast() -> Iterator[Path]:
+    """A directory in memory if the machine has one: thousands of images are written to it."""
+    memory = Path("/dev/shm")  # noqa: S108  # only where it exists
+    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
+        yield Path(name)
+
+
+@pytest.fixture
+def recorder(fast: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recorder]:
+    """A recorder of an empty directory, through which SQLite (`vfs=recorder.VFS`) and station.store.files write."""
+    root = fast / "live"
+    root.mkdir()
+    with Recorder(root) as recorder:
+        monkeypatch.setattr(files, "os", RecordingOs(recorder))
+        yield recorder

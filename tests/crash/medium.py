@@ -1,0 +1,247 @@
+"""What a storage medium may hold after the power failed, at every moment of a scenario.
+
+`recorder.Recorder` logs what the station did to its files; `images` builds from that log every state in which the
+medium may be found; `power_cuts` shows each of them to an oracle. The model is that of POSIX, pessimistic:
+
+- Content is durable once its file was synced, a name once its directory was. Until then each is kept or lost for
+  itself.
+- Names of one directory become durable in order (journalling file systems); contents in any order, torn at 512 bytes.
+- A rename is atomic. An unlink may be undone as long as its directory was not synced.
+
+Not modelled: a flash cache that lies about a sync, and damage to pages that nobody wrote.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+SECTOR = 512
+
+
+class Write(NamedTuple):
+    """Bytes were written to a file (by inode: a name may change while they wait)."""
+
+    inode: int
+    offset: int
+    data: bytes
+
+
+class Truncate(NamedTuple):
+    """A file was cut to a size."""
+
+    inode: int
+    size: int
+
+
+class Sync(NamedTuple):
+    """The content of a file was made durable."""
+
+    inode: int
+
+
+class Name(NamedTuple):
+    """A name was given to an inode (created, linked, renamed onto); `old`: the name it had, if that is gone now."""
+
+    path: str
+    inode: int
+    old: str | None = None
+
+
+class Unname(NamedTuple):
+    """A name was taken away."""
+
+    path: str
+
+
+class SyncDirectory(NamedTuple):
+    """The names in a directory were made durable; with `only`, of that name we know it."""
+
+    path: str
+    only: str | None = None
+
+
+class Mark(NamedTuple):
+    """Something left the station: a frame was sent, a contactor asked. The scenario's own values."""
+
+    value: Any
+
+
+Operation = Write | Truncate | Sync | Name | Unname | SyncDirectory | Mark
+
+
+class Image(NamedTuple):
+    """One state of the medium. `files`: content by path relative to the root. `marks`: what had left by then."""
+
+    at: int
+    variant: str
+    files: Mapping[str, bytes]
+    marks: Sequence[Any]
+
+    def write(self, root: Path) -> None:
+        """Lay the files out under an empty directory."""
+        for name, data in self.files.items():
+            path = root / name
+            if not path.is_relative_to(root):
+                raise ValueError(f"{name} lies outside of {root}")
+            if not path.parent.exists():
+                path.parent.mkdir(parents=True)
+            path.write_bytes(data)
+
+
+class Violation(NamedTuple):
+    """An image that the oracle refused."""
+
+    at: int
+    variant: str
+    error: str
+
+
+class Report(NamedTuple):
+    """What `power_cuts` found."""
+
+    images: int
+    violations: list[Violation]
+
+
+class _Medium:
+    """The durable part, and what is still on its way."""
+
+    def __init__(self) -> None:
+        self.names: dict[str, int] = {}
+        self.contents: dict[int, bytearray] = {}
+        self.waiting: list[Write | Truncate | Name | Unname] = []
+        self.version = 0
+
+    def take(self, operation: Operation) -> None:
+        """An operation is done."""
+        match operation:
+            case Sync(inode):
+                self._settle(lambda op: isinstance(op, Write | Truncate) and op.inode == inode)
+            case SyncDirectory(path, only):
+                self._settle(
+                    lambda op: isinstance(op, Name | Unname) and _directory(op.path) == path and only in {None, op.path}
+                )
+            case Write() | Truncate() | Name() | Unname():
+                self.waiting.append(operation)
+            case Mark():
+                pass
+
+    def _settle(self, durable: Callable[[Operation], bool]) -> None:
+        done = [op for op in self.waiting if durable(op)]
+        if done:
+            _apply(self.names, self.contents, done)
+            self.waiting = [op for op in self.waiting if not durable(op)]
+            self.version += 1
+
+    def state(self, kept: Iterable[Write | Truncate | Name | Unname]) -> dict[str, bytes]:
+        """The files if just these waiting operations reached the medium."""
+        kept = list(kept)
+        names = dict(self.names)
+        touched = {op.inode for op in kept if isinstance(op, Write | Truncate)}
+        contents = {inode: bytearray(self.contents.get(inode, b"")) for inode in touched}
+        _apply(names, contents, kept)
+        return {
+            path: bytes(contents[inode] if inode in contents else self.contents.get(inode, b""))
+            for path, inode in names.items()
+        }
+
+    def torn(self, rng: random.Random) -> Iterator[Write | Truncate | Name | Unname]:
+        """A random part of what waits: a beginning of the names, any of the contents, writes torn."""
+        names = [op for op in self.waiting if isinstance(op, Name | Unname)]
+        kept_names = names[: rng.randint(0, len(names))]
+        for op in self.waiting:
+            if isinstance(op, Name | Unname):
+                if op in kept_names:
+                    yield op
+            elif rng.random() < 0.6:
+                yield from _tear(op, rng) if isinstance(op, Write) else [op]
+
+
+def _apply(names: dict[str, int], contents: dict[int, bytearray], operations: Iterable[Operation]) -> None:
+    for operation in operations:
+        match operation:
+            case Write(inode, offset, data):
+                content = contents.setdefault(inode, bytearray())
+                if len(content) < offset:
+                    content.extend(bytes(offset - len(content)))
+                content[offset : offset + len(data)] = data
+            case Truncate(inode, size):
+                del contents.setdefault(inode, bytearray())[size:]
+            case Name(path, inode, old):
+                names[path] = inode
+                if old is not None:
+                    names.pop(old, None)
+            case Unname(path):
+                names.pop(path, None)
+
+
+def _tear(write: Write, rng: random.Random) -> Iterator[Write]:
+    """Whole, cut off at a sector, or with holes."""
+    whole, cut = rng.random() < 0.5, rng.random() < 0.5
+    if whole:
+        yield write
+        return
+    sectors = range(0, len(write.data), SECTOR)
+    kept = sectors[: rng.randint(0, len(sectors))] if cut else [at for at in sectors if rng.random() < 0.5]
+    for at in kept:
+        yield Write(write.inode, write.offset + at, write.data[at : at + SECTOR])
+
+
+def _directory(path: str) -> str:
+    return path.rpartition("/")[0]
+
+
+def images(log: Sequence[Operation], *, seed: int = 0, start: int = 0) -> Iterator[Image]:
+    """Every image the medium may show if the power fails before operation `start`, or any later one, or at the end."""
+    rng = random.Random(seed)  # noqa: S311  # reproducible, not secret
+    medium = _Medium()
+    marks: list[Any] = []
+    shown: tuple[int, int] | None = None
+    for at, operation in enumerate([*log, Mark("the end")]):
+        if isinstance(operation, Mark) and at < len(log):
+            marks.append(operation.value)
+            continue
+        if at >= start:
+            yield from _at(at, medium, tuple(marks), rng, dropped=shown != (medium.version, len(marks)))
+            shown = (medium.version, len(marks))
+        medium.take(operation)
+
+
+def _at(at: int, medium: _Medium, marks: Sequence[Any], rng: random.Random, *, dropped: bool) -> Iterator[Image]:
+    if dropped:
+        yield Image(at, "dropped", medium.state([]), marks)
+    if not medium.waiting:
+        return
+    yield Image(at, "kept", medium.state(medium.waiting), marks)
+    names = [op for op in medium.waiting if isinstance(op, Name | Unname)]
+    if names and len(names) < len(medium.waiting):
+        yield Image(at, "names only", medium.state(names), marks)
+    if len(medium.waiting) > 1 or isinstance(medium.waiting[0], Write):
+        yield Image(at, "torn", medium.state(medium.torn(rng)), marks)
+
+
+def power_cuts(
+    log: Sequence[Operation],
+    oracle: Callable[[Path, Sequence[Any]], None],
+    scratch: Path,
+    *,
+    start: int = 0,
+    seed: int = 0,
+) -> Report:
+    """Show every image, laid out in a directory, to the oracle; whatever the oracle raises is a violation."""
+    count = 0
+    violations = []
+    for image in images(log, seed=seed, start=start):
+        shutil.rmtree(scratch, ignore_errors=True)
+        scratch.mkdir(parents=True)
+        image.write(scratch)
+        count += 1
+        try:
+            oracle(scratch, image.marks)
+        except Exception as error:  # noqa: BLE001  # whatever goes wrong after a power cut is the finding
+            violations.append(Violation(image.at, image.variant, f"{type(error).__name__}: {error}"))
+    return Report(count, violations)
