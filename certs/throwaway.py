@@ -67,7 +67,7 @@ class Authority:
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = csr.name(Subject(name, _ORGANIZATION))
         builder = _builder(subject, subject, key, (-_BACKDATED, timedelta(days=30)))
-        certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        certificate = _may_sign(builder, path_length=None)
         return cls(key, [certificate.sign(key, hashes.SHA256())], directory)
 
     @property
@@ -84,7 +84,7 @@ class Authority:
         """An intermediate authority, so that chains have three links."""
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._signed_by_us(name, key, Wish(valid=(-_BACKDATED, timedelta(days=20))))
-        certificate = builder.add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        certificate = _may_sign(builder, path_length=0)
         return Authority(key, [certificate.sign(self._key, hashes.SHA256()), *self._chain], self._directory)
 
     def issue(self, common_name: str, wish: Wish = Wish()) -> Issued:  # noqa: B008 - immutable
@@ -135,6 +135,23 @@ def _builder(
         not_valid_before=now + valid[0],
         not_valid_after=now + valid[1],
     ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+
+
+def _may_sign(builder: x509.CertificateBuilder, path_length: int | None) -> x509.CertificateBuilder:
+    """What makes an authority; Python 3.13 refuses one whose key usage is not told (VERIFY_X509_STRICT)."""
+    signs = x509.KeyUsage(
+        digital_signature=False,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=True,
+        crl_sign=True,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=path_length), critical=True)
+    return builder.add_extension(signs, critical=True)
 
 
 def _general(names: Sequence[str]) -> list[x509.GeneralName]:
