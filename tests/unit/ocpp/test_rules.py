@@ -41,7 +41,7 @@ def nearly_valid(draw: st.DrawFn) -> tuple[str, Any]:
     for path in draw(st.lists(st.sampled_from(PLACES[name]), min_size=1, max_size=2)):
         try:
             document = documents.changed(document, path, documents.to(draw(ANY_JSON)))
-        except (KeyError, IndexError, TypeError):
+        except (KeyError, IndexError, TypeError, ValueError):
             continue  # the first change took the second's place away
     return name, document
 
