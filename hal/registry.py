@@ -8,7 +8,7 @@ up only for a name that is not built in, because reading them costs more than th
 from __future__ import annotations
 
 import importlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, cast
 
 from hal.context import DriverContext, DriverFactory
@@ -36,6 +36,13 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "display": {"sim": "hal.sim.driver:SimDisplay"},
     "sensor": {"sim": "hal.sim.driver:SimSensor"},
 }
+
+BUSES: Mapping[str, str] = {
+    "modbus-rtu": "hal.buses.modbus:ModbusBus",
+    "can": "hal.buses.can:CanBus",
+    "sim": "hal.sim.driver:build_world",
+}
+"""What several drivers share, by kind: the owner of a wire, or a simulated world; made as (name, options, clock)."""
 
 
 class DriverEntry(NamedTuple):
@@ -88,17 +95,24 @@ class Registry:
         if target is None:
             known = ", ".join(entry.name for entry in self.all() if entry.kind == kind)
             raise BadOptions(f"{kind} {name!r}", ".driver", f"no {kind} driver has this name (there are: {known})")
-        return _load(kind, name, target)
+        return cast("DriverFactory", _load(kind, name, target))
 
     def build(self, kind: str, driver: str, name: str, options: Mapping[str, object], context: DriverContext) -> object:
         """A driver called `name`, constructed but not opened. Raises BadOptions, also for what `find` says."""
         return self.find(kind, driver)(name, options, context)
 
+    def build_bus(self, kind: str, name: str, options: Mapping[str, object], clock: Callable[[], float]) -> object:
+        """A shared resource called `name`, constructed but not opened. Raises BadOptions."""
+        target = BUSES.get(kind)
+        if target is None:
+            raise BadOptions(f"bus {name!r}", ".kind", f"no kind {kind!r} of bus (there are: {', '.join(BUSES)})")
+        return _load("bus", kind, target)(name, options, clock)
 
-def _load(kind: str, name: str, target: str) -> DriverFactory:
+
+def _load(kind: str, name: str, target: str) -> Callable[..., object]:
     module, _, attribute = target.partition(":")
     try:
-        return cast("DriverFactory", getattr(importlib.import_module(module), attribute))
+        return cast("Callable[..., object]", getattr(importlib.import_module(module), attribute))
     except (ImportError, AttributeError) as error:
         raise BadOptions(f"{kind} {name!r}", ".driver", f"cannot be loaded from {target}: {error}") from error
 

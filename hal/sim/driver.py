@@ -11,6 +11,7 @@ import math
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
+from typing import Annotated
 
 import msgspec
 
@@ -30,6 +31,7 @@ from hal.api import (
 from hal.context import DriverContext, parse_options
 from hal.errors import BadOptions, NotFound, Refused
 from hal.iso15118 import VehicleStatus
+from hal.sim.evse import EvseSpec
 from hal.sim.world import MAIN_METER, Listener, SimWorld
 
 
@@ -37,6 +39,19 @@ class WorldOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Which world."""
 
     world: str = "sim"
+
+
+class WorldLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The charging points of a world, numbered from 1: how many alike, or each as built."""
+
+    evses: Annotated[int, msgspec.Meta(ge=1, le=100)] | tuple[EvseSpec, ...] = 2
+
+
+def build_world(name: str, options: Mapping[str, object], clock: Callable[[], float]) -> SimWorld:
+    """A world as a shared resource: `buses: {sim: {kind: sim, evses: 2}}`. Raises BadOptions."""
+    given = parse_options(f"bus {name!r}", options, WorldLayout).evses
+    specs = (EvseSpec(),) * given if isinstance(given, int) else given
+    return SimWorld(dict(enumerate(specs, start=1)), clock)
 
 
 class BoardOptions(WorldOptions, frozen=True, forbid_unknown_fields=True):

@@ -41,6 +41,8 @@ class EvseSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     phase_switching: bool = False
     phase_switch_s: float = 5.0
     """How long the contactor stays open while phases are switched."""
+    lease_cap_s: float = LEASE_S
+    """The longest lease the board grants. A bench that lives through days makes it infinite."""
     lock: bool = False
     """A socket with a lock motor; else a tethered cable or no lock."""
     voltage_v: float = 230.0
@@ -204,7 +206,7 @@ class SimEvse:
                 self._hold_until = self.time + self.spec.phase_switch_s
             self._phases = min(permit.phases, self.spec.phases)
         self._permit = permit
-        self._lease_ends = self.time + min(permit.lease_s, LEASE_S)
+        self._lease_ends = self.time + min(permit.lease_s, self.spec.lease_cap_s)
         self._settle()
         return ""
 

@@ -1,0 +1,115 @@
+"""The hardware thread: drivers, facts out, wants in (design 3, A2).
+
+It has its own thread and event loop, so that a core stalled by a slow disk or a signature keeps no wire waiting. The
+core calls the methods of `HardwareThread` from its own thread; none of them waits. What the hardware has to say comes
+as batches through `tell`, called in the hardware's thread; for each the core answers `committed`, after it has handed
+over the wants of that step. What is decided, `reconcile` decides; here is only the doing.
+Invariant: no exception of a driver leaves its task; a driver that fails is restarted, the others do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future
+from typing import TypeVar
+
+from station.effects import Want
+from station.now import Mono
+from station.shell.hub import Hub, Setting
+from station.shell.reconcile import Batch
+from station.shell.wiring import Wiring
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+STOP_S = 5.0
+"""How long the orderly stop may take: every permission withdrawn, every device closed."""
+
+
+class HardwareThread:
+    """All hardware of one station, seen from the core. Thread-safe; no method but `start` and `stop` waits."""
+
+    def __init__(self, wiring: Wiring, tell: Callable[[Batch], None], setting: Setting) -> None:
+        self._make = functools.partial(Hub, wiring, tell, setting)
+        self._hub: Hub | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread = threading.Thread(target=self._main, name="hardware", daemon=True)
+        self._ready: Future[None] = Future()
+
+    def start(self) -> None:
+        """Build every driver and begin; devices that are absent are waited for. Raises BadOptions."""
+        self._thread.start()
+        self._ready.result()
+
+    def stop(self) -> None:
+        """Withdraw every permission, close every device and end the thread; after 5 s it is left to itself."""
+        if self._thread.is_alive():
+            self._post(Hub.stop)
+            self._thread.join(STOP_S)
+
+    # --- what the core tells
+
+    def want(self, evse_id: int, want: Want) -> None:
+        """The core wants this of an EVSE."""
+        self._post(lambda hub: hub.want(evse_id, want))
+
+    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+        """Ask for a reading: answered by `MeterSampled`, or at `by` by `SampleFailed`."""
+        self._post(lambda hub: hub.sample(evse_id, purpose, by))
+
+    def committed(self, number: int) -> None:
+        """The core has committed the step of batch `number`; the wants of that step were handed over before."""
+        self._post(lambda hub: hub.committed(number))
+
+    def progressed(self) -> None:
+        """The core has finished a step."""
+        self._post(Hub.progressed)
+
+    def snapshot_again(self) -> None:
+        """The core forgot what it was told."""
+        self._post(Hub.snapshot_again)
+
+    def show(self, display: str, text: str) -> None:
+        """Show a text on a display, as soon as it answers. An unknown display is logged."""
+        self._post(lambda hub: hub.show(display, text))
+
+    def call(self, what: Callable[[Mapping[str, object]], T]) -> Future[T]:
+        """Run `what(resources)` in the hardware's thread: how a simulated world is commanded. It must not wait."""
+        result: Future[T] = Future()
+
+        def run(hub: Hub) -> None:
+            try:
+                result.set_result(what(hub.drivers.resources))
+            except Exception as error:  # noqa: BLE001 - the caller's own mistake, handed back to him
+                result.set_exception(error)
+
+        self._post(run)
+        return result
+
+    # --- inside
+
+    def _post(self, do: Callable[[Hub], None]) -> None:
+        loop, hub = self._loop, self._hub
+        if loop is not None and hub is not None and not loop.is_closed():
+            loop.call_soon_threadsafe(do, hub)
+
+    def _main(self) -> None:
+        try:
+            asyncio.run(self._run())
+        except BaseException as error:
+            if not self._ready.done():
+                self._ready.set_exception(error)
+                return
+            log.exception("hardware.thread_ended")
+            raise
+
+    async def _run(self) -> None:
+        self._hub = self._make()
+        self._loop = asyncio.get_running_loop()
+        self._ready.set_result(None)
+        await self._hub.run()

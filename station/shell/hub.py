@@ -1,0 +1,367 @@
+"""What runs in the hardware's loop: one supervised task per device, and the pump that reconciles.
+
+What is decided, `reconcile` decides; here is only the doing: open, listen, ask, tell.
+Invariant: no exception of a driver leaves its task; a driver that fails is restarted, the others do not notice.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import logging
+import math
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from typing import NamedTuple
+
+from hal.api import BoardSnapshot, LockingBoard, LockState
+from hal.errors import DeviceError, Refused
+from hal.registry import Registry
+from station.effects import Want
+from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
+from station.now import BootId, Instant, Mono
+from station.shell.drivers import Drivers, listening, opened, values
+from station.shell.levels import presented
+from station.shell.metering import MeterHooks, MeterWorker
+from station.shell.outlet import Action, Allow, Deny, MoveLock, Place, Timing
+from station.shell.reconcile import Batch, Reconciler
+from station.shell.supervise import supervise
+from station.shell.wiring import EvseEntry, ReaderEntry, SensorEntry, Wiring
+
+log = logging.getLogger(__name__)
+
+CALL_S = 20.0
+"""A call to a driver that takes longer counts as failed."""
+
+WITHDRAW_S = 3.0
+"""At the orderly stop, how long boards may take to open."""
+
+
+class Setting(NamedTuple):
+    """What the hardware's loop is given. `clock`: monotonic seconds, the same as `Now.mono`."""
+
+    boot: BootId
+    clock: Callable[[], float] = time.monotonic
+    timing: Timing = Timing()
+    registry: Registry | None = None
+
+
+class Duty(NamedTuple):
+    """A task to keep alive: whose it is, what it does, which EVSEs miss it."""
+
+    device: str
+    run: Callable[[], Awaitable[None]]
+    evse_ids: tuple[int, ...]
+
+
+class Hub:
+    """All devices of one station. Every method is called in the hardware's loop. Raises BadOptions when built."""
+
+    def __init__(self, wiring: Wiring, tell: Callable[[Batch], None], setting: Setting) -> None:
+        self._wiring = wiring
+        self._boot, self._clock = setting.boot, setting.clock
+        self._tell = tell
+        self._stopping = asyncio.Event()
+        self._awake = asyncio.Event()
+        self._lost: set[str] = set()
+        self._calls: set[asyncio.Task[None]] = set()
+        self._texts: dict[str, str] = {}
+        self._texts_due = {name: asyncio.Event() for name in wiring.displays}
+        self.drivers = Drivers(wiring, self._clock, setting.registry or Registry())
+        self._evses = {evse.evse_id: evse for evse in wiring.evses}
+        self._reconciler = Reconciler(tuple(map(self._place, wiring.evses)), self._boot, setting.timing)
+        names = {evse.evse_id: evse.meter for evse in wiring.evses} | {0: wiring.main_meter}
+        self._meters = {evse_id: self._meter(evse_id, name) for evse_id, name in names.items() if name}
+
+    # --- from the core
+
+    def want(self, evse_id: int, want: Want) -> None:
+        """The core wants this of an EVSE."""
+        self._reconciler.want(evse_id, want)
+        self._awake.set()
+
+    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+        """Read a meter; the answer comes as a fact."""
+        meter = self._meters.get(evse_id)
+        if meter is not None:
+            meter.request(purpose, by)
+            return
+        at = self._instant()
+        self._news(SampleFailed(evse_id=evse_id, at=at, purpose=purpose, reason="this EVSE has no meter"))
+
+    def committed(self, number: int) -> None:
+        """The core has committed the step of this batch."""
+        self._reconciler.committed(number, self._clock())
+        self._awake.set()
+
+    def progressed(self) -> None:
+        """The core has finished a step. Wakes nobody: the next renewal looks."""
+        self._reconciler.progressed(self._clock())
+
+    def snapshot_again(self) -> None:
+        """The core forgot what it was told."""
+        self._reconciler.snapshot_again()
+        self._awake.set()
+
+    def show(self, display: str, text: str) -> None:
+        """Show a text as soon as the display answers."""
+        due = self._texts_due.get(display)
+        if due is None:
+            log.warning("display.unknown", extra={"display": display})
+        elif self._texts.get(display) != text:
+            self._texts[display] = text
+            due.set()
+
+    def stop(self) -> None:
+        """End `run` in good order."""
+        self._stopping.set()
+
+    # --- the life of it all
+
+    async def run(self) -> None:
+        """Serve until `stop`; then withdraw every permission and close every device."""
+        tasks = [asyncio.create_task(self._pump(), name="pump")]
+        for duty in self._duties():
+            keep = supervise(duty.device, duty.run, self._failed(duty))
+            tasks.append(asyncio.create_task(keep, name=duty.device))
+        try:
+            await self._until_stopped(tasks[0])
+            await self._withdraw()
+        finally:
+            for task in (*tasks, *self._calls):
+                task.cancel()
+            await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
+            await self.drivers.close()
+
+    async def _until_stopped(self, pump: asyncio.Task[None]) -> None:
+        """Wait for the orderly stop. The pump alone has no one to restart it: its exception ends the thread."""
+        stopped = asyncio.create_task(self._stopping.wait())
+        try:
+            await asyncio.wait({stopped, pump}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            stopped.cancel()
+        if pump.done():
+            pump.result()
+
+    def _duties(self) -> Iterator[Duty]:
+        """A task per device that is wired."""
+        wiring, bind = self._wiring, functools.partial
+        for board in sorted({evse.board for evse in wiring.evses}):
+            served = tuple(evse.evse_id for evse in wiring.evses if evse.board == board)
+            yield Duty(board, bind(self._run_board, board), served)
+        for evse in wiring.evses:
+            if evse.meter:
+                yield Duty(evse.meter, self._meters[evse.evse_id].run, (evse.evse_id,))
+            if evse.lock:
+                yield Duty(evse.lock, bind(self._run_lock, evse.evse_id, evse.lock), (evse.evse_id,))
+        if wiring.main_meter:
+            yield Duty(wiring.main_meter, self._meters[0].run, ())
+        for reader in wiring.readers:
+            yield Duty(reader.device, bind(self._run_reader, reader), reader.evse_ids)
+        for sensor in wiring.sensors:
+            yield Duty(sensor.device, bind(self._run_sensor, sensor), _served(sensor.evse_id))
+        for display in wiring.displays:
+            yield Duty(display, bind(self._run_display, display), ())
+
+    # --- the pump
+
+    async def _pump(self) -> None:
+        """Whatever changed: act, tell, and sleep until the next change or deadline."""
+        loop = asyncio.get_running_loop()
+        while True:
+            self._awake.clear()
+            now = self._clock()
+            for action in self._reconciler.actions(now):
+                task = loop.create_task(self._perform(action))
+                self._calls.add(task)
+                task.add_done_callback(self._calls.discard)
+            batch = self._reconciler.batch(now)
+            if batch is not None:
+                self._tell(batch)
+            wait = self._reconciler.next_due(now) - now
+            timer = None if math.isinf(wait) else loop.call_later(max(wait, 0.0), self._awake.set)
+            await self._awake.wait()
+            if timer is not None:
+                timer.cancel()
+
+    async def _perform(self, action: Action) -> None:
+        """Ask a driver, and report what came of it. A driver that hangs keeps only its own EVSE waiting."""
+        call = asyncio.ensure_future(self._ask(action))
+        try:
+            done, _ = await asyncio.wait({call}, timeout=CALL_S)
+        except asyncio.CancelledError:
+            call.cancel()
+            raise
+        error = self._error_of(call) if done else f"no answer for {CALL_S:.0f} s"
+        if not done:
+            call.cancel()
+        if error is not None:
+            log.warning("device.action_failed", extra={"action": action, "reason": error})
+        self._reconciler.did(action, error, self._clock())
+        self._awake.set()
+
+    @staticmethod
+    def _error_of(call: asyncio.Future[None]) -> str | None:
+        error = call.exception()
+        if error is None:
+            return None
+        if not isinstance(error, DeviceError):
+            log.error("device.bug", exc_info=error)
+        return str(error) or type(error).__name__
+
+    async def _ask(self, action: Action) -> None:
+        evse = self._evses[action.evse_id]
+        board = self.drivers.boards[evse.board]
+        match action:
+            case Allow(_, permit):
+                await board.allow(evse.channel, permit)
+            case Deny():
+                await board.deny(evse.channel)
+            case MoveLock(_, locked) if evse.lock:
+                await self._move_own_lock(evse, evse.lock, locked=locked)
+            case MoveLock(_, locked) if isinstance(board, LockingBoard):
+                await board.lock(evse.channel, locked=locked)
+            case MoveLock():
+                raise Refused(evse.board, "this board drives no lock")
+
+    async def _move_own_lock(self, evse: EvseEntry, name: str, *, locked: bool) -> None:
+        lock = self.drivers.locks[name]
+        try:
+            await lock.move(locked=locked)
+        except Refused:
+            self._reconciler.lock_is(evse.evse_id, LockState.JAMMED)
+            raise
+        self._reconciler.lock_is(evse.evse_id, await lock.state())
+
+    async def _withdraw(self) -> None:
+        """The orderly stop: no permission stays behind, whatever the boards would do by themselves."""
+        for evse_id in self._evses:
+            self._reconciler.want(evse_id, Want(energise=False, limit_a=0.0))
+        denials = [asyncio.ensure_future(self._ask(Deny(evse_id))) for evse_id in self._evses]
+        if denials:
+            _, late = await asyncio.wait(denials, timeout=WITHDRAW_S)
+            for call in late:
+                call.cancel()
+            await asyncio.gather(*denials, return_exceptions=True)
+
+    # --- one task per device
+
+    async def _run_board(self, name: str) -> None:
+        board = self.drivers.boards[name]
+        channels = {evse.channel: evse.evse_id for evse in self._wiring.evses if evse.board == name}
+        async with opened(board), listening(board.events()) as events:
+            async for event in events:
+                evse_id = channels.get(event.channel)
+                if evse_id is None:
+                    continue
+                if isinstance(event, BoardSnapshot):
+                    self._reconciler.saw(evse_id, event, self._clock())
+                    if evse_id in self._meters:
+                        self._meters[evse_id].look()
+                    self._awake.set()
+        raise DeviceError(name, "it tells no more")
+
+    async def _run_reader(self, reader: ReaderEntry) -> None:
+        device = self.drivers.readers[reader.device]
+        async with opened(device), listening(device.tokens()) as tokens:
+            self._answers(reader.device, reader.evse_ids)
+            async for token in tokens:
+                self._news(presented(token, reader.evse_ids, self._instant()))
+        raise DeviceError(reader.device, "it tells no more")
+
+    async def _run_lock(self, evse_id: int, name: str) -> None:
+        """A lock is looked at when it is opened and after each move; in between it stays where it is."""
+        lock = self.drivers.locks[name]
+        async with opened(lock):
+            self._reconciler.lock_is(evse_id, await lock.state())
+            self._answers(name, (evse_id,))
+            self._awake.set()
+            await asyncio.get_running_loop().create_future()
+
+    async def _run_sensor(self, entry: SensorEntry) -> None:
+        sensor = self.drivers.sensors[entry.device]
+        async with opened(sensor), listening(values(sensor, entry.period_s)) as readings:
+            async for reading in readings:
+                self._answers(entry.device, _served(entry.evse_id))
+                self._news(
+                    SensorRead(
+                        component=entry.component,
+                        variable=entry.variable,
+                        instance=entry.instance,
+                        evse_id=entry.evse_id,
+                        value=_text(reading.value),
+                        at=Instant(self._boot, Mono(reading.sampled_at)),
+                    )
+                )
+
+    async def _run_display(self, name: str) -> None:
+        display = self.drivers.displays[name]
+        due = self._texts_due[name]
+        async with opened(display):
+            self._answers(name, ())
+            if name in self._texts:
+                due.set()
+            while True:
+                await due.wait()
+                due.clear()
+                await display.show(self._texts.get(name, ""))
+
+    # --- inside
+
+    def _news(self, fact: Fact) -> None:
+        self._reconciler.tell(fact)
+        self._awake.set()
+
+    def _failed(self, duty: Duty) -> Callable[[str], None]:
+        """What to tell when a device's task has failed: once, until it answers again."""
+        boards = {evse.board for evse in self._wiring.evses}
+
+        def failed(reason: str) -> None:
+            if duty.device in boards:
+                self._reconciler.lost(duty.device, reason, self._clock())
+            elif duty.device not in self._lost:
+                self._lost.add(duty.device)
+                at = self._instant()
+                self._reconciler.tell(DeviceLost(device=duty.device, evse_ids=duty.evse_ids, reason=reason, at=at))
+            self._awake.set()
+
+        return failed
+
+    def _answers(self, device: str, evse_ids: tuple[int, ...]) -> None:
+        if device in self._lost:
+            self._lost.discard(device)
+            self._news(DeviceReturned(device=device, evse_ids=evse_ids, at=self._instant()))
+
+    def _instant(self) -> Instant:
+        return Instant(self._boot, Mono(self._clock()))
+
+    def _place(self, evse: EvseEntry) -> Place:
+        info = self.drivers.boards[evse.board].info(evse.channel)
+        return Place(evse.evse_id, evse.board, evse.channel, info, own_lock=evse.lock is not None)
+
+    def _meter(self, evse_id: int, name: str) -> MeterWorker:
+        def power(power_w: float | None) -> None:
+            self._reconciler.power_is(evse_id, power_w)
+            self._awake.set()
+
+        hooks = MeterHooks(
+            boot=self._boot,
+            clock=self._clock,
+            tell=self._news,
+            power=power,
+            needs_power=lambda: self._reconciler.needs_power(evse_id),
+            returned=lambda: self._answers(name, _served(evse_id)),
+        )
+        return MeterWorker(evse_id, self.drivers.meters[name], hooks, self._wiring.idle_period_s)
+
+
+def _served(evse_id: int | None) -> tuple[int, ...]:
+    """The EVSE that a device belongs to; none for the station's own."""
+    return (evse_id,) if evse_id else ()
+
+
+def _text(value: float | bool | str) -> str:  # noqa: FBT001 - a value, not a switch
+    """A sensor's value as the device model writes it."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return f"{value:g}" if isinstance(value, float) else str(value)

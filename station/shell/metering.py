@@ -1,0 +1,154 @@
+"""Reading one meter: on request, and once a minute when nobody asks.
+
+A request is answered by the next reading that *begins* after it, several by the same one; at its deadline it fails,
+also while the meter is lost. Runs in the hardware's loop.
+Invariant: every request gets exactly one answer, `MeterSampled` or `SampleFailed`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+from typing import NamedTuple
+
+from hal.api import Meter, MeterReading, SignedMeter, SignMoment
+from hal.errors import DeviceError
+from station.facts import Fact, SampleFailed
+from station.now import BootId, Instant, Mono
+from station.shell.levels import sampled
+from station.shell.reconcile import IDLE
+
+TRIES = 3
+"""Failures in a row after which the meter counts as lost."""
+
+PAUSE_S = 0.5
+"""Between a failed reading and the next."""
+
+FLOW_PERIOD_S = 5.0
+"""How often power is looked at while only the meter can tell whether current flows."""
+
+SIGNED = {"begin": SignMoment.BEGIN, "end": SignMoment.END}
+"""Purposes for which a meter that can sign does."""
+
+
+class _Request:
+    """Somebody wants a reading; `timer` runs out at his deadline."""
+
+    def __init__(self, purpose: str) -> None:
+        self.purpose = purpose
+        self.timer: asyncio.TimerHandle | None = None
+
+
+class MeterHooks(NamedTuple):
+    """What a meter needs of its surroundings."""
+
+    boot: BootId
+    clock: Callable[[], float]
+    tell: Callable[[Fact], None]
+    power: Callable[[float | None], None]
+    needs_power: Callable[[], bool]
+    """Whether someone waits to see current flow or stop."""
+    returned: Callable[[], None]
+    """The meter answers (again)."""
+
+
+class MeterWorker:
+    """The meter of one EVSE (0: the main meter)."""
+
+    def __init__(self, evse_id: int, meter: Meter, hooks: MeterHooks, idle_period_s: float) -> None:
+        self._evse_id = evse_id
+        self._meter = meter
+        self._hooks = hooks
+        self._idle_period_s = idle_period_s
+        self._idle_at = -math.inf
+        self._last_at = -math.inf
+        self._requests: list[_Request] = []
+        self._wanted = asyncio.Event()
+        self._reason = "the meter did not answer in time"
+
+    def request(self, purpose: str, by: float) -> None:
+        """Ask for a reading; the answer comes as a fact."""
+        request = _Request(purpose)
+        wait = max(by - self._hooks.clock(), 0.0)
+        request.timer = asyncio.get_running_loop().call_later(wait, self._late, request)
+        self._requests.append(request)
+        self._wanted.set()
+
+    def look(self) -> None:
+        """Something changed: how often the meter must be read may have, too."""
+        self._wanted.set()
+
+    async def run(self) -> None:
+        """Serve until the meter fails. Raises DeviceError; the caller starts it again."""
+        await self._meter.open()
+        failures = 0
+        try:
+            while True:
+                await self._until_due()
+                try:
+                    await self._read()
+                    failures = 0
+                    self._hooks.returned()
+                except DeviceError as error:
+                    failures += 1
+                    self._reason = str(error)
+                    if failures >= TRIES:
+                        raise
+                    await asyncio.sleep(PAUSE_S)
+        finally:
+            await self._meter.close()
+
+    async def _until_due(self) -> None:
+        """Wait for a request, or until the next reading is due without one."""
+        while not self._requests:
+            wait = self._next_at() - self._hooks.clock()
+            if wait <= 0:
+                return
+            self._wanted.clear()
+            timer = asyncio.get_running_loop().call_later(wait, self._wanted.set)
+            try:
+                await self._wanted.wait()
+            finally:
+                timer.cancel()
+
+    def _next_at(self) -> float:
+        """Readings without a request fall on common multiples of the period, so that all meters share a wake-up."""
+        if self._hooks.needs_power():
+            return min(self._idle_at, self._last_at + FLOW_PERIOD_S)
+        return self._idle_at
+
+    async def _read(self) -> None:
+        served, began = list(self._requests), self._hooks.clock()
+        moment = next((SIGNED[request.purpose] for request in served if request.purpose in SIGNED), None)
+        if moment is not None and isinstance(self._meter, SignedMeter):
+            reading = await self._meter.sign(moment, f"evse {self._evse_id}")
+        else:
+            reading = await self._meter.read()
+        self._last_at = self._hooks.clock()
+        self._answer(served, reading)
+        if began >= self._idle_at:
+            self._idle_at = (began // self._idle_period_s + 1) * self._idle_period_s
+            if not served:
+                self._hooks.tell(sampled(self._evse_id, reading, IDLE, self._hooks.boot))
+        self._hooks.power(reading.power_import_w)
+
+    def _answer(self, served: list[_Request], reading: MeterReading) -> None:
+        for request in served:
+            if request in self._requests:  # else its deadline passed meanwhile
+                self._requests.remove(request)
+                if request.timer is not None:
+                    request.timer.cancel()
+                self._hooks.tell(sampled(self._evse_id, reading, request.purpose, self._hooks.boot))
+
+    def _late(self, request: _Request) -> None:
+        """A deadline: look once more at what is there before believing it (a stall delays replies and timers alike)."""
+        loop = asyncio.get_running_loop()
+        loop.call_soon(loop.call_soon, self._expire, request)
+
+    def _expire(self, request: _Request) -> None:
+        if request in self._requests:
+            self._requests.remove(request)
+            at = Instant(self._hooks.boot, Mono(self._hooks.clock()))
+            failed = SampleFailed(evse_id=self._evse_id, at=at, purpose=request.purpose, reason=self._reason)
+            self._hooks.tell(failed)

@@ -1,0 +1,293 @@
+"""One EVSE's hardware: what is wanted of it, what it shows, and what to do about the difference. Pure.
+
+- Safer at once, live only when known: on unplug, lost pilot, fault or emergency stop the permission is withdrawn here,
+  without the core. It is given again only when the core has committed a step that was told of it, and still wants it.
+- A permission is a lease: renewed while it is wanted and the core made progress lately, else it runs out on the board.
+- What did not work is tried again after 1, 2, 4 ... 60 s; a wish that stays unmet is told once.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from hal.api import LEASE_S, BoardInfo, BoardSnapshot, Fault, LockState, Permit
+from station.effects import Want
+from station.facts import Fact, SnapshotTold
+from station.now import BootId, Instant, Mono
+from station.shell.levels import NOTHING, Levels, changes, levels, whole
+
+OFF = Want(energise=False, limit_a=0.0)
+
+HARMLESS = frozenset({Fault.LOCK_JAMMED})
+"""Faults that do not by themselves forbid current; whether the lock is needed is what the core wants of it."""
+
+
+class Timing(NamedTuple):
+    """The lease rule and the patience with hardware, in seconds. A bench that needs no leases sets them to infinity."""
+
+    lease_s: float = LEASE_S
+    renew_s: float = 4.0
+    stall_s: float = 15.0
+    """The core's last progress may be this old; longer, and leases are no longer renewed."""
+    energise_s: float = 8.0
+    open_s: float = 3.0
+    lock_s: float = 5.0
+    retry_first_s: float = 1.0
+    retry_longest_s: float = 60.0
+
+
+class Place(NamedTuple):
+    """Where an EVSE's hardware is, and what it can do."""
+
+    evse_id: int
+    board: str
+    channel: int
+    info: BoardInfo = BoardInfo()
+    own_lock: bool = False
+    """The lock is a device of its own: its state comes by `lock_is`, not with the board's snapshot."""
+
+
+class Allow(NamedTuple):
+    """Give or renew the permission."""
+
+    evse_id: int
+    permit: Permit
+
+
+class Deny(NamedTuple):
+    """Withdraw the permission."""
+
+    evse_id: int
+
+
+class MoveLock(NamedTuple):
+    """Drive the connector lock."""
+
+    evse_id: int
+    locked: bool
+
+
+Action = Allow | Deny | MoveLock
+
+
+class _Retry:
+    """When something that failed may be tried again: 1, 2, 4 ... 60 s."""
+
+    def __init__(self, timing: Timing) -> None:
+        self._timing = timing
+        self._wait = 0.0
+        self.at = -math.inf
+
+    def failed(self, now: float) -> None:
+        """Wait twice as long as before."""
+        self._wait = min(max(self._wait * 2, self._timing.retry_first_s), self._timing.retry_longest_s)
+        self.at = now + self._wait
+
+    def worked(self) -> None:
+        """The next failure starts small."""
+        self._wait, self.at = 0.0, -math.inf
+
+
+class Outlet:
+    """One EVSE: what is wanted of it, what it shows, and what has been done about the difference."""
+
+    def __init__(self, place: Place, timing: Timing) -> None:
+        self.place = place
+        self.want = OFF
+        self.seen: BoardSnapshot | None = None
+        self.lost = True  # until the board was seen
+        self.loss_told = False
+        self.lock = LockState.ABSENT
+        self.power_w: float | None = None
+        self.told = NOTHING
+        self.tell_whole = True
+        self.edge = 0  # the batch that told the last plug, fault or loss: no new permission before it is committed
+        self.busy: Action | None = None
+        self._timing = timing
+        self._permit: Permit | None = None
+        self._lease_ends = -math.inf
+        self._renew_at = -math.inf
+        self._allow_retry = _Retry(timing)
+        self._deny_retry = _Retry(timing)
+        self._lock_retry = _Retry(timing)
+        self._unmet: dict[str, float] = {}
+        self._reasons: dict[str, str] = {}
+        self._failed: set[str] = set()
+
+    # --- inputs
+
+    def wish(self, want: Want) -> None:
+        """The core wants this from now on; what failed before is tried and told anew."""
+        if want == self.want:
+            return
+        self.want = want
+        self._unmet, self._failed, self._reasons = {}, set(), {}
+        for retry in (self._allow_retry, self._deny_retry, self._lock_retry):
+            retry.worked()
+
+    def gone(self) -> None:
+        """The board does not answer: what it was permitted runs out there, and is unknown when it returns."""
+        self.lost = self.loss_told = True
+        self.busy = None
+        self.forget_lease()
+
+    def forget_lease(self) -> None:
+        """No permission is known to stand."""
+        self._permit = None
+        self._lease_ends = self._renew_at = -math.inf
+
+    def did(self, action: Action, error: str | None, now: float) -> None:
+        """An action came back; `error` is the driver's reason if it failed."""
+        if self.busy is not action:
+            return  # the board was lost meanwhile
+        self.busy = None
+        retry = self._retry_of(action)
+        if error is not None:
+            self._reasons[_meant(action)] = error
+            if isinstance(action, Allow):  # it may have arrived all the same
+                self._lease_ends = max(self._lease_ends, now + action.permit.lease_s)
+        if error is None and isinstance(action, Allow):
+            self._permit = action.permit
+            self._lease_ends = now + action.permit.lease_s
+            self._renew_at = now + self._timing.renew_s
+            self._allow_retry.worked()
+            self._deny_retry.worked()
+            return
+        if error is None and isinstance(action, Deny):
+            self.forget_lease()
+        retry.failed(now)  # even if the driver is content: until a snapshot shows it
+
+    def _retry_of(self, action: Action) -> _Retry:
+        match action:
+            case Allow():
+                return self._allow_retry
+            case Deny():
+                return self._deny_retry
+            case MoveLock():
+                return self._lock_retry
+
+    # --- decisions
+
+    def live(self, now: float) -> bool:
+        """Whether a permission may stand on the board."""
+        return self._lease_ends > now
+
+    def goal(self, committed: int, now: float) -> Permit | None:
+        """The permission that should stand, or None."""
+        seen, want, info = self.seen, self.want, self.place.info
+        if seen is None or self.lost or not want.energise or want.limit_a < info.min_a:
+            return None
+        if not seen.pilot.plugged or seen.faults - HARMLESS:
+            return None
+        if not self.live(now) and self.edge > committed:
+            return None
+        if want.lock and self.lock in {LockState.UNLOCKED, LockState.JAMMED}:
+            return None
+        return Permit(min(want.limit_a, info.max_a), min(want.phases, info.phases), self._timing.lease_s)
+
+    def act(self, committed: int, *, core_alive: bool, now: float) -> Action | None:
+        """The next thing to ask of the board, one at a time."""
+        seen = self.seen
+        if seen is None or self.lost or self.busy is not None:
+            return None
+        goal = self.goal(committed, now)
+        action: Action | None = None
+        if goal is None:
+            energised = self.live(now) or seen.contactor_closed or seen.limit_a > 0
+            if energised and now >= self._deny_retry.at:
+                action = Deny(self.place.evse_id)
+        elif core_alive and now >= self._allow_retry.at and (goal != self._permit or now >= self._renew_at):
+            action = Allow(self.place.evse_id, goal)
+        action = action or self._lock_action(seen, now)
+        self.busy = action
+        return action
+
+    def _lock_action(self, seen: BoardSnapshot, now: float) -> Action | None:
+        if self.lock is LockState.ABSENT or now < self._lock_retry.at:
+            return None
+        if self.want.lock and seen.pilot.plugged and self.lock is not LockState.LOCKED:
+            return MoveLock(self.place.evse_id, locked=True)
+        open_now = not seen.contactor_closed and not self.live(now)  # never unlock a cable that may carry current
+        if not self.want.lock and open_now and self.lock is not LockState.UNLOCKED:
+            return MoveLock(self.place.evse_id, locked=False)
+        return None
+
+    def failures(self, committed: int, now: float) -> list[tuple[str, str]]:
+        """Wishes that have now waited too long: (what, why), each once."""
+        unmet = self._unmet_now(committed, now)
+        self._unmet = {what: self._unmet.get(what, now) for what in unmet}
+        late = [w for w in unmet if w not in self._failed and now >= self._unmet[w] + self._patience(w)]
+        self._failed = (self._failed & set(unmet)) | set(late)
+        return [(what, self._reasons.get(what, unmet[what])) for what in late]
+
+    def _unmet_now(self, committed: int, now: float) -> dict[str, str]:
+        seen = self.seen
+        if seen is None or self.lost:
+            return {}
+        unmet = {}
+        goal = self.goal(committed, now)
+        if goal is None and seen.contactor_closed:
+            unmet["open"] = "the contactor is still closed"
+        if goal is not None and not seen.contactor_closed and (seen.pilot.ready or self._permit is None):
+            unmet["energise"] = "the contactor did not close"
+        if self.lock is not LockState.ABSENT:
+            if self.want.lock and seen.pilot.plugged and self.lock is not LockState.LOCKED:
+                unmet["lock"] = "the lock did not close"
+            if not self.want.lock and self.lock is not LockState.UNLOCKED and not seen.contactor_closed:
+                unmet["unlock"] = "the lock did not open"
+        return unmet
+
+    def _patience(self, what: str) -> float:
+        return {"open": self._timing.open_s, "energise": self._timing.energise_s}.get(what, self._timing.lock_s)
+
+    def next_due(self, committed: int, *, core_alive: bool, now: float) -> float:
+        """When to look again, if nothing else happens."""
+        if self.seen is None or self.lost:
+            return math.inf
+        due = [since + self._patience(w) for w, since in self._unmet.items() if w not in self._failed]
+        if self.busy is None:
+            if self.live(now) and core_alive and self.goal(committed, now) is not None:
+                due.append(max(self._renew_at, self._allow_retry.at))
+            if self.live(now) and not core_alive:
+                due.append(self._lease_ends)
+            due += [retry.at for retry in (self._allow_retry, self._deny_retry, self._lock_retry) if retry.at > now]
+        return min(due, default=math.inf)
+
+    # --- news
+
+    def changed(self, boot: BootId) -> list[Fact]:
+        """What the core has not been told yet of this EVSE."""
+        seen = self.seen
+        if seen is None or self.lost:
+            return []
+        at = Instant(boot, Mono(seen.sampled_at))
+        now = levels(seen, self.lock, self.power_w, self.told)
+        evse_id = self.place.evse_id
+        if self.tell_whole:
+            connectors = self.place.info.connectors
+            facts: list[Fact] = [*whole(evse_id, at, now, connectors, self.told.faults)]
+            facts.append(SnapshotTold(evse_id=evse_id, at=at))
+        else:
+            facts = [*changes(evse_id, at, self.told, now)]
+        self.tell_whole, self.told = False, now
+        self._met(now)
+        return facts
+
+    def _met(self, now: Levels) -> None:
+        """Wait no longer for what the snapshot shows to be true."""
+        if not now.closed and self.seen is not None and self.seen.limit_a == 0:
+            self._deny_retry.worked()
+        if self.lock is (LockState.LOCKED if self.want.lock else LockState.UNLOCKED):
+            self._lock_retry.worked()
+
+
+def _meant(action: Action) -> str:
+    """The wish that an action serves, as `WantFailed` names it."""
+    match action:
+        case Allow():
+            return "energise"
+        case Deny():
+            return "open"
+        case MoveLock(_, locked):
+            return "lock" if locked else "unlock"

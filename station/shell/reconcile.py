@@ -1,0 +1,183 @@
+"""Making the real state follow the wanted one: what to ask of each board, and what to tell the core (design 3, A6).
+
+Sans-I/O: inputs are wants, snapshots, results and the time; outputs are actions and batches of facts. The hardware
+thread (`devices`) drives it with real drivers, a bench with the simulator in virtual time. `outlet` decides for one.
+Invariant: what a failed step was told is told again (`snapshot_again`), except momentary facts.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+from hal.api import BoardSnapshot, LockState
+from station.effects import Want
+from station.facts import (
+    DeviceLost,
+    DeviceReturned,
+    Fact,
+    FaultChanged,
+    MeterSampled,
+    PlugInserted,
+    PlugRemoved,
+    WantFailed,
+)
+from station.now import BootId, Instant, Mono
+from station.shell.outlet import Action, Outlet, Place, Timing
+
+IDLE = "idle"
+"""The purpose of a reading that nobody asked for."""
+
+
+class Batch(NamedTuple):
+    """Facts for one step of the core, which answers `committed(number)`. An empty one asks for a sign of life."""
+
+    number: int
+    facts: tuple[Fact, ...]
+
+
+class Reconciler:
+    """All EVSEs of one station. Every method that needs it is given the present; none waits."""
+
+    def __init__(self, places: tuple[Place, ...], boot: BootId, timing: Timing | None = None) -> None:
+        self._timing = timing or Timing()
+        self._outlets = {place.evse_id: Outlet(place, self._timing) for place in places}
+        self._boot = boot
+        self._news: list[Fact] = []
+        self._number = 0
+        self._committed = 0
+        self._progress = -math.inf
+        self._sent_at = -math.inf
+
+    # --- from the core
+
+    def want(self, evse_id: int, want: Want) -> None:
+        """The core wants this of an EVSE. Raises KeyError for an EVSE that does not exist."""
+        self._outlets[evse_id].wish(want)
+
+    def committed(self, number: int, now: float) -> None:
+        """The core has committed the step of this batch, and handed over the wants of that step before."""
+        self._committed = max(self._committed, number)
+        self.progressed(now)
+
+    def progressed(self, now: float) -> None:
+        """The core has finished a step."""
+        self._progress = max(self._progress, now)
+
+    def snapshot_again(self) -> None:
+        """The core forgot what it was told: the whole state of every EVSE is news again."""
+        for outlet in self._outlets.values():
+            outlet.tell_whole = True
+            self._note(outlet)
+
+    # --- from the hardware
+
+    def saw(self, evse_id: int, snapshot: BoardSnapshot, now: float) -> None:
+        """A board shows this; the first after a loss is the board's return."""
+        outlet = self._outlets[evse_id]
+        returned = outlet.loss_told
+        outlet.seen, outlet.lost, outlet.loss_told = snapshot, False, False
+        if not outlet.place.own_lock:
+            outlet.lock = snapshot.lock
+        if returned:
+            outlet.tell_whole = True
+            at = Instant(self._boot, Mono(now))
+            self._tell(DeviceReturned(device=outlet.place.board, evse_ids=(evse_id,), at=at))
+        self._note(outlet)
+
+    def lock_is(self, evse_id: int, state: LockState) -> None:
+        """A lock that is a device of its own shows this."""
+        outlet = self._outlets[evse_id]
+        outlet.lock = state
+        self._note(outlet)
+
+    def power_is(self, evse_id: int, power_w: float | None) -> None:
+        """The meter shows this power: it tells whether current flows, where the board cannot."""
+        outlet = self._outlets.get(evse_id)
+        if outlet is not None:
+            outlet.power_w = power_w
+            self._note(outlet)
+
+    def needs_power(self, evse_id: int) -> bool:
+        """Whether only the meter can tell if current flows now."""
+        outlet = self._outlets.get(evse_id)
+        return (
+            outlet is not None
+            and outlet.seen is not None
+            and outlet.seen.contactor_closed
+            and outlet.seen.flowing is None
+        )
+
+    def lost(self, board: str, reason: str, now: float) -> None:
+        """A board stopped answering; told once until it returns."""
+        gone = [o for o in self._outlets.values() if o.place.board == board and not o.loss_told]
+        for outlet in gone:
+            outlet.gone()
+        if gone:
+            evse_ids = tuple(outlet.place.evse_id for outlet in gone)
+            self._tell(DeviceLost(device=board, evse_ids=evse_ids, reason=reason, at=Instant(self._boot, Mono(now))))
+
+    def did(self, action: Action, error: str | None, now: float) -> None:
+        """An action came back; `error` is the driver's reason if it failed."""
+        self._outlets[action.evse_id].did(action, error, now)
+
+    def tell(self, fact: Fact) -> None:
+        """Other news for the core: a card, a sample, a sensor."""
+        self._tell(fact)
+
+    # --- to the hardware
+
+    def actions(self, now: float) -> list[Action]:
+        """What to do now, at most one per EVSE; answer each by `did`."""
+        alive = self.core_alive(now)
+        found = [outlet.act(self._committed, core_alive=alive, now=now) for outlet in self._outlets.values()]
+        return [action for action in found if action is not None]
+
+    def core_alive(self, now: float) -> bool:
+        """Whether the core's last progress is young enough for leases."""
+        return now - self._progress < self._timing.stall_s
+
+    def next_due(self, now: float) -> float:
+        """When to call `actions` and `batch` again if nothing else happens; infinite at rest."""
+        alive = self.core_alive(now)
+        due = [outlet.next_due(self._committed, core_alive=alive, now=now) for outlet in self._outlets.values()]
+        return min(*due, self._pulse_at(now), math.inf)
+
+    # --- to the core
+
+    def batch(self, now: float) -> Batch | None:
+        """The news so far, or a call for a sign of life while current may flow and the core is quiet."""
+        at = Instant(self._boot, Mono(now))
+        for evse_id, outlet in self._outlets.items():
+            for what, reason in outlet.failures(self._committed, now):
+                self._tell(WantFailed(evse_id=evse_id, at=at, what=what, reason=reason))
+        if not self._news and now < self._pulse_at(now):
+            return None
+        self._number += 1
+        self._sent_at = now
+        facts, self._news = tuple(self._news), []
+        return Batch(self._number, facts)
+
+    def _pulse_at(self, now: float) -> float:
+        """When to ask a quiet core for a sign of life: while a permission stands or should, and no question is open."""
+        if self._committed < self._number:
+            return math.inf
+        if not any(o.live(now) or o.goal(self._committed, now) is not None for o in self._outlets.values()):
+            return math.inf
+        return max(self._sent_at, self._progress) + self._timing.renew_s
+
+    def _note(self, outlet: Outlet) -> None:
+        facts = outlet.changed(self._boot)
+        self._news += facts
+        if any(isinstance(fact, PlugInserted | PlugRemoved | FaultChanged) for fact in facts):
+            outlet.edge = self._number + 1
+
+    def _tell(self, fact: Fact) -> None:
+        """Queue a fact; an idle sample that nobody took yet is replaced by the newer one."""
+        if isinstance(fact, MeterSampled) and fact.purpose == IDLE:
+            self._news = [f for f in self._news if not _is_idle_sample(f, fact.evse_id)]
+        self._news.append(fact)
+
+
+def _is_idle_sample(fact: Fact, evse_id: int) -> bool:
+    return isinstance(fact, MeterSampled) and fact.purpose == IDLE and fact.evse_id == evse_id
