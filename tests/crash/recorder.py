@@ -8,6 +8,7 @@ compiler and no root. The same place injects faults: `Recorder.fail` and `Record
 from __future__ import annotations
 
 import _sqlite3
+import atexit
 import ctypes as c
 import errno
 import os
@@ -28,6 +29,7 @@ _DELETE = c.CFUNCTYPE(_I, _P, _S, _I)
 _WRITE = c.CFUNCTYPE(_I, _P, _P, _I, _L)
 _TRUNCATE = c.CFUNCTYPE(_I, _P, _L)
 _SYNC = c.CFUNCTYPE(_I, _P, _I)
+_CLOSE = c.CFUNCTYPE(_I, _P)
 
 _METHODS = (
     "xClose",
@@ -214,7 +216,8 @@ class RecordingOs:
 # -- the VFS: one in the process, which finds the recorder by the path ------------------------------------------------
 
 _ACTIVE: list[Recorder] = []
-_FILES: dict[int, tuple[Recorder, str, int]] = {}  # by sqlite3_file*
+_FILES: dict[int, tuple[Recorder, str, int]] = {}  # the open ones, by sqlite3_file*
+_ORIGINALS: dict[int, int] = {}  # their methods before, by sqlite3_file*
 _NEEDS_DIRECTORY_SYNC: set[int] = set()
 """Inodes of logs and journals: SQLite syncs their directory with their first sync, for their own name's sake. That this
 makes another name durable, such as the removal of an older journal, is not counted upon."""
@@ -239,6 +242,15 @@ def _install() -> None:
     _KEPT.extend([library, vfs, opened, deleted])
     if library.sqlite3_vfs_register(c.byref(vfs), 0) != OK:
         raise RuntimeError("SQLite did not take the recording VFS")
+    c.pythonapi.Py_IncRef(c.py_object(vfs))  # SQLite may outlive Python's objects
+    atexit.register(_let_go, vfs, base)
+
+
+def _let_go(vfs: _Vfs, base: Any) -> None:
+    """A connection that is still open when Python ends must not call what is no longer there."""
+    vfs.xOpen, vfs.xDelete = base.contents.xOpen, base.contents.xDelete
+    for file, methods in _ORIGINALS.items():
+        c.cast(file, c.POINTER(_P))[0] = methods
 
 
 def _library() -> Any:
@@ -269,6 +281,7 @@ def _opener(original: Any) -> Callable[..., int]:
             _FILES[file] = (recorder, name, inode)
             if name.endswith(("-wal", "-journal")):
                 _NEEDS_DIRECTORY_SYNC.add(inode)
+            _ORIGINALS[file] = int(methods[0])
             methods[0] = c.addressof(_recorded(int(methods[0])))
         return result
 
@@ -299,6 +312,7 @@ def _recorded(address: int) -> _IoMethods:
         return _TABLES[address]
     original = _IoMethods.from_address(address)
     write, truncate, sync = _WRITE(original.xWrite), _TRUNCATE(original.xTruncate), _SYNC(original.xSync)
+    close = _CLOSE(original.xClose)
 
     def xwrite(file: int, data: int, size: int, offset: int) -> int:
         recorder, name, inode = _FILES[file]
@@ -324,10 +338,15 @@ def _recorded(address: int) -> _IoMethods:
             recorder.log.append(SyncDirectory(name.rpartition("/")[0], name))
         return int(sync(file, flags))
 
+    def xclose(file: int) -> int:
+        _FILES.pop(file, None)
+        _ORIGINALS.pop(file, None)
+        return int(close(file))
+
     table = _IoMethods()
     c.memmove(c.byref(table), address, c.sizeof(_IoMethods))
-    callbacks = _WRITE(xwrite), _TRUNCATE(xtruncate), _SYNC(xsync)
-    table.xWrite, table.xTruncate, table.xSync = (c.cast(callback, _P) for callback in callbacks)
-    _KEPT.extend([original, callbacks, write, truncate, sync])
+    callbacks = _WRITE(xwrite), _TRUNCATE(xtruncate), _SYNC(xsync), _CLOSE(xclose)
+    table.xWrite, table.xTruncate, table.xSync, table.xClose = (c.cast(callback, _P) for callback in callbacks)
+    _KEPT.extend([original, callbacks, write, truncate, sync, close])
     _TABLES[address] = table
     return table
