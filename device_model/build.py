@@ -183,7 +183,7 @@ _MUTABILITY: Final[Mapping[Access, Mutability]] = {
 }
 
 
-class InitialValue(NamedTuple):
+class InitialValue(msgspec.Struct, frozen=True, gc=False):
     """One entry of `variables:` in the station's file."""
 
     component: ComponentId
@@ -192,7 +192,7 @@ class InitialValue(NamedTuple):
     attribute: AttributeType = AttributeType.ACTUAL
 
 
-class Mistake(NamedTuple):
+class Mistake(msgspec.Struct, frozen=True, gc=False):
     """What is wrong with the entry at `position` of the values given to `configure`; never holds the value."""
 
     position: int
@@ -219,14 +219,14 @@ def build(catalogue: Catalogue, layout: Layout, features: frozenset[str] = froze
 def configure(model: DeviceModel, given: Iterable[InitialValue]) -> list[Mistake]:
     """Give variables the initial values of the station's file; what cannot be taken is returned, the rest is done."""
     mistakes = []
-    for position, (component, variable, value, attribute) in enumerate(given):
-        found = model.find(component, variable)
-        holder = found.attribute(attribute) if isinstance(found, Variable) else None
+    for position, one in enumerate(given):
+        found = model.find(one.component, one.variable)
+        holder = found.attribute(one.attribute) if isinstance(found, Variable) else None
         if not isinstance(found, Variable) or holder is None:
             unknown = "NotSupportedAttributeType" if isinstance(found, Variable) else found.value
             mistakes.append(Mistake(position, unknown))
             continue
-        checked = values.check(value, found.characteristics)
+        checked = values.check(one.value, found.characteristics)
         if isinstance(checked, Refused):
             mistakes.append(Mistake(position, checked.detail))
         else:

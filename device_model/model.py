@@ -131,14 +131,14 @@ class Status(StrEnum):
     REBOOT_REQUIRED = "RebootRequired"
 
 
-class Got(NamedTuple):
+class Got(msgspec.Struct, frozen=True, gc=False):
     """What GetVariables answers for one element; `value` is None unless accepted (B06.FR.06-09)."""
 
     status: Status
     value: str | None = None
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """Why an attribute cannot be set. `flaw` is None where the value is not at fault; `detail` is for people.
 
     `status` REJECTED without a flaw means read-only (B05.FR.09).
@@ -149,7 +149,7 @@ class Refusal(NamedTuple):
     detail: str = ""
 
 
-class Settable(NamedTuple):
+class Settable(msgspec.Struct, frozen=True, gc=False):
     """A set that has passed all checks of the model, not yet done; guards of blocks may look at it."""
 
     variable: Variable
@@ -161,7 +161,7 @@ class Settable(NamedTuple):
         return f"Settable({describe(self.variable)}, {self.attribute.type.value}, {shown})"
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True, gc=False):
     """An attribute took another value (or was set to the one it had: then `old` equals `new`)."""
 
     variable: Variable

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -90,7 +90,7 @@ class Monitor(msgspec.Struct, frozen=True, gc=False):
     kind: MonitorKind = MonitorKind.CUSTOM
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True, gc=False):
     """One element of SetVariableMonitoring; with an `id` it replaces that monitor."""
 
     component: ComponentId
@@ -102,7 +102,7 @@ class Wanted(NamedTuple):
     id: int | None = None
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True, gc=False):
     """A monitor was triggered: one element of NotifyEvent, without its id and time."""
 
     monitor: Monitor
@@ -111,7 +111,7 @@ class Event(NamedTuple):
     cleared: bool = False
 
 
-class Outcome(NamedTuple):
+class Outcome(msgspec.Struct, frozen=True, gc=False):
     """What became of one element: `id` if accepted, `flaw` if rejected, and events that followed at once."""
 
     status: MonitorStatus

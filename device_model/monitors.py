@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
-from typing import NamedTuple
+
+import msgspec
 
 from device_model.model import ComponentId, DeviceModel, Status, Variable, VariableId
 from device_model.monitor_rules import (
@@ -36,7 +37,7 @@ from device_model.monitor_rules import (
 )
 
 
-class Row(NamedTuple):
+class Row(msgspec.Struct, frozen=True, gc=False):
     """A monitor as stored; `active` is false for a preconfigured one that was cleared or switched off."""
 
     id: int

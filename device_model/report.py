@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import NamedTuple
+
+import msgspec
 
 from device_model.model import Attribute, DeviceModel, Variable, VariableKey
 
@@ -31,7 +32,7 @@ class Criterion(StrEnum):
     PROBLEM = "Problem"
 
 
-class Filter(NamedTuple):
+class Filter(msgspec.Struct, frozen=True, gc=False):
     """One element of componentVariable; what is left out (None, or an empty instance) stands for all there are."""
 
     component: str
@@ -42,14 +43,14 @@ class Filter(NamedTuple):
     variable_instance: str | None = None
 
 
-class Entry(NamedTuple):
+class Entry(msgspec.Struct, frozen=True, gc=False):
     """One variable in a report, with those of its attributes that belong into it."""
 
     variable: Variable
     attributes: tuple[Attribute, ...]
 
 
-class Page(NamedTuple):
+class Page(msgspec.Struct, frozen=True, gc=False):
     """What fits into one NotifyReport; `last` is false while more follows (`tbc`)."""
 
     entries: tuple[Entry, ...]

@@ -10,7 +10,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, Protocol
+
+import msgspec
 
 from device_model import values
 from device_model.model import (
@@ -34,7 +36,7 @@ _WHERE: Final = (
 _MONITOR: Final = f"id, {_KEY}, type, value, severity, in_transaction, kind, active, alarmed"
 
 
-class Stray(NamedTuple):
+class Stray(msgspec.Struct, frozen=True, gc=False):
     """A stored value that fits no variable now: kept, for a later image may know it again."""
 
     name: str

@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -48,7 +48,7 @@ class Flaw(StrEnum):
     ABOVE_MAX_SET = "above MaxSet"
 
 
-class Refused(NamedTuple):
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """A value that cannot be taken: the flaw, and a sentence for a log or statusInfo without the value itself."""
 
     flaw: Flaw

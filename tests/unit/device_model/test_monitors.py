@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -468,7 +469,7 @@ def test_a_stored_monitor_of_a_variable_that_is_gone_is_handed_back(bench: Bench
     """The caller decides; the others go on."""
     bench.put(UPPER, 7_000)
     rows = [row for _, row in bench.monitors.dirty() if row is not None]
-    gone = rows[0]._replace(id=8, variable=VariableId("Gone"))
+    gone = msgspec.structs.replace(rows[0], id=8, variable=VariableId("Gone"))
 
     after = Monitors(bench.model)
 
