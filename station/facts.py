@@ -349,6 +349,13 @@ class IdTokenInfoReceived(Fact, frozen=True, kw_only=True):
     info: IdTokenInfoType
 
 
+class ChargingPriorityReceived(Fact, frozen=True, kw_only=True):
+    """The CSMS gave a transaction another charging priority, -9 to 9 (K03.FR.05)."""
+
+    transaction_id: str
+    priority: int
+
+
 class CostReceived(Fact, frozen=True, kw_only=True):
     """The CSMS told the cost of a transaction so far, or its total (I02, I03)."""
 
