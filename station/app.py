@@ -1,7 +1,7 @@
 """The wiring diagram: every object of one station, built in order, and who gets what. No logic.
 
-Read it from top to bottom: store, state objects, ports, blocks, engine, exchange. The order of the blocks is the order in
-which they hear facts. All that belongs to one charging station hangs on one `Station`; nothing is kept in modules, so
+Read it from top to bottom: store, state objects, ports, blocks, engine, exchange. The order of the blocks is the order
+in which they hear facts. All that belongs to one charging station hangs on one `Station`; nothing is kept in modules, so
 that one process could run several.
 """
 
@@ -15,9 +15,11 @@ import msgspec
 from device_model import catalogue
 from device_model.build import InitialValue, Layout, build, configure
 from device_model.storage import Storage
-from station.block import Block, Reloads
+from station.block import Block, Reloads, Vetoes
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
+from station.blocks.provisioning.reports import Reports
+from station.blocks.provisioning.variables import VariableAccess
 from station.csms import StepCsms
 from station.effects import Effect, StepPorts
 from station.engine import Ask, Engine
@@ -83,8 +85,12 @@ class Station:
         configure(model, setup.initial)
         self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
         self.registration = Registration(intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason)
+        self.vetoes = Vetoes()
+        blocks = self._blocks()
+        for block in blocks:
+            self.vetoes.add(block.guards())
         self.engine = Engine(
-            db=db, facts=self.facts, ports=self.ports, csms=self.csms, states=self._states(), blocks=self._blocks()
+            db=db, facts=self.facts, ports=self.ports, csms=self.csms, states=self._states(), blocks=blocks
         )
         self.exchange = Exchange(
             engine=self.engine,
@@ -112,6 +118,8 @@ class Station:
                 csms=self.csms,
                 station=self.ports,
             ),
+            VariableAccess(variables=self.variables, vetoes=self.vetoes),
+            Reports(variables=self.variables, csms=self.csms, clock=self.csms),
         ]
 
     def start(self, now: Now) -> list[Effect]:

@@ -143,6 +143,25 @@ class Guard(NamedTuple):
     check: Callable[[str, Now], Refusal | None]
 
 
+class Vetoes:
+    """All guards of a station, for the block that writes variables on the CSMS's behalf."""
+
+    def __init__(self) -> None:
+        self._guards: dict[tuple[str, str], list[Guard]] = {}
+
+    def add(self, guards: Guards) -> None:
+        """Rows of a block; two guards for one variable both must agree."""
+        for row in guards:
+            self._guards.setdefault((row.component.casefold(), row.variable.casefold()), []).append(row)
+
+    def refusal(self, component: str, variable: str, value: str, now: Now) -> Refusal | None:
+        """The first veto against the value, if any."""
+        for row in self._guards.get((component.casefold(), variable.casefold()), ()):
+            if (refusal := row.check(value, now)) is not None:
+                return refusal
+        return None
+
+
 class ResultRow(NamedTuple):
     """One kind of job result that a block wants."""
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -109,6 +110,12 @@ class StepCsms:
     def configure(self, rules: DeliveryRules) -> None:
         """How often and how long messages are tried from now on."""
         self._outbox.configure(self._outbox.settings._replace(**rules._asdict()))
+
+    def utc_now(self) -> datetime:
+        """The present of the last step begun: a report's pages are made between two of them."""
+        if self._now is None:
+            raise RuntimeError("no step has begun")
+        return self._now.utc
 
     def hold(self, token: str) -> None:
         """What this step tells waits for its reply (FR.05)."""

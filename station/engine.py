@@ -21,7 +21,7 @@ import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
-from station.block import Block, Guards, JobResult, Later, Outcome, Reloads
+from station.block import Block, JobResult, Later, Outcome, Reloads
 from station.effects import Effect, StepPorts, TellSnapshot
 from station.facts import EvseQuarantined, Facts, HardwareFact, SecurityEventOccurred, StoreDegraded, StoreRecovered
 from station.now import Deadline, Mono, MonoDeadline, Now, seconds_until
@@ -140,13 +140,6 @@ class Engine:
             for reaction in block.reactions():
                 row = (Culprit(_name(block), reaction.fact.__name__), reaction.react)
                 self._reactions.setdefault(reaction.fact, []).append(row)
-        self.guards: dict[tuple[str, str], list[Callable[[str, Now], Any]]] = {}
-        for block in blocks:
-            self._add_guards(block.guards())
-
-    def _add_guards(self, guards: Guards) -> None:
-        for row in guards:
-            self.guards.setdefault((row.component.casefold(), row.variable.casefold()), []).append(row.check)
 
     def load(self, now: Now) -> None:
         """Read every table into memory: the boot path, which recovery takes too."""

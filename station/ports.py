@@ -137,6 +137,14 @@ class Times(Protocol):
         ...
 
 
+class Clocked(Protocol):
+    """The present, for what is made after its step: the pages of a report."""
+
+    def utc_now(self) -> datetime:
+        """The aware UTC datetime of the running step."""
+        ...
+
+
 class Ids(Protocol):
     """Where new ids come from: random in the shell, counted in tests."""
 

@@ -1,0 +1,134 @@
+"""Block B, third part: the device model told in reports, page by page (B07, B08).
+
+A report is a stream: each page is made when the one before was answered, from the values of that moment, so 5,000
+variables cost no memory and hold up nothing else.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterable, Iterator
+
+from device_model.model import Variable
+from device_model.report import Base, Criterion, Entry, Filter, base_report, custom_report, pages, reported_value
+from station.block import Block, Routes, route
+from station.blocks.provisioning.naming import component_type, variable_type
+from station.now import Now
+from station.ocpp import codec
+from station.ocpp.errors import ErrorCode, RpcError
+from station.ocpp.messages import (
+    GetBaseReportRequest,
+    GetBaseReportResponse,
+    GetReportRequest,
+    GetReportResponse,
+    NotifyReportRequest,
+)
+from station.ocpp.types import (
+    ComponentVariableType,
+    ReportDataType,
+    VariableAttributeType,
+    VariableCharacteristicsType,
+)
+from station.ports import Clocked, Csms
+from station.state.variables import Variables
+
+PAGE_ITEMS = 100
+PAGE_BYTES = 15_000
+"""A CSMS may take no more than 16 kB in one message (field.md)."""
+
+
+class Reports(Block):
+    """Block B: GetBaseReport and GetReport."""
+
+    def __init__(self, *, variables: Variables, csms: Csms, clock: Clocked) -> None:
+        self._variables = variables
+        self._csms = csms
+        self._clock = clock
+
+    def routes(self) -> Routes:
+        """B07, B08."""
+        return [route(GetBaseReportRequest, self.base), route(GetReportRequest, self.custom)]
+
+    def base(self, request: GetBaseReportRequest, now: Now) -> GetBaseReportResponse:
+        """B07: answered first, told after."""
+        del now
+        entries = list(base_report(self._variables.model, Base(request.report_base)))
+        if not entries:
+            return GetBaseReportResponse(status="EmptyResultSet")
+        self._tell(entries, request.request_id)
+        return GetBaseReportResponse(status="Accepted")
+
+    def custom(self, request: GetReportRequest, now: Now) -> GetReportResponse:
+        """B08: what the criteria and the filters choose."""
+        del now
+        asked = request.component_variable or ()
+        most = self._variables.integer("DeviceDataCtrlr", "ItemsPerMessage", "GetReport")
+        if most and len(asked) > most:  # B08.FR.17
+            raise RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{len(asked)} elements, at most {most} are taken")
+        criteria = [Criterion(one) for one in request.component_criteria or ()]
+        entries = list(custom_report(self._variables.model, criteria, [_filter(one) for one in asked]))
+        if not entries:
+            return GetReportResponse(status="EmptyResultSet")  # B08.FR.15
+        self._tell(entries, request.request_id)
+        return GetReportResponse(status="Accepted")
+
+    def _tell(self, entries: Iterable[Entry], request_id: int) -> None:
+        self._csms.stream(self._messages(entries, request_id))
+
+    def _messages(self, entries: Iterable[Entry], request_id: int) -> Iterator[NotifyReportRequest]:
+        """B07.FR.04, B07.FR.10: one request id, seqNo from 0, `tbc` on all but the last."""
+        for seq_no, page in zip(itertools.count(), pages(entries, PAGE_ITEMS, PAGE_BYTES, _size), strict=False):
+            yield NotifyReportRequest(
+                request_id=request_id,
+                generated_at=self._clock.utc_now(),
+                seq_no=seq_no,
+                tbc=not page.last,
+                report_data=[_data(entry) for entry in page.entries],
+            )
+
+
+def _filter(asked: ComponentVariableType) -> Filter:
+    component, variable = asked.component, asked.variable
+    return Filter(
+        component=component.name,
+        instance=component.instance,
+        evse_id=component.evse.id if component.evse else None,
+        connector_id=component.evse.connector_id if component.evse else None,
+        variable=variable.name if variable else None,
+        variable_instance=variable.instance if variable else None,
+    )
+
+
+def _size(entry: Entry) -> int:
+    """Bytes that an entry takes in a message."""
+    return len(codec.render(_data(entry))) + 1
+
+
+def _data(entry: Entry) -> ReportDataType:
+    return ReportDataType(
+        component=component_type(entry.variable.component),
+        variable=variable_type(entry.variable.id),
+        variable_attribute=[
+            VariableAttributeType(
+                type=attribute.type.value,
+                value=reported_value(attribute),
+                mutability=attribute.mutability.value,
+                persistent=attribute.persistent,
+                constant=attribute.constant,
+            )
+            for attribute in entry.attributes
+        ],
+        variable_characteristics=_characteristics(entry.variable),
+    )
+
+
+def _characteristics(variable: Variable) -> VariableCharacteristicsType:
+    it = variable.characteristics
+    return VariableCharacteristicsType(
+        unit=it.unit or None,
+        data_type=it.data_type.value,
+        min_limit=it.min_limit,
+        max_limit=it.max_limit,
+        values_list=",".join(it.values) or None,
+        supports_monitoring=it.supports_monitoring,
+    )

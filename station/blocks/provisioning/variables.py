@@ -1,0 +1,113 @@
+"""Block B, second part: GetVariables and SetVariables (B05, B06).
+
+The rules of values are the device model's, vetoes are the guards of the blocks that own a variable's effect. What a
+change means is learnt by its owner from the fact VariableChanged; nothing here knows any variable by name.
+Invariant: results come in the order of the request, and one bad element changes nothing for the others.
+"""
+
+from __future__ import annotations
+
+from device_model.model import AttributeType, Settable, Status
+from device_model.model import Refusal as ModelRefusal
+from device_model.values import Flaw
+from station.block import Block, Refusal, Routes, Vetoes, route
+from station.blocks.provisioning.naming import component_id, variable_id
+from station.now import Now
+from station.ocpp.errors import ErrorCode, RpcError
+from station.ocpp.messages import (
+    GetVariablesRequest,
+    GetVariablesResponse,
+    SetVariablesRequest,
+    SetVariablesResponse,
+)
+from station.ocpp.types import (
+    GetVariableDataType,
+    GetVariableResultType,
+    SetVariableDataType,
+    SetVariableResultType,
+    StatusInfoType,
+)
+from station.state.variables import Variables
+
+REASONS = {
+    Flaw.TOO_LOW: "ValueTooLow",
+    Flaw.BELOW_MIN_SET: "ValueTooLow",
+    Flaw.TOO_HIGH: "ValueTooHigh",
+    Flaw.ABOVE_MAX_SET: "ValueTooHigh",
+    Flaw.TOO_LONG: "TooLargeElement",
+}
+"""reasonCode by what is wrong with a value; otherwise InvalidValue."""
+
+
+class VariableAccess(Block):
+    """Block B: reading and writing variables on the CSMS's behalf."""
+
+    def __init__(self, *, variables: Variables, vetoes: Vetoes) -> None:
+        self._variables = variables
+        self._vetoes = vetoes
+
+    def routes(self) -> Routes:
+        """B05, B06."""
+        return [route(GetVariablesRequest, self.get), route(SetVariablesRequest, self.set)]
+
+    def get(self, request: GetVariablesRequest, now: Now) -> GetVariablesResponse:
+        """B06: one result for each element, in order."""
+        del now
+        self._limit(len(request.get_variable_data), "GetVariables")  # B06.FR.16
+        return GetVariablesResponse(get_variable_result=[self._got(one) for one in request.get_variable_data])
+
+    def _got(self, asked: GetVariableDataType) -> GetVariableResultType:
+        kind = AttributeType(asked.attribute_type or "Actual")  # B06.FR.11
+        got = self._variables.model.get(component_id(asked.component), variable_id(asked.variable), kind)
+        return GetVariableResultType(
+            attribute_status=got.status.value,  # type: ignore[arg-type]  # Status spells GetVariableStatusEnumType
+            attribute_value=got.value,
+            attribute_type=kind.value,
+            component=asked.component,
+            variable=asked.variable,
+        )
+
+    def set(self, request: SetVariablesRequest, now: Now) -> SetVariablesResponse:
+        """B05: one result for each element, in order; each stands for itself."""
+        self._limit(len(request.set_variable_data), "SetVariables")
+        return SetVariablesResponse(set_variable_result=[self._set(one, now) for one in request.set_variable_data])
+
+    def _set(self, asked: SetVariableDataType, now: Now) -> SetVariableResultType:
+        kind = AttributeType(asked.attribute_type or "Actual")  # B05.FR.12
+        component, variable = component_id(asked.component), variable_id(asked.variable)
+        checked = self._variables.model.check_set(component, variable, asked.attribute_value, kind)
+        info: StatusInfoType | None = None
+        if isinstance(checked, ModelRefusal):
+            status, info = checked.status, _model_info(checked)
+        elif (veto := self._vetoes.refusal(component.name, variable.name, checked.value, now)) is not None:
+            status, info = Status.REJECTED, _info(veto)
+        else:
+            status = self._done(checked)
+        return SetVariableResultType(
+            attribute_status=status.value,  # type: ignore[arg-type]  # Status spells SetVariableStatusEnumType
+            attribute_type=kind.value,
+            attribute_status_info=info,
+            component=asked.component,
+            variable=asked.variable,
+        )
+
+    def _done(self, settable: Settable) -> Status:
+        return self._variables.apply(settable, "csms").status
+
+    def _limit(self, items: int, message: str) -> None:
+        """More elements than we said we take (DeviceDataCtrlr.ItemsPerMessage)."""
+        most = self._variables.integer("DeviceDataCtrlr", "ItemsPerMessage", message)
+        if most and items > most:
+            raise RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{items} elements, at most {most} are taken")
+
+
+def _model_info(refusal: ModelRefusal) -> StatusInfoType | None:
+    """Why, where there is more to say than the status says."""
+    if refusal.status is not Status.REJECTED:
+        return None
+    reason = "ReadOnly" if refusal.flaw is None else REASONS.get(refusal.flaw, "InvalidValue")
+    return StatusInfoType(reason_code=reason, additional_info=refusal.detail or None)
+
+
+def _info(refusal: Refusal) -> StatusInfoType:
+    return StatusInfoType(reason_code=refusal.reason_code, additional_info=refusal.additional_info or None)
