@@ -90,6 +90,7 @@ _DATE_TIME: Final = re.compile(
     re.ASCII,
 )
 _INT32: Final = 2**31
+_SHOWN: Final = 450
 
 
 def integer(text: str) -> int | None:
@@ -183,7 +184,7 @@ def _check_string(value: str, by: Characteristics) -> str | Refused:
 def _check_option(value: str, by: Characteristics) -> str | Refused:
     text = value.strip()
     spelt = _spelling(text, by)
-    return spelt if spelt is not None else Refused(Flaw.NOT_IN_LIST, f"not one of {by.values_list}")
+    return spelt if spelt is not None else _not_listed("not", by)
 
 
 def _check_members(value: str, by: Characteristics) -> str | Refused:
@@ -191,12 +192,18 @@ def _check_members(value: str, by: Characteristics) -> str | Refused:
     for part in members(value):
         spelt = _spelling(part, by)
         if spelt is None:
-            return Refused(Flaw.NOT_IN_LIST, f"a member is not one of {by.values_list}")
+            return _not_listed("a member is not", by)
         if spelt in taken:
             return Refused(Flaw.DUPLICATE_MEMBER, f"{spelt} is given twice")
         taken.append(spelt)
     text = ",".join(taken)
     return _length(text, by) or text
+
+
+def _not_listed(what: str, by: Characteristics) -> Refused:
+    """The reason with as much of the list as a statusInfo holds (additionalInfo: 512 characters)."""
+    listed = by.values_list or ""
+    return Refused(Flaw.NOT_IN_LIST, f"{what} one of {listed if len(listed) <= _SHOWN else listed[:_SHOWN] + '...'}")
 
 
 def _spelling(part: str, by: Characteristics) -> str | None:

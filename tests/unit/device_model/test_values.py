@@ -129,6 +129,16 @@ def test_an_option_is_exactly_one_of_the_list() -> None:
     assert flaw("", option) is Flaw.NOT_IN_LIST
 
 
+def test_a_reason_fits_into_a_status_info() -> None:
+    """StatusInfoType: additionalInfo has at most 512 characters, a values list up to 1000."""
+    long = Characteristics(DataType.OPTION_LIST, values=tuple(f"Option{number}" for number in range(100)))
+
+    refused = values.check("x", long)
+
+    assert isinstance(refused, Refused)
+    assert len(refused.detail) <= 512
+
+
 def test_limits_of_a_string_are_lengths() -> None:
     """Part 2, 2.2.1: a password has 16 to 64 characters; its refusal does not repeat it."""
     password = Characteristics(DataType.STRING, min_limit=16, max_limit=20)
