@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from hal.api import Meter, MeterReading, SignedMeter, SignMoment
-from hal.errors import DeviceError
+from hal.errors import DeviceError, NotFound
 from station.facts import Fact, SampleFailed
 from station.now import BootId, Instant, Mono
 from station.shell.levels import sampled
@@ -93,7 +93,7 @@ class MeterWorker:
                 except DeviceError as error:
                     failures += 1
                     self._reason = str(error)
-                    if failures >= TRIES:
+                    if failures >= TRIES or isinstance(error, NotFound):
                         raise
                     await asyncio.sleep(PAUSE_S)
         finally:
