@@ -61,7 +61,7 @@ class VariableId(NamedTuple):
     @property
     def key(self) -> VariableKey:
         """What two ids of the same variable have in common."""
-        return (self.name.casefold(), self.instance.casefold())
+        return self.name.casefold(), self.instance.casefold()
 
 
 ComponentKey = tuple[str, str, int | None, int | None]
@@ -139,10 +139,7 @@ class Got(msgspec.Struct, frozen=True, gc=False):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """Why an attribute cannot be set. `flaw` is None where the value is not at fault; `detail` is for people.
-
-    `status` REJECTED without a flaw means read-only (B05.FR.09).
-    """
+    """Why an attribute cannot be set: the flaw of the value, none if names are wrong or it is read-only (B05.FR.09)."""
 
     status: Status
     flaw: Flaw | None = None
