@@ -120,7 +120,7 @@ class Database:
         with _translated():
             if not path.exists():
                 create(path, vfs=vfs, schema=schema)
-            connection = _connect(path, vfs)
+            connection = connect(path, vfs)
             try:
                 db = cls(connection, path)
                 _configure(connection, _RUNNING)
@@ -324,7 +324,7 @@ def prepare(path: Path, *, vfs: str | None, schema: Path) -> Path:
         files.remove(name)
     files.create_empty(temporary)  # SQLite gives its log and journal the same mode
     files.sync_directory(path.parent)
-    connection = _connect(temporary, vfs)
+    connection = connect(temporary, vfs)
     try:
         connection.execute("PRAGMA page_size = 1024")
         _configure(connection, _CREATING)
@@ -339,7 +339,8 @@ def companions(path: Path) -> list[Path]:
     return [path, *(path.with_name(path.name + suffix) for suffix in ("-wal", "-shm", "-journal"))]
 
 
-def _connect(path: Path, vfs: str | None) -> sqlite3.Connection:
+def connect(path: Path, vfs: str | None) -> sqlite3.Connection:
+    """A bare connection, in which every transaction is begun and ended by hand."""
     if vfs is None:
         target = str(path)
     else:
