@@ -58,6 +58,16 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
+def probe_context() -> ssl.SSLContext:
+    """Agrees to anything OpenSSL still can, to find out what a server offers. Never send data with it."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+    context.set_ciphers("ALL:@SECLEVEL=0")
+    return context
+
+
 def _load_roots(context: ssl.SSLContext, settings: TlsSettings) -> None:
     if settings.system_roots:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)

@@ -19,8 +19,10 @@ from certs.tls import TlsSettings, client_context
 from station.shell.linkdown import Down, DownKind, LinkDown, explain
 from station.shell.names import Address, Resolver
 from station.shell.network import Credentials, LinkOptions, NetworkProfile, connection_url
+from station.shell.probe import tls_problem
 
 _MAX_ADDRESSES = 4
+_PROBE_EVERY_S = 600.0
 _KEEPALIVE_IDLE_S = 60
 _KEEPALIVE_INTERVAL_S = 10
 _KEEPALIVE_COUNT = 3
@@ -79,6 +81,7 @@ class Dialer:
         self._make_context = make_context
         self._context: tuple[TlsSettings, ssl.SSLContext] | None = None
         self._phase = ""
+        self._probed: tuple[float, Down | None] | None = None
 
     async def __call__(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
         """One attempt. Raises Down; after `options.connect_timeout_s` it is given up, whatever it waits for."""
@@ -107,7 +110,22 @@ class Dialer:
         self._phase = "TLS or WebSocket handshake" if context else "WebSocket handshake"
         from station.shell import websocket  # noqa: PLC0415 - 40 ms, at the first attempt
 
-        return await websocket.open_line(sock, websocket.Upgrade(url, context, profile, credentials, options))
+        try:
+            line = await websocket.open_line(sock, websocket.Upgrade(url, context, profile, credentials, options))
+        except Down as down:
+            if down.why.kind is not DownKind.TLS_OTHER:
+                raise
+            raise await self._probe(addresses, host, options) or down from down
+        self._probed = None
+        return line
+
+    async def _probe(self, addresses: list[Address], host: str, options: LinkOptions) -> Down | None:
+        """Why a server hung up during the TLS handshake; asked once in ten minutes, so that it is not dialled twice."""
+        now = asyncio.get_running_loop().time()
+        if self._probed is None or now >= self._probed[0] + _PROBE_EVERY_S:
+            sock = await _connect(addresses, options)
+            self._probed = (now, await tls_problem(sock, host, options.connect_timeout_s / 2))
+        return self._probed[1]
 
     def _tls(self, profile: NetworkProfile, credentials: Credentials) -> ssl.SSLContext | None:
         """The context for a profile. Raises Down(CONFIG)."""

@@ -6,6 +6,7 @@ limits nothing is used: the link has its own, which survive a stalled event loop
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import logging
 import socket
@@ -46,9 +47,14 @@ _STATUS: dict[int, DownKind] = {401: DownKind.HTTP_401, 403: DownKind.HTTP_403, 
 
 
 class _Connection(ClientConnection):
-    """Remembers why the transport broke; the library keeps only that it did."""
+    """Remembers how far the transport came and why it broke; the library keeps only that it did."""
 
+    secured = False
     broken: Exception | None = None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self.secured = True  # with TLS, this is called when its handshake is complete
+        super().connection_made(transport)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.broken = exc
@@ -141,7 +147,13 @@ async def open_line(sock: socket.socket, upgrade: Upgrade) -> Line:
             create_connection=create,  # type: ignore[arg-type]  # called, never subclassed
         )
     except (OSError, WebSocketException, EOFError, ValueError) as error:
-        raise _refused(error, made[-1].broken if made else None) from error
+        if upgrade.context and made and not made[-1].secured and isinstance(error, ConnectionError):
+            raise Down(DownKind.TLS_OTHER, "the server ended the TLS handshake without saying why") from error
+        down = _refused(error, made[-1].broken if made else None)
+        if down.why.kind is DownKind.CLOSED and upgrade.profile.security_profile == 3:  # noqa: PLR2004 - its name
+            # With TLS 1.3 the server judges our certificate after our side of the handshake (security.md, section 8).
+            down = Down(DownKind.CLOSED, f"{down.why.detail}; it may have refused the station's certificate")
+        raise down from error
     if connection.subprotocol is None:
         await connection.close(CloseCode.PROTOCOL_ERROR, "no OCPP subprotocol")
         offered = ", ".join(upgrade.profile.subprotocols)
@@ -173,7 +185,9 @@ def _refused(error: Exception, broken: Exception | None) -> Down:
         return Down(DownKind.SUBPROTOCOL, str(error))
     if isinstance(error, WebSocketException):
         return Down(DownKind.HANDSHAKE, f"{error} ({error.__cause__})" if error.__cause__ else str(error))
-    if isinstance(error, ValueError):  # the library refuses a redirect over a socket of ours in this way
+    if isinstance(error, ValueError) and not isinstance(
+        error, OSError
+    ):  # the library refuses a redirect over a socket of ours in this way
         return Down(DownKind.HTTP_OTHER, str(error))
     return Down.of(explain(error))
 
