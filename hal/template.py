@@ -20,6 +20,7 @@ from typing import Annotated, Any, Literal, NamedTuple, get_args
 import msgspec
 
 from hal.errors import BadOptions
+from hal.yamlfile import from_yaml
 
 FOLDER = Path(__file__).parent / "templates"
 SCHEMA = FOLDER / "meter.schema.json"
@@ -158,51 +159,9 @@ def names() -> list[str]:
 
 def parse(owner: str, text: str) -> MeterTemplate:
     """A register map from YAML. Raises BadOptions: line of a syntax error or a key written twice, path of any other."""
-    import yaml  # noqa: PLC0415 - 15 ms; built-in maps are read as JSON
-
-    try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
-        _no_key_twice(owner, node)
-        data: object = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadOptions(owner, "", " ".join(str(error).split())) from None
-    try:
-        template = msgspec.convert(data, MeterTemplate)
-    except msgspec.ValidationError as error:
-        raise _mistake(owner, data, str(error)) from None
+    template = from_yaml(owner, text, MeterTemplate)
     _check(owner, template)
     return template
-
-
-def _mistake(owner: str, data: object, text: str) -> BadOptions:
-    """The error with the name of the register in its path, where the library says `[...]` or `key` only."""
-    reason, _, path = text.partition(" - at `")
-    path = path.rstrip("`").removeprefix("key` in `").removeprefix("$")
-    registers = data.get("registers") if isinstance(data, dict) else None
-    if path.startswith(".registers[...]") and isinstance(registers, dict):
-        for quantity, register in registers.items():
-            try:
-                msgspec.convert(register, Register)
-            except msgspec.ValidationError:
-                return BadOptions(owner, path.replace("[...]", f".{quantity}"), reason)
-    if path == ".registers" and isinstance(registers, dict):
-        unknown = [str(quantity) for quantity in registers if quantity not in get_args(Quantity)]
-        return BadOptions(owner, path, f"no quantity is called {', '.join(unknown)}" if unknown else reason)
-    return BadOptions(owner, path, reason)
-
-
-def _no_key_twice(owner: str, node: Any) -> None:
-    """YAML parsers keep the last of two equal keys without a word; in a register map that is a slip."""
-    if node is None or isinstance(node.value, str):
-        return
-    seen: set[str] = set()
-    for item in node.value:
-        key, value = item if isinstance(item, tuple) else (None, item)
-        if key is not None and key.value in seen:
-            raise BadOptions(owner, f".{key.value}", f"written twice (line {key.start_mark.line + 1})")
-        if key is not None:
-            seen.add(key.value)
-        _no_key_twice(owner, value)
 
 
 def _check(owner: str, template: MeterTemplate) -> None:

@@ -260,7 +260,7 @@ class _Chip:
 
     def _check(self) -> None:
         if self._lost is not None:
-            raise self._lost
+            raise self._lost.with_traceback(None)  # kept and raised often: its traceback must not grow
 
     def _heard(self, data: bytes) -> None:
         self._events.extend(self._parser.feed(data))

@@ -43,7 +43,7 @@ def test_every_shipped_map_satisfies_the_schema_that_editors_use(source: Path) -
         (("0x0500", "70000"), ".registers.energy_import_wh.address", "<= 65535"),
         (("0x0500", "0xFFFE"), ".registers.energy_import_wh.address", "int64 does not fit at 0xfffe"),
         (("int64", "int48"), ".registers.energy_import_wh.type", "int48"),
-        (("energy_import_wh", "energy_import_kwh"), ".registers", "energy_import_kwh"),
+        (("energy_import_wh", "energy_import_kwh"), ".registers", "unknown here"),
         (("energy_import_wh", "power_w"), ".registers", "no energy_import_wh"),
         (("type: int64", "type: int64, scale: 0"), ".registers.energy_import_wh.scale", "makes every value 0"),
         (("type: int64", "type: float32, absent: 1"), ".registers.energy_import_wh.absent", "is for integers"),

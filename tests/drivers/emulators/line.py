@@ -98,6 +98,14 @@ class Emulator:
         self.delays: list[float] = []
         self.noise = b""
 
+    def start(self) -> None:
+        """Power and plug; needs a running loop."""
+        self.line.plug()
+
+    def stop(self) -> None:
+        """Neither power nor plug."""
+        self.line.unplug()
+
     def received(self, data: bytes) -> None:
         """Bytes from the host."""
         raise AssertionError(f"{type(self).__name__} hears nothing: {data.hex()}")
@@ -168,13 +176,13 @@ async def _serve(emulator: Emulator) -> None:
     loop = asyncio.get_running_loop()
     stdin = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdin), sys.stdin)
-    emulator.line.plug()
+    emulator.start()
     _say({"ok": True, "link": str(emulator.line.link)})
     try:
         while line := await stdin.readline():
             _say(emulator.command(line.decode()))
     finally:
-        emulator.line.unplug()
+        emulator.stop()
 
 
 def _say(answer: dict[str, Any]) -> None:
