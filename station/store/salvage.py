@@ -6,8 +6,8 @@
        first, in order until the error, then from the end backwards; others are completed from the daily copy
     4  it gets its name; the marker goes
 
-A power cut anywhere repeats the steps from the quarantine, which nobody changes. A mark in the new file's `meta` tells it from the
-damaged one. Invariant: a row that could be read is in the new database, with its id.
+A power cut anywhere repeats the steps from the quarantine, which nobody changes. A mark in the new file's `meta` tells
+it from the damaged one. Invariant: a row that could be read is in the new database, with its id.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from . import files
-from .db import SCHEMA, Database, Fault, StoreFailed, companions, connect, prepare
+from .db import SCHEMA, Database, Fault, StoreFailed, companions, condemned, connect, prepare
 
 _MONEY = ("outbox", "session", "undelivered")
-"""Tables whose names begin so are read before the medium gets worse, and never taken from the copy, which is a day old."""
+"""Tables so named are read before the medium gets worse, and never taken from the copy, which is a day old."""
 _PENDING = "pending"
 _KEPT = 3
 _MARK = "salvaged_from"
@@ -41,13 +41,14 @@ def open_or_salvage(
 ) -> tuple[Database, Salvaged | None]:
     """Open the database, or a new one with what could be saved of it. `copy`: written by `Database.copy_to`.
 
-    Raises what `Database.open` raises, but for a damaged file; after the boot a check that was deferred (`check_pending`) may
-    still find damage, for which a restart leads here again.
+    Raises what `Database.open` raises, but for a damaged file. A check that was deferred (`check_pending`) and then
+    found damage has condemned the file: the next start leads here.
     """
     quarantine = _unfinished(path, vfs)
     if quarantine is None:
         try:
-            return Database.open(path, vfs=vfs, schema=schema), None
+            if not condemned(path).exists():
+                return Database.open(path, vfs=vfs, schema=schema), None
         except StoreFailed as failed:
             if failed.kind not in {Fault.CORRUPT, Fault.NOT_A_DATABASE}:
                 raise
@@ -106,7 +107,7 @@ def _set_aside(path: Path) -> Path:
 
 def _rebuild(path: Path, quarantine: Path, vfs: str | None, schema: Path, copy: Path | None) -> Salvaged:
     """Steps 2 to 4."""
-    for file in companions(path):
+    for file in (*companions(path), condemned(path)):
         files.remove(file)
     files.sync_directory(path.parent)
     temporary = prepare(path, vfs=vfs, schema=schema)
@@ -141,9 +142,7 @@ def _save_rows(new: sqlite3.Connection, quarantine: Path, name: str, vfs: str | 
     spare = connect(copy, None) if copy is not None and copy.exists() else None
     for table, sql in {**(_tables(spare) if spare else {}), **known}.items():
         _ensure(new, table, sql)
-    for table in sorted(
-        _tables(new), key=lambda table: (_FIRST.index(table) if table in _FIRST else len(_FIRST), table)
-    ):
+    for table in sorted(_tables(new), key=lambda table: (not table.startswith(_MONEY), table)):
         rows[table], whole = _copy_rows(old, new, table) if table in known else (0, False)
         if whole:
             continue

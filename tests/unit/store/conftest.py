@@ -1,0 +1,18 @@
+"""A database in a temporary directory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from station.store.db import Database
+
+
+@pytest.fixture
+def db(tmp_path: Path) -> Iterator[Database]:
+    """An empty database, as at the very first start."""
+    database = Database.open(tmp_path / "station.db")
+    yield database
+    database.close()
