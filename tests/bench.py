@@ -28,6 +28,7 @@ from hal.sim.evse import EvseSpec
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult
+from station.blocks.remote_control import Unlock, UnlockTried
 from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
 from station.engine import Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored
@@ -277,12 +278,25 @@ class Bench:
                     self.hardware.snapshot_again()
                 case SetClock():
                     self._set_clock(effect)
+                case StartJob(_, Unlock() as unlock):
+                    self._unlock(effect, unlock)
                 case StartJob():
                     self.jobs.append(effect)
                 case CancelJob(kind):
                     self.jobs = [job for job in self.jobs if not isinstance(job.job, kind)]
                 case CarryOut():
                     self._carry_out(effect)
+
+    def _unlock(self, effect: StartJob, unlock: Unlock) -> None:
+        reason = self.world.move_lock(unlock.evse_id, locked=False)
+        tried = UnlockTried(
+            evse_id=unlock.evse_id,
+            connector_id=unlock.connector_id,
+            unlocked=not reason,
+            at=self.now.instant,
+            reason=reason,
+        )
+        self._do(self.station.exchange.job_done(effect.generation, tried, self.now))
 
     def _sample(self, evse_id: int, purpose: str, by: Mono) -> None:
         del by
