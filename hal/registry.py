@@ -34,7 +34,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
     "lock": {"sim": "hal.sim.driver:SimLock"},
     "display": {"sim": "hal.sim.driver:SimDisplay"},
-    "sensor": {"sim": "hal.sim.driver:SimSensor"},
+    "sensor": {
+        "sysfs": "hal.drivers._blueprint:SysfsSensor",
+        "sim": "hal.sim.driver:SimSensor",
+    },
 }
 
 BUSES: Mapping[str, str] = {
