@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable, Sequence
+from datetime import datetime
 
 import msgspec
 
@@ -16,22 +17,28 @@ from device_model import catalogue
 from device_model.build import InitialValue, Layout, build, configure
 from device_model.storage import Storage
 from station.block import Block, Reloads, Vetoes
+from station.blocks.authorization.block import Authorization
+from station.blocks.availability import Availability
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
 from station.blocks.provisioning.reports import Reports
 from station.blocks.provisioning.variables import VariableAccess
+from station.blocks.remote_control import RemoteControl
 from station.csms import StepCsms
 from station.effects import Effect, StepPorts
 from station.engine import Ask, Engine
 from station.exchange import Exchange
 from station.facts import Facts
-from station.now import BootId, Now
+from station.now import BootId, Instant, Now, to_datetime
 from station.ocpp.rpc import Endpoint
 from station.ocpp.speaker import Speaker
 from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
+from station.state.connectors import Connectors
 from station.state.registration import Registration
+from station.state.sessions import Sessions
+from station.state.tokens import Tokens
 from station.state.variables import Variables
 from station.store.boots import Boots
 from station.store.db import Database
@@ -40,6 +47,9 @@ from station.store.outbox import Outbox
 
 FEATURES = frozenset[str]()
 """What of the catalogue's optional features this agent has built in."""
+
+TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
+"""What TriggerMessage may ask for besides BootNotification (F06)."""
 
 Seal = Callable[[str], str]
 
@@ -85,6 +95,9 @@ class Station:
         configure(model, setup.initial)
         self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
         self.registration = Registration(intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason)
+        self.connectors = Connectors(layout=setup.layout, db=db)
+        self.sessions = Sessions(db)
+        self.tokens = Tokens(db)
         self.vetoes = Vetoes()
         blocks = self._blocks()
         for block in blocks:
@@ -105,7 +118,7 @@ class Station:
 
     def _states(self) -> Sequence[Reloads]:
         """What is known, in the order in which it is read from the tables."""
-        return [self.intents, self.variables, self.registration]
+        return [self.intents, self.variables, self.registration, self.connectors, self.sessions, self.tokens]
 
     def _blocks(self) -> Sequence[Block]:
         """Who acts on it, in the order in which facts are heard."""
@@ -120,12 +133,47 @@ class Station:
             ),
             VariableAccess(variables=self.variables, vetoes=self.vetoes),
             Reports(variables=self.variables, csms=self.csms, clock=self.csms),
+            Availability(
+                connectors=self.connectors,
+                sessions=self.sessions,
+                variables=self.variables,
+                csms=self.csms,
+                facts=self.facts,
+                times=Walls(self.boots),
+            ),
+            Authorization(
+                tokens=self.tokens,
+                sessions=self.sessions,
+                connectors=self.connectors,
+                registration=self.registration,
+                variables=self.variables,
+                csms=self.csms,
+                facts=self.facts,
+            ),
+            RemoteControl(
+                registration=self.registration,
+                sessions=self.sessions,
+                connectors=self.connectors,
+                facts=self.facts,
+                triggers=TRIGGERS,
+            ),
         ]
 
     def start(self, now: Now) -> list[Effect]:
         """Read the tables; the station is as it was when it stopped, its contactors wanted open until told otherwise."""
         self.engine.load(now)
         return self.exchange.give(Ask(self.boots.learn), now)
+
+
+class Walls:
+    """`ports.Times` by the clock of each boot."""
+
+    def __init__(self, boots: Boots) -> None:
+        self._boots = boots
+
+    def utc(self, at: Instant) -> datetime:
+        """The aware UTC datetime of an instant."""
+        return to_datetime(self._boots.wall_of(at))
 
 
 def _speakers(setup: Setup) -> list[Speaker]:
