@@ -1,7 +1,7 @@
 """Block G. Which EVSEs and connectors may be used, and telling the CSMS so.
 
-The state is `state/connectors.py`; here is what changes it and who is told. Not here: what a fault or an order means for a running
-transaction (block E).
+The state is `state/connectors.py`; here is what changes it and who is told. Not here: what a fault or an order means
+for a running transaction (block E).
 Invariant: while the CSMS listens, the last StatusNotification of each connector says its present status.
 """
 

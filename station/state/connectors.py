@@ -1,8 +1,8 @@
-"""EVSEs and connectors: what there is, what is ordered, what the hardware shows, and the status that follows (G01, G03, G04).
+"""EVSEs and connectors: what there is, what is ordered, what the hardware shows, and the status that follows (G).
 
 Three operational states (station, EVSE, connector) are stored, independent of each other; effective is what all three
 allow. Everything else is live: it is told anew by the hardware after each start.
-Invariant: an EVSE in a transaction stays as it is whatever is ordered; the order takes effect when the transaction ends.
+Invariant: an EVSE in a transaction stays as it is whatever is ordered; the order takes effect when it ends.
 """
 
 from __future__ import annotations
@@ -124,7 +124,7 @@ class Connectors:
         return bool(self._busy) if evse_id is None else evse_id in self._busy
 
     def block(self, why: str, evse_ids: frozenset[int] | None) -> None:
-        """Take EVSEs out of service for a while, not persistently: a reset on idle, a failing store. None: no longer."""
+        """Take EVSEs out of service for a while (a reset on idle, a failing store); None: no longer."""
         if evse_ids is None:
             self._blocked.pop(why, None)
         else:
