@@ -1,8 +1,8 @@
 """The wiring diagram: every object of one station, built in order, and who gets what. No logic.
 
 Read it from top to bottom: store, state objects, ports, blocks, engine, exchange. The order of the blocks is the order
-in which they hear facts. All that belongs to one charging station hangs on one `Station`; nothing is kept in modules, so
-that one process could run several.
+in which they hear facts. All that belongs to one charging station hangs on one `Station`; nothing is kept in modules,
+so that one process could run several.
 """
 
 from __future__ import annotations
@@ -160,7 +160,7 @@ class Station:
         ]
 
     def start(self, now: Now) -> list[Effect]:
-        """Read the tables; the station is as it was when it stopped, its contactors wanted open until told otherwise."""
+        """Read the tables: the station is as it was when it stopped, its contactors wanted open."""
         self.engine.load(now)
         return self.exchange.give(Ask(self.boots.learn), now)
 
