@@ -46,6 +46,8 @@ _ACK_S = 0.2  # the chip acknowledges within 15 ms; the rest is the host's and t
 _ANSWER_S = 0.5
 _ATTEMPTS = 3
 _HELD_LOOK_S = 0.3
+_FIRST_LOOK_S = 0.2  # a card that is there answers within 50 ms
+_FRESH_S = 1.0
 
 _Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=3600.0)]
 
@@ -65,6 +67,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Last byte first, for a list of cards that was written by such a reader."""
 
 
+class _Ready(NamedTuple):
+    """When the reader was opened, and the card that was already there."""
+
+    held: Token | None
+    at: float
+
+
 class _Seen(NamedTuple):
     token: Token
     at: float
@@ -80,12 +89,14 @@ class Pn532:
         self._chip = _Chip(name, SerialPort(name, port))
         self._clock: Callable[[], float] = context.clock
         self._firmware = ""
+        self._ready: _Ready | None = None
 
     async def open(self) -> None:
         """Wakes and configures the chip. Raises NotFound (no port, no answer), BadReply (not a PN532)."""
         self._chip.open()
         try:
             await self._set_up()
+            self._ready = _Ready(await self._look(_FIRST_LOOK_S), self._clock())
         except Timeout as error:
             await self.close()
             raise NotFound(self.name, f"nothing answers like a PN532 ({error.reason})") from None
@@ -103,7 +114,9 @@ class Pn532:
 
     async def tokens(self) -> AsyncIterator[Token]:
         """Each card once per presentation. Raises NotFound (unplugged, closed), Timeout (dead), BadReply, Refused."""
-        found = await self._look(_HELD_LOOK_S)
+        ready, self._ready = self._ready, None
+        fresh = ready is not None and self._clock() - ready.at < _FRESH_S
+        found = ready.held if ready is not None and fresh else await self._look(_FIRST_LOOK_S)
         seen = _Seen(found, self._clock()) if found is not None else None
         while True:
             if found is None:

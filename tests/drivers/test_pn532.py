@@ -71,6 +71,7 @@ async def rig(path: Path, **options: object) -> AsyncIterator[Rig]:
 @pytest.fixture(autouse=True)
 def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pn532, "_HELD_LOOK_S", 0.02)
+    monkeypatch.setattr(pn532, "_FIRST_LOOK_S", 0.02)
     monkeypatch.setattr(pn532, "_ACK_S", 0.05)
     monkeypatch.setattr(pn532, "_ANSWER_S", 0.1)
 
