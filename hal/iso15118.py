@@ -47,7 +47,13 @@ class VehicleNeeds(msgspec.Struct, frozen=True, kw_only=True):
     departs_in_s: float | None = None
 
 
-VehicleEvent = VehicleIdentified | ContractPresented | CertificateWanted | VehicleNeeds
+class SessionStopped(msgspec.Struct, frozen=True):
+    """The vehicle ended the charging session itself (SessionStop with Terminate), before it is unplugged."""
+
+    channel: int
+
+
+VehicleEvent = SessionStopped | VehicleIdentified | ContractPresented | CertificateWanted | VehicleNeeds
 
 
 class VehicleStatus(msgspec.Struct, frozen=True):

@@ -11,6 +11,7 @@ import importlib
 from collections.abc import Callable, Iterable, Mapping
 from typing import NamedTuple, cast
 
+from hal import buses
 from hal.context import DriverContext, DriverFactory
 from hal.errors import BadOptions
 
@@ -40,12 +41,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     },
 }
 
-BUSES: Mapping[str, str] = {
-    "modbus-rtu": "hal.buses.modbus:ModbusBus",
-    "can": "hal.buses.can:CanBus",
-    "sim": "hal.sim.driver:build_world",
-}
-"""What several drivers share, by kind: the owner of a wire, or a simulated world; made as (name, options, clock)."""
+WORLD = "hal.sim.driver:build_world"
+"""A simulated world: what the simulated drivers share as others share a bus."""
 
 
 class DriverEntry(NamedTuple):
@@ -105,11 +102,13 @@ class Registry:
         return self.find(kind, driver)(name, options, context)
 
     def build_bus(self, kind: str, name: str, options: Mapping[str, object], clock: Callable[[], float]) -> object:
-        """A shared resource called `name`, constructed but not opened. Raises BadOptions."""
-        target = BUSES.get(kind)
-        if target is None:
-            raise BadOptions(f"bus {name!r}", ".kind", f"no kind {kind!r} of bus (there are: {', '.join(BUSES)})")
-        return _load("bus", kind, target)(name, options, clock)
+        """What drivers share, called `name`: the owner of a wire (`hal.buses`), or with kind `sim` a simulated world.
+
+        Constructed but not opened. Raises BadOptions.
+        """
+        if kind == "sim":
+            return _load("bus", kind, WORLD)(name, options, clock)
+        return buses.build(kind, name, options, clock)
 
 
 def _load(kind: str, name: str, target: str) -> Callable[..., object]:

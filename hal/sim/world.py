@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, Permit, Token, TokenType
-from hal.iso15118 import CertificateWanted, ContractPresented, VehicleIdentified
+from hal.iso15118 import CertificateWanted, ContractPresented, SessionStopped, VehicleIdentified
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec, SimEvse
 
@@ -189,6 +189,11 @@ class SimWorld:
         self.catch_up()
         (self._lost.add if on else self._lost.discard)(device)
         self._wake(device)
+
+    def end_session(self, evse: int) -> None:
+        """The vehicle ends the ISO 15118 session by itself, and wants no more energy."""
+        self.ev(evse, "stop")
+        self._emit(SessionStopped(evse))
 
     def want_certificate(self, evse: int, schema_version: str, exi_request: str, *, update: bool = False) -> None:
         """The vehicle asks for its contract certificate."""

@@ -78,6 +78,15 @@ class HardwareThread:
         """Show a text on a display, as soon as it answers. An unknown display is logged."""
         self._post(lambda hub: hub.show(display, text))
 
+    def unlock(self, evse_id: int) -> Future[str]:
+        """Open the connector lock (F05); gives the reason if it stays locked, else an empty text."""
+        loop, hub = self._loop, self._hub
+        if loop is None or hub is None or loop.is_closed():
+            gone: Future[str] = Future()
+            gone.set_result("the hardware is stopped")
+            return gone
+        return asyncio.run_coroutine_threadsafe(hub.unlock(evse_id), loop)
+
     def call(self, what: Callable[[Mapping[str, object]], T]) -> Future[T]:
         """Run `what(resources)` in the hardware's thread: how a simulated world is commanded. It must not wait."""
         result: Future[T] = Future()

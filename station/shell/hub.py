@@ -16,9 +16,10 @@ from typing import NamedTuple
 
 from hal.api import BoardSnapshot, LockingBoard, LockState
 from hal.errors import DeviceError, Refused
+from hal.iso15118 import SessionStopped
 from hal.registry import Registry
 from station.effects import Want
-from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
+from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead, VehicleStopped
 from station.now import BootId, Instant, Mono
 from station.shell.drivers import Drivers, listening, opened, values
 from station.shell.levels import presented
@@ -111,6 +112,17 @@ class Hub:
         elif self._texts.get(display) != text:
             self._texts[display] = text
             due.set()
+
+    async def unlock(self, evse_id: int) -> str:
+        """Open the connector lock now, whatever the wants; gives the reason if it stays locked. Never under current."""
+        if evse_id not in self._evses:
+            return f"there is no EVSE {evse_id}"
+        call = asyncio.ensure_future(self._ask(MoveLock(evse_id, locked=False)))
+        done, _ = await asyncio.wait({call}, timeout=CALL_S)
+        if not done:
+            call.cancel()
+            return f"no answer for {CALL_S:.0f} s"
+        return self._error_of(call) or ""
 
     def stop(self) -> None:
         """End `run` in good order."""
@@ -255,11 +267,16 @@ class Hub:
                 if evse_id is None:
                     continue
                 if isinstance(event, BoardSnapshot):
-                    self._reconciler.saw(evse_id, event, self._clock())
-                    if evse_id in self._meters:
-                        self._meters[evse_id].look()
-                    self._awake.set()
+                    self._saw(evse_id, event)
+                elif isinstance(event, SessionStopped):
+                    self._news(VehicleStopped(evse_id=evse_id, at=self._instant()))
         raise DeviceError(name, "it tells no more")
+
+    def _saw(self, evse_id: int, snapshot: BoardSnapshot) -> None:
+        self._reconciler.saw(evse_id, snapshot, self._clock())
+        if evse_id in self._meters:
+            self._meters[evse_id].look()
+        self._awake.set()
 
     async def _run_reader(self, reader: ReaderEntry) -> None:
         device = self.drivers.readers[reader.device]

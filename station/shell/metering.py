@@ -28,8 +28,11 @@ PAUSE_S = 0.5
 FLOW_PERIOD_S = 5.0
 """How often power is looked at while only the meter can tell whether current flows."""
 
-SIGNED = {"begin": SignMoment.BEGIN, "end": SignMoment.END}
-"""Purposes for which a meter that can sign does."""
+SIGNED = "+signed"
+"""The ending of a purpose that wants a signature (`station.state.meters.signing`)."""
+
+MOMENTS = {"begin": SignMoment.BEGIN, "stop": SignMoment.END}
+"""What a signed reading is for, by its purpose; any other is a sample in between."""
 
 
 class _Request:
@@ -120,7 +123,7 @@ class MeterWorker:
 
     async def _read(self) -> None:
         served, began = list(self._requests), self._hooks.clock()
-        moment = next((SIGNED[request.purpose] for request in served if request.purpose in SIGNED), None)
+        moment = next((_moment(r.purpose) for r in served if r.purpose.endswith(SIGNED)), None)
         if moment is not None and isinstance(self._meter, SignedMeter):
             reading = await self._meter.sign(moment, f"evse {self._evse_id}")
         else:
@@ -152,3 +155,7 @@ class MeterWorker:
             at = Instant(self._hooks.boot, Mono(self._hooks.clock()))
             failed = SampleFailed(evse_id=self._evse_id, at=at, purpose=request.purpose, reason=self._reason)
             self._hooks.tell(failed)
+
+
+def _moment(purpose: str) -> SignMoment:
+    return MOMENTS.get(purpose.removesuffix(SIGNED), SignMoment.SAMPLE)

@@ -26,13 +26,16 @@ from station.facts import (
     SensorRead,
     SnapshotTold,
     TokenPresented,
+    VehicleStopped,
 )
 from station.now import BootId, Mono
+from station.shell import metering
 from station.shell import supervise as supervision
 from station.shell.devices import HardwareThread
 from station.shell.hub import Setting
 from station.shell.reconcile import Batch
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
+from station.state import meters
 
 CHARGE = Want(energise=True, limit_a=16.0)
 WAIT_S = 5.0
@@ -237,6 +240,30 @@ def test_a_bug_in_a_driver_takes_no_other_along(core: Core, monkeypatch: pytest.
         core.hear(PlugInserted)
     core.hardware.sample(1, "end", Mono(time.monotonic() + 4))
     core.hear(MeterSampled, lambda f: cast("MeterSampled", f).purpose == "end")
+
+
+def test_a_lock_is_opened_at_once_or_the_reason_is_told(core: Core) -> None:
+    """F05: whatever the wants; never under current."""
+    assert core.hardware.unlock(1).result(WAIT_S) == ""
+    core.world(lambda w: w.jam_lock(1))
+    assert "jammed" in core.hardware.unlock(1).result(WAIT_S)
+    assert "no lock" in core.hardware.unlock(2).result(WAIT_S)
+    assert "no EVSE" in core.hardware.unlock(9).result(WAIT_S)
+
+
+def test_a_vehicle_that_ends_its_session_is_told(core: Core) -> None:
+    """ISO 15118 SessionStop, before the unplug."""
+    core.world(lambda w: w.plug_in(2))
+    core.world(lambda w: w.end_session(2))
+    assert cast("VehicleStopped", core.hear(VehicleStopped)).evse_id == 2
+
+
+def test_a_wish_for_a_signature_is_heard(core: Core) -> None:
+    """The purposes that the core and the meter's worker know are the same; a meter that cannot sign is read."""
+    assert meters.signing("stop", sign=True) == "stop" + metering.SIGNED
+    core.hardware.sample(1, "stop" + metering.SIGNED, Mono(time.monotonic() + 3))
+    sample = cast("MeterSampled", core.hear(MeterSampled, lambda f: "signed" in cast("MeterSampled", f).purpose))
+    assert sample.reading.signed is None
 
 
 def test_a_stop_withdraws_every_permission(core: Core) -> None:
