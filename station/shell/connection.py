@@ -80,12 +80,18 @@ class Connection:
             _first_reason(tasks)
 
     async def end(self, *, abrupt: bool) -> None:
-        """Close the line, or cut it."""
+        """Close the line in good order, within the close timeout, or cut it."""
+        closing = asyncio.ensure_future(self._line.close()) if not abrupt else None
         try:
-            if not abrupt:
-                await self._line.close()
+            if closing:  # a peer that does not read would keep its goodbye waiting for ever
+                await asyncio.wait({closing}, timeout=self._options.close_timeout_s)
         finally:
             self._line.abort()
+            if closing:
+                closing.cancel()
+                await asyncio.wait({closing})
+                if not closing.cancelled():
+                    closing.exception()  # read, so that it makes no noise; the reason of the end is known already
 
     async def _read(self) -> None:
         while True:

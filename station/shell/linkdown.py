@@ -158,5 +158,5 @@ def _explain_tls(error: ssl.SSLError) -> LinkDown:
     if isinstance(error, ssl.SSLCertVerificationError):
         text = getattr(error, "verify_message", "") or str(error.args[-1] if error.args else error)
         return LinkDown(DownKind.TLS_CERTIFICATE, one_line(text))
-    reason = error.reason or ""
+    reason = getattr(error, "reason", None) or ""
     return LinkDown(_TLS_REASONS.get(reason, DownKind.TLS_OTHER), one_line(reason or str(error)))
