@@ -82,7 +82,7 @@ def never_falling(last: MeterReading | None, reading: MeterReading) -> MeterRead
 class Wanted(NamedTuple):
     """Which values to make of a reading.
 
-    `offered_a`: what the EVSE offers per phase. `since`: the reading before, for the .Interval measurands.
+    `offered_a`: what the EVSE offers per phase.
     `sign`: add the meter's signed text, with the public key if `public_key`.
     """
 
@@ -91,7 +91,6 @@ class Wanted(NamedTuple):
     without_phases: bool = False
     offered_a: float | None = None
     phases: int = 3
-    since: MeterReading | None = None
     sign: bool = False
     public_key: bool = False
 
@@ -137,17 +136,6 @@ def _net(reading: MeterReading, _wanted: Wanted) -> Figures:
         yield None, wh(reading.energy_import_mwh - reading.energy_export_mwh)
 
 
-def _import_interval(reading: MeterReading, wanted: Wanted) -> Figures:
-    if wanted.since is not None:
-        yield None, wh(max(0, reading.energy_import_mwh - wanted.since.energy_import_mwh))
-
-
-def _export_interval(reading: MeterReading, wanted: Wanted) -> Figures:
-    before = wanted.since.energy_export_mwh if wanted.since is not None else None
-    if before is not None and reading.energy_export_mwh is not None:
-        yield None, wh(max(0, reading.energy_export_mwh - before))
-
-
 def _power_offered(reading: MeterReading, wanted: Wanted) -> Figures:
     if wanted.offered_a is not None:
         volts = [each for each in reading.voltage_v or () if each is not None] or [_NOMINAL_V]
@@ -165,8 +153,6 @@ class Source(NamedTuple):
 MEASURANDS: Mapping[str, Source] = {
     "Energy.Active.Import.Register": Source(_import_register, None),
     "Energy.Active.Export.Register": Source(lambda r, _: [(None, _wh(r.energy_export_mwh))], None),
-    "Energy.Active.Import.Interval": Source(_import_interval, None),
-    "Energy.Active.Export.Interval": Source(_export_interval, None),
     "Energy.Active.Net": Source(_net, None),
     "Energy.Reactive.Import.Register": Source(lambda r, _: [(None, _wh(r.energy_reactive_import_mvarh))], "varh"),
     "Power.Active.Import": Source(_power_import, "W"),

@@ -54,7 +54,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A cable is plugged, or was pulled off the vehicle while the lock holds it in the station."""
     cable_max_a: float | None = None
     locked: bool = False
-    requested: bool = False
     path_closed: bool = False
     path_opened: Instant | None = None
     """When the contactor last opened; None: it has not been closed in this boot."""
@@ -253,7 +252,6 @@ def interrupted(session: Session) -> Session:
     return msgspec.structs.replace(
         session,
         locked=False,
-        requested=False,
         path_closed=False,
         path_opened=None,
         flowing=False,

@@ -15,7 +15,7 @@ from station.ocpp.enums import ReasonEnumType, TriggerReasonEnumType
 
 
 class Situation(NamedTuple):
-    """What the points are about: bay occupied, vehicle connected, driver authorized, start value signed, energy flows."""
+    """What the points are about; `energy`: it flows, `signed`: the meter has signed the start value."""
 
     bay: bool = False
     connected: bool = False

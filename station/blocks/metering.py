@@ -1,0 +1,353 @@
+"""Block J: when meters are read, and what is told of it outside of transactions (J01); samples for those inside (J02).
+
+Everything due at one instant is one *round*: its meters are read together, and when all have answered (or after
+ROUND_S) its messages are told in one step, so that the Updated events of all EVSEs share a commit. Readings for
+transactions go to block E as `SampleTaken`. Values that come too late for their moment keep their own time.
+
+The sampled intervals count from the start of the transaction, the clock-aligned ones from midnight UTC.
+Invariant: a tick without transactions to tell of writes nothing.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterable
+from datetime import datetime
+
+import msgspec
+from msgspec.structs import replace
+
+from device_model.model import ComponentId
+from station.block import Block, Reactions, on
+from station.facts import (
+    ClockStepped,
+    Facts,
+    MessageTriggered,
+    MeterSampled,
+    SampleFailed,
+    SampleTaken,
+    TransactionEnded,
+    TransactionStarted,
+    VariableChanged,
+)
+from station.now import Deadline, Instant, Mono, MonoDeadline, Now, Wall, WallDeadline, seconds_until
+from station.ocpp.enums import ReadingContextEnumType
+from station.ocpp.messages import MeterValuesRequest
+from station.ocpp.types import MeterValueType
+from station.ports import Csms, Hardware, Times
+from station.state.connectors import Connectors
+from station.state.meters import Meters, Sample, Wanted, purpose_of, sampled_values, signing
+from station.state.sessions import Session, Sessions
+from station.state.variables import Variables
+
+log = logging.getLogger(__name__)
+
+DAY_S = 86400
+FRESH_S = 1.0
+"""A reading this old is still one of the moment."""
+ON_TIME_S = 2.0
+"""A reading taken this near to its moment is told with the time of the moment (J01: equal times in one round)."""
+ROUND_S = 5.0
+"""How long a round waits for its meters."""
+SIGNING_S = 15.0
+"""The same where they sign."""
+
+SAMPLED = {"Updated": "TxUpdatedInterval", "Ended": "TxEndedInterval"}
+"""Reason -> interval of SampledDataCtrlr, counted from the start of the transaction (J02.FR.11)."""
+ALIGNED = {"AlignedUpdated": "Interval", "AlignedEnded": "TxEndedInterval"}
+"""Reason -> interval of AlignedDataCtrlr, on the grid from midnight (J01.FR.14)."""
+
+
+class Round(msgspec.Struct, frozen=True, kw_only=True):
+    """Meters being read for one moment: why for which running transaction, and which EVSEs tell MeterValues."""
+
+    at: Instant
+    by: Mono
+    reasons: dict[int, frozenset[str]]
+    tells: tuple[int, ...] = ()
+    context: ReadingContextEnumType = "Sample.Clock"
+    waits: frozenset[int] = frozenset()
+
+
+class Metering(Block):
+    """Block J. `main_meter`: the station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
+
+    def __init__(  # noqa: PLR0913 - state objects and ports by keyword
+        self,
+        *,
+        sessions: Sessions,
+        connectors: Connectors,
+        meters: Meters,
+        variables: Variables,
+        csms: Csms,
+        hardware: Hardware,
+        times: Times,
+        facts: Facts,
+        main_meter: bool = False,
+    ) -> None:
+        self._sessions = sessions
+        self._connectors = connectors
+        self._meters = meters
+        self._variables = variables
+        self._csms = csms
+        self._hardware = hardware
+        self._times = times
+        self._facts = facts
+        self._places = (0,) if main_meter else ()
+        self._rounds: list[Round] = []
+        self._agenda: dict[tuple[int, str], Mono] = {}
+        self._grid: dict[str, Wall] = {}
+        self._next: Deadline | None = None
+        self._since = Mono(0.0)
+
+    def reactions(self) -> Reactions:
+        """Readings, transactions that come and go, intervals that change, triggers."""
+        return [
+            on(MeterSampled, self.metered),
+            on(SampleFailed, self.not_metered),
+            on(TransactionStarted, self.started),
+            on(TransactionEnded, self.ended),
+            on(VariableChanged, self.retuned),
+            on(ClockStepped, self.clock_stepped),
+            on(MessageTriggered, self.triggered),
+        ]
+
+    def load(self, now: Now) -> None:
+        """Begin to count anew; rounds that waited are dropped, their moment has passed."""
+        self._rounds = []
+        self._since = now.mono
+        self._plan(now)
+
+    # --- what is due when
+
+    def next_due(self) -> Deadline | None:
+        """The next moment to read, or to give up waiting for a meter."""
+        return self._next
+
+    def due(self, now: Now) -> None:
+        """Tell the rounds that have waited long enough; begin the one whose moment has come."""
+        for late in [each for each in self._rounds if each.by <= now.mono]:
+            self._complete(late, now)
+        running = {session.evse_id for session in self._sessions.running() if shows_values(session)}
+        reasons: dict[int, set[str]] = {}
+        moments: list[float] = []
+        for (evse_id, reason), at in self._agenda.items():
+            if at <= now.mono and evse_id in running:
+                reasons.setdefault(evse_id, set()).add(reason)
+                moments.append(at)
+        clock = {reason for reason, at in self._grid.items() if at <= now.wall}
+        for evse_id in running if clock else ():
+            reasons.setdefault(evse_id, set()).update(clock - self._silenced(evse_id))
+        moments += [now.mono - (now.wall - self._grid[reason]) for reason in clock]
+        tells = self._idle_evses() if "AlignedUpdated" in clock else ()
+        self._begin(Instant(now.boot, Mono(max(moments, default=now.mono))), reasons, tells, now)
+        self._replan(now)
+
+    def _plan(self, now: Now) -> None:
+        """Everything anew, counted from now on."""
+        self._agenda = {}
+        for session in self._sessions.running():
+            self._plan_session(session, now)
+        self._plan_grid(now)
+
+    def _plan_session(self, session: Session, now: Now) -> None:
+        for reason, interval in SAMPLED.items():
+            seconds = self._variables.integer("SampledDataCtrlr", interval)
+            if seconds > 0 and self._variables.boolean("SampledDataCtrlr", "Enabled"):
+                begun = session.started_at
+                since = begun.mono if begun is not None and begun.boot == now.boot else self._since
+                self._agenda[session.evse_id, reason] = Mono(_next_step(now.mono, seconds, since))
+        self._arm(now)
+
+    def _plan_grid(self, now: Now) -> None:
+        self._grid = {}
+        if self._variables.boolean("AlignedDataCtrlr", "Enabled"):
+            for reason, interval in ALIGNED.items():
+                seconds = self._variables.integer("AlignedDataCtrlr", interval)
+                if seconds > 0:
+                    self._grid[reason] = next_on_grid(now.wall, seconds)
+        self._arm(now)
+
+    def _replan(self, now: Now) -> None:
+        """The next moment of everything that was due."""
+        running = {session.evse_id: session for session in self._sessions.running()}
+        for (evse_id, _), at in list(self._agenda.items()):
+            if at <= now.mono and evse_id in running:
+                self._plan_session(running[evse_id], now)
+        if any(at <= now.wall for at in self._grid.values()):
+            self._plan_grid(now)
+        self._arm(now)
+
+    def _arm(self, now: Now) -> None:
+        monos = [*self._agenda.values(), *(each.by for each in self._rounds)]
+        candidates: list[Deadline] = [MonoDeadline(min(monos))] if monos else []
+        if self._needs_grid():
+            candidates.append(WallDeadline(min(self._grid.values())))
+        self._next = min(candidates, key=lambda each: seconds_until(each, now), default=None)
+
+    def _needs_grid(self) -> bool:
+        """The grid of what only Ended tells matters while a transaction runs."""
+        return bool(self._grid) and ("AlignedUpdated" in self._grid or bool(self._sessions.running()))
+
+    # --- a round
+
+    def _begin(self, at: Instant, reasons: dict[int, set[str]], tells: Iterable[int], now: Now) -> None:
+        wanted = {evse_id: frozenset(why) for evse_id, why in reasons.items() if why}
+        self._open(Round(at=at, by=now.after(self._wait_s()), reasons=wanted, tells=tuple(tells)), now)
+
+    def _open(self, opened: Round, now: Now) -> None:
+        evse_ids = {*opened.reasons, *opened.tells}
+        if not evse_ids:
+            return
+        sign = self._signs()
+        waits = {each for each in evse_ids if sign or self._meters.fresh(each, now, FRESH_S) is None}
+        for evse_id in sorted(waits):
+            self._hardware.sample(evse_id, signing("sample", sign=sign), opened.by)
+        self._rounds.append(opened := replace(opened, waits=frozenset(waits)))
+        if not waits:
+            self._complete(opened, now)
+
+    def _signs(self) -> bool:
+        return any(self._variables.boolean(each, "SignReadings") for each in ("SampledDataCtrlr", "AlignedDataCtrlr"))
+
+    def _wait_s(self) -> float:
+        return SIGNING_S if self._signs() else ROUND_S
+
+    def metered(self, fact: MeterSampled, now: Now) -> None:
+        """A meter has answered, asked by us or not."""
+        self._meters.observe(fact.evse_id, Sample(fact.at, fact.reading))
+        if purpose_of(fact.purpose) == "sample":
+            self._heard(fact.evse_id, now)
+
+    def not_metered(self, fact: SampleFailed, now: Now) -> None:
+        """A meter has not answered: nothing is told for it (a value of another moment would be wrong)."""
+        if purpose_of(fact.purpose) == "sample":
+            log.warning("meter.silent", extra={"evse": fact.evse_id, "reason": fact.reason})
+            self._heard(fact.evse_id, now)
+
+    def _heard(self, evse_id: int, now: Now) -> None:
+        for index, each in enumerate(self._rounds):
+            self._rounds[index] = replace(each, waits=each.waits - {evse_id})
+        for complete in [each for each in self._rounds if not each.waits]:
+            self._complete(complete, now)
+
+    def _complete(self, done: Round, now: Now) -> None:
+        self._rounds.remove(done)
+        for evse_id, reasons in sorted(done.reasons.items()):
+            sample = self._of_the_moment(evse_id, done)
+            self._facts.emit(
+                SampleTaken(
+                    evse_id=evse_id,
+                    reasons=reasons,
+                    reading=sample.reading if sample else None,
+                    at=self._time_of(sample, done) if sample else done.at,
+                )
+            )
+        for evse_id in done.tells:
+            self._tell(evse_id, done)
+        self._arm(now)
+
+    def _of_the_moment(self, evse_id: int, done: Round) -> Sample | None:
+        last = self._meters.last(evse_id)
+        if last is None or last.at.boot != done.at.boot or last.at.mono < done.at.mono - ON_TIME_S:
+            return None
+        return last
+
+    @staticmethod
+    def _time_of(sample: Sample, done: Round) -> Instant:
+        return done.at if abs(sample.at.mono - done.at.mono) <= ON_TIME_S else sample.at
+
+    # --- MeterValues
+
+    def _idle_evses(self) -> tuple[int, ...]:
+        """Who tells MeterValues at a moment of the grid: EVSEs without a transaction (J01.FR.14, J01.FR.20)."""
+        running = {session.evse_id for session in self._sessions.running()}
+        if running and self._variables.boolean("AlignedDataCtrlr", "SendDuringIdle"):
+            return ()
+        return tuple(each for each in (*self._places, *self._connectors.evse_ids()) if each not in running)
+
+    def _silenced(self, evse_id: int) -> set[str]:
+        """What a running transaction does not tell at a moment of the grid."""
+        for component in (ComponentId("AlignedDataCtrlr"), ComponentId("AlignedDataCtrlr", evse_id=evse_id)):
+            if self._variables.boolean(component, "SendDuringIdle"):
+                return {"AlignedUpdated"}
+        return set()
+
+    def _tell(self, evse_id: int, done: Round) -> None:
+        asked = done.context == "Trigger"
+        sample = self._of_the_moment(evse_id, done) or (self._meters.last(evse_id) if asked else None)
+        if sample is None:
+            return
+        values = sampled_values(
+            sample.reading,
+            Wanted(
+                measurands=self._variables.members("AlignedDataCtrlr", "Measurands"),
+                context=done.context,
+                without_phases=self._variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+                sign=self._variables.boolean("AlignedDataCtrlr", "SignReadings"),
+                public_key=self._variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue") == "EveryMeterValue",
+            ),
+        )
+        if values:
+            stamp: datetime = self._times.utc(self._time_of(sample, done))
+            meter_value = MeterValueType(timestamp=stamp, sampled_value=values)
+            self._csms.tell(MeterValuesRequest(evse_id=evse_id, meter_value=[meter_value]), asked=asked)
+
+    # --- what changes the plan
+
+    def started(self, fact: TransactionStarted, now: Now) -> None:
+        """A transaction has begun: its intervals count from its start."""
+        session = self._sessions.by_transaction(fact.transaction_id)
+        if session is not None:
+            self._plan_session(session, now)
+
+    def ended(self, fact: TransactionEnded, now: Now) -> None:
+        """It is over."""
+        for reason in SAMPLED:
+            self._agenda.pop((fact.evse_id, reason), None)
+        self._arm(now)
+
+    def retuned(self, fact: VariableChanged, now: Now) -> None:
+        """An interval was changed: at once, still counted from the start of the transaction."""
+        if fact.component in {"SampledDataCtrlr", "AlignedDataCtrlr"}:
+            self._plan(now)
+
+    def clock_stepped(self, fact: ClockStepped, now: Now) -> None:
+        """The grid lies elsewhere on this boot's clock."""
+        del fact
+        self._plan_grid(now)
+
+    def triggered(self, fact: MessageTriggered, now: Now) -> None:
+        """F06: MeterValues with the aligned measurands, TransactionEvent with those of Updated; both with Trigger."""
+        everywhere = (*self._places, *self._connectors.evse_ids())
+        evse_ids = everywhere if fact.evse_id is None else (fact.evse_id,)
+        reasons: dict[int, frozenset[str]] = {}
+        if fact.requested == "TransactionEvent":
+            running = [session.evse_id for session in self._sessions.running()]
+            reasons = {each: frozenset({"Trigger"}) for each in running if each in evse_ids}
+            evse_ids = ()
+        elif fact.requested != "MeterValues":
+            return
+        by = now.after(self._wait_s())
+        opened = Round(at=now.instant, by=by, reasons=reasons, tells=evse_ids, context="Trigger")
+        self._open(opened, now)
+        self._arm(now)
+
+
+def shows_values(session: Session) -> bool:
+    """Whether the CSMS knows the EVSE of the transaction: before the cable is in it does not (E01.FR.17)."""
+    return session.started and (session.no_meter or "begin" not in session.owed)
+
+
+def next_on_grid(wall: Wall, interval_s: int) -> Wall:
+    """The next multiple of the interval counted from midnight UTC; midnight itself begins a new grid."""
+    midnight = wall // DAY_S * DAY_S
+    at = _next_step(wall, interval_s, midnight)
+    return Wall(min(at, midnight + DAY_S))
+
+
+def _next_step(now: float, interval_s: float, since: float) -> float:
+    """The first `since + n * interval` after now, n > 0."""
+    steps = max(0, int((now - since) // interval_s)) + 1
+    at = since + steps * interval_s
+    return at if at > now else at + interval_s

@@ -1,0 +1,359 @@
+"""Block E: what the transactions block answers and hears.
+
+Each handler takes one fact into one session (changes.py), names the cause, and lets `Conduct.settle` find what
+follows. Deadlines: EVConnectionTimeOut, the vehicle's answer to an offer, the end of a closing, MaxEnergyOnInvalidId.
+After a start, a transaction of an earlier run is ended with its last register (default), or resumed where that is
+configured and its vehicle is still there (field.md 5).
+"""
+
+from __future__ import annotations
+
+import logging
+
+from msgspec.structs import replace
+
+from station.block import Block, Outcomes, Reactions, Routes, on, outcome, route
+from station.blocks.transactions import changes
+from station.blocks.transactions.answers import Answers, same_token
+from station.blocks.transactions.changes import Unplugging
+from station.blocks.transactions.conduct import Conduct, States, World, earliest
+from station.blocks.transactions.events import sampled
+from station.blocks.transactions.registers import Registers
+from station.blocks.transactions.rules import FAULTS, interruption
+from station.blocks.transactions.session import AUTHORIZED_STOPS, SETTLE_S, Cause
+from station.facts import (
+    Authorized,
+    AvailabilityChanged,
+    BayOccupancyChanged,
+    ConnectorUnlocked,
+    EnergyFlowChanged,
+    EvseQuarantined,
+    FaultChanged,
+    LimitChanged,
+    LockChanged,
+    MeterSampled,
+    PlugInserted,
+    PlugRemoved,
+    PowerPathChanged,
+    RegistrationChanged,
+    RemoteStopAccepted,
+    ResetRequested,
+    SampleFailed,
+    SampleTaken,
+    SnapshotTold,
+    StopAuthorized,
+    TokenPresented,
+    VehicleStopped,
+)
+from station.now import Deadline, Instant, Mono, MonoDeadline, Now
+from station.ocpp.enums import ReasonEnumType, TriggerReasonEnumType
+from station.ocpp.messages import (
+    GetTransactionStatusRequest,
+    TransactionEventRequest,
+)
+from station.state.sessions import Closing, Session
+
+log = logging.getLogger(__name__)
+
+RECONCILE_S = 30.0
+"""A transaction to be resumed is ended when its hardware has not told its state this long after the start."""
+
+
+class Transactions(Block):
+    """Block E. `resume`: go on with a transaction that a restart interrupted, if its vehicle is still connected."""
+
+    essential = True
+
+    def __init__(self, *, states: States, world: World, resume: bool = False) -> None:
+        self._sessions = states.sessions
+        self._meters = states.meters
+        self._variables = states.variables
+        self._registration = states.registration
+        self._conduct = Conduct(states, world)
+        self._registers = Registers(self._conduct, states, world)
+        self._answers = Answers(self._conduct, states, world)
+        self._resume = resume
+        self._left_over: dict[int, Mono] = {}
+
+    # --- tables
+
+    def routes(self) -> Routes:
+        """E14."""
+        return [route(GetTransactionStatusRequest, self._answers.status)]
+
+    def outcomes(self) -> Outcomes:
+        """What the CSMS says to an event: cost, priority, whether the token is valid."""
+        return [outcome(TransactionEventRequest, self._answers.answered)]
+
+    def reactions(self) -> Reactions:
+        """The hardware, the driver, the CSMS, the station itself."""
+        return [
+            on(SnapshotTold, self.snapshot_told),
+            on(PlugInserted, self.plugged),
+            on(PlugRemoved, self.unplugged),
+            on(PowerPathChanged, self.path_changed),
+            on(EnergyFlowChanged, self.flow_changed),
+            on(LockChanged, self.lock_changed),
+            on(BayOccupancyChanged, self.bay_changed),
+            on(FaultChanged, self.fault_changed),
+            on(VehicleStopped, self.vehicle_stopped),
+            on(MeterSampled, self._registers.metered),
+            on(SampleFailed, self._registers.not_metered),
+            on(SampleTaken, self._registers.sampled),
+            on(TokenPresented, self.token_presented),
+            on(Authorized, self.authorized),
+            on(StopAuthorized, self.stop_authorized),
+            on(RemoteStopAccepted, self.remote_stop),
+            on(ResetRequested, self.reset),
+            on(ConnectorUnlocked, self.unlocked),
+            on(LimitChanged, self.limit_changed),
+            on(EvseQuarantined, self.quarantined),
+            on(AvailabilityChanged, self.looked_again),
+            on(RegistrationChanged, self.registered),
+        ]
+
+    def load(self, now: Now) -> None:
+        """After a start: what an earlier run left is looked at with the first input, or when the hardware spoke."""
+        self._conduct.load()
+        self._registers.load()
+        wait = RECONCILE_S if self._resume else 0.0
+        self._left_over = {each.evse_id: now.after(wait) for each in self._sessions.all() if each.boot != now.boot}
+
+    # --- one session
+
+    def _session(self, evse_id: int, now: Now) -> Session:
+        """The session of an EVSE, once it is settled what an earlier run left of it."""
+        if evse_id in self._left_over and not self._resume:
+            self._interrupted(evse_id, now)
+        return self._sessions.get(evse_id)
+
+    def _settle(self, before: Session, after: Session, cause: Cause, now: Now) -> None:
+        """Let a change have its consequences; a fact told again changes nothing."""
+        if after is not before and after != before:
+            self._conduct.settle(before, after, cause, now)
+
+    def _stop(self, session: Session, trigger: TriggerReasonEnumType, reason: ReasonEnumType, now: Now) -> None:
+        """The authorization was ended on purpose; a token in `stop_token` is told with it (E07.FR.02)."""
+        after = changes.unauthorized(session, reason, final=True)
+        ends = not AUTHORIZED_STOPS.isdisjoint(self._variables.members("TxCtrlr", "TxStopPoint"))
+        self._conduct.settle(session, after, Cause(now.instant, trigger, reason, ends=ends), now)
+
+    # --- the hardware
+
+    def snapshot_told(self, fact: SnapshotTold, now: Now) -> None:
+        """The hardware's state is known: what an earlier run left can be judged, what may charge is wanted."""
+        self._conduct.told.add(fact.evse_id)
+        if fact.evse_id in self._left_over:
+            session = self._sessions.get(fact.evse_id)
+            if self._resume and session.started and session.plugged and session.closing is None:
+                self._resumed(session, now)
+            else:
+                self._interrupted(fact.evse_id, now)
+        self._look_again(fact.evse_id, now)
+
+    def plugged(self, fact: PlugInserted, now: Now) -> None:
+        """E01.FR.02, E02.FR.06, E03: the cable is in."""
+        session = self._session(fact.evse_id, now)
+        self._settle(session, changes.plugged(session, fact), Cause(fact.at, "CablePluggedIn"), now)
+
+    def unplugged(self, fact: PlugRemoved, now: Now) -> None:
+        """E06.FR.02, E09, E10: the cable is out, at one of its ends."""
+        if fact.evse_id in self._left_over:
+            self._interrupted(fact.evse_id, now)
+        session = self._session(fact.evse_id, now)
+        how = Unplugging(
+            stops=self._variables.boolean("TxCtrlr", "StopTxOnEVSideDisconnect"),
+            unlocks=self._variables.boolean("OCPPCommCtrlr", "UnlockOnEVSideDisconnect"),
+            plug_by=self._plug_by(now),
+        )
+        cause = Cause(fact.at, "EVCommunicationLost", "EVDisconnected")
+        self._settle(session, changes.unplugged(session, fact, how), cause, now)
+
+    def path_changed(self, fact: PowerPathChanged, now: Now) -> None:
+        """The contactor closed or opened."""
+        session = self._session(fact.evse_id, now)
+        self._settle(session, changes.path_changed(session, fact), Cause(fact.at), now)
+
+    def flow_changed(self, fact: EnergyFlowChanged, now: Now) -> None:
+        """E01.FR.06, E01.FR.18, E06.FR.07: energy flows or stops."""
+        session = self._session(fact.evse_id, now)
+        self._settle(session, replace(session, flowing=fact.flowing and session.plugged), Cause(fact.at), now)
+
+    def lock_changed(self, fact: LockChanged, now: Now) -> None:
+        """The lock closed or opened; a problem with it is the fault LOCK_JAMMED."""
+        session = self._session(fact.evse_id, now)
+        if fact.connector_id in {session.connector_id, None}:
+            self._settle(session, changes.lock_changed(session, fact), Cause(fact.at), now)
+
+    def bay_changed(self, fact: BayOccupancyChanged, now: Now) -> None:
+        """E01.FR.01, E06.FR.01."""
+        session = self._session(fact.evse_id, now)
+        cause = Cause(fact.at, "EVDetected" if fact.occupied else "EVDeparted", "Local")
+        self._settle(session, changes.bay_changed(session, fact), cause, now)
+
+    def fault_changed(self, fact: FaultChanged, now: Now) -> None:
+        """E06.FR.16: a grave fault ends the transaction, another suspends it until it has passed."""
+        session = self._session(fact.evse_id, now)
+        if (fact.fault in session.faults) == fact.present:
+            return
+        rule = FAULTS[fact.fault]
+        cause = Cause(fact.at)
+        if fact.present:
+            cause = Cause(fact.at, "AbnormalCondition", rule.reason, ends=rule.ends)
+        self._settle(session, changes.fault_changed(session, fact), cause, now)
+
+    def vehicle_stopped(self, fact: VehicleStopped, now: Now) -> None:
+        """E15.FR.04, E15.FR.05; nothing where a StopAuthorized was told before."""
+        session = self._session(fact.evse_id, now)
+        if session.authorized:
+            self._stop(session, "StopAuthorized", "StoppedByEV", now)
+
+    def quarantined(self, fact: EvseQuarantined, now: Now) -> None:
+        """Nothing more will be heard of this EVSE: its transaction ends."""
+        session = self._session(fact.evse_id, now)
+        after = changes.unauthorized(session, "Other", final=True)
+        self._conduct.settle(session, after, Cause(now.instant, "AbnormalCondition", "Other", ends=True), now)
+
+    # --- the driver and the CSMS
+
+    def _plug_by(self, now: Now) -> Mono:
+        return now.after(self._variables.integer("TxCtrlr", "EVConnectionTimeOut"))
+
+    def authorized(self, fact: Authorized, now: Now) -> None:
+        """E01.FR.03, E02.FR.01, E03.FR.01; from now EVConnectionTimeOut waits for the cable (C01.FR.26)."""
+        session = self._session(fact.evse_id, now)
+        cause = Cause(fact.at, "RemoteStart" if fact.via == "remote" else "Authorized")
+        self._settle(session, changes.authorized(session, fact, self._plug_by(now)), cause, now)
+
+    def stop_authorized(self, fact: StopAuthorized, now: Now) -> None:
+        """E07, E08, C16: the driver ends it. Without an authorization the token opens the lock (E09.FR.03)."""
+        session = self._session(fact.evse_id, now)
+        if not session.authorized:
+            self._release(session, fact.at, now)
+            return
+        reason: ReasonEnumType = "MasterPass" if fact.master_pass else "Local"
+        stop_token = fact.id_token if session.started else None
+        owed = (*(each for each in session.owed if each != "token"), "stop_token") if session.started else ()
+        self._stop(replace(session, stop_token=stop_token, owed=owed), "StopAuthorized", reason, now)
+
+    def token_presented(self, fact: TokenPresented, now: Now) -> None:
+        """The owner of a cable that is held presents the token: the lock opens (E05.FR.11, E09.FR.03)."""
+        for evse_id in fact.evse_ids:
+            session = self._sessions.get(evse_id)
+            if session.holds_cable and not session.authorized and same_token(session.id_token, fact.id_token):
+                self._release(session, fact.at, now)
+
+    def _release(self, session: Session, at: Instant, now: Now) -> None:
+        if session.holds_cable:
+            self._settle(session, replace(session, holds_cable=False), Cause(at), now)
+
+    def remote_stop(self, fact: RemoteStopAccepted, now: Now) -> None:
+        """F03: the CSMS ends it, whether or not somebody was authorized."""
+        session = self._sessions.by_transaction(fact.transaction_id)
+        if session is not None and session.closing is None:
+            self._stop(session, "RemoteStop", "Remote", now)
+
+    def reset(self, fact: ResetRequested, now: Now) -> None:
+        """B12.FR.04, B12.FR.08: an immediate reset ends what runs; one on idle waits for the end."""
+        if not fact.immediate:
+            return
+        for session in self._sessions.all():
+            concerned = fact.evse_id in {None, session.evse_id} and (session.started or session.authorized)
+            if concerned and session.closing is None:
+                after = changes.unauthorized(session, "ImmediateReset", final=True)
+                cause = Cause(now.instant, "ResetCommand", "ImmediateReset", ends=True)
+                self._conduct.settle(session, after, cause, now)
+
+    def unlocked(self, fact: ConnectorUnlocked, now: Now) -> None:
+        """F05: the cable is free; a transaction that nobody authorized hears of it (E02.FR.17)."""
+        session = self._session(fact.evse_id, now)
+        cause = Cause(fact.at, "UnlockCommand" if session.started else None)
+        self._conduct.settle(session, replace(session, holds_cable=False), cause, now)
+
+    def limit_changed(self, fact: LimitChanged, now: Now) -> None:
+        """K: more or less may be offered, or nothing."""
+        session = self._session(fact.evse_id, now)
+        rate = fact.significant and session.started and session.charging_state == "Charging"
+        cause = Cause(now.instant, "ChargingRateChanged" if rate else None)
+        self._conduct.settle(session, session, cause, now)
+
+    def looked_again(self, fact: AvailabilityChanged, now: Now) -> None:
+        """A transaction may start now that might not before."""
+        self._look_again(fact.evse_id, now)
+
+    def registered(self, fact: RegistrationChanged, now: Now) -> None:
+        """Before the first Accepted a transaction starts only with TxBeforeAcceptedEnabled."""
+        if fact.status == "Accepted":
+            for session in self._sessions.all():
+                self._look_again(session.evse_id, now)
+
+    def _look_again(self, evse_id: int, now: Now) -> None:
+        session = self._session(evse_id, now)
+        self._conduct.settle(session, session, Cause(now.instant), now)
+
+    # --- after a start
+
+    def _interrupted(self, evse_id: int, now: Now) -> None:
+        """End what an earlier run left, with its last register; a closing one with the reason it already had."""
+        del self._left_over[evse_id]
+        session = self._sessions.get(evse_id)
+        if not session.started:
+            if session.authorized:
+                self._conduct.settle(
+                    session, changes.unauthorized(session, "Other", final=False), Cause(now.instant), now
+                )
+            return
+        if session.closing is None:
+            moments = [at for at in (session.last_at, session.last.at if session.last else None) if at is not None]
+            closing = Closing(
+                trigger="AbnormalCondition",
+                reason=session.stopped_reason or interruption(self._registration.boot_reason),
+                at=max(moments, default=now.instant),
+                by=now.mono,
+            )
+            session = replace(session, closing=closing, authorized=False)
+        log.warning("transaction.interrupted", extra={"evse": evse_id, "reason": session.closing})
+        self._conduct.finish(session, now)
+
+    def _resumed(self, session: Session, now: Now) -> None:
+        """Go on: the values before and after the interruption are told (ReadingContext Interruption.*)."""
+        del self._left_over[session.evse_id]
+        fresh = self._meters.last(session.evse_id)
+        readings = [sampled(session.last, "TxUpdatedMeasurands", "Interruption.Begin")] if session.last else []
+        if fresh is not None:
+            readings.append(sampled(fresh, "TxUpdatedMeasurands", "Interruption.End"))
+        cause = Cause(now.instant, "ChargingStateChanged")
+        self._conduct.settle(session, replace(session, boot=now.boot), cause, now, readings)
+
+    # --- deadlines
+
+    def next_due(self) -> Deadline | None:
+        """The earliest of what is awaited: a handful of sessions to look at."""
+        times: list[Mono] = [*self._left_over.values(), *self._registers.allowances().values()]
+        if (first := earliest(self._sessions.all())) is not None:
+            times.append(first)
+        return MonoDeadline(min(times)) if times else None
+
+    def due(self, now: Now) -> None:
+        """What was awaited has not come, or it is time to look."""
+        for evse_id in [evse_id for evse_id, by in self._left_over.items() if by <= now.mono]:
+            self._interrupted(evse_id, now)
+        for session in self._sessions.all():
+            self._session_due(session, now)
+        self._registers.due(now)
+
+    def _session_due(self, session: Session, now: Now) -> None:
+        if session.closing is not None:
+            if session.closing.by <= now.mono:
+                log.warning("transaction.closed_late", extra={"evse": session.evse_id})
+                self._conduct.finish(session, now)
+        elif session.plug_by is not None and session.plug_by <= now.mono:
+            self._timed_out(session, now)
+        elif session.offered_at is not None and not session.settled and session.offered_at + SETTLE_S <= now.mono:
+            self._settle(session, replace(session, settled=True), Cause(now.instant), now)
+
+    def _timed_out(self, session: Session, now: Now) -> None:
+        """C01.FR.26; E03.FR.05: the transaction ends, unless a parking bay ends it (E03.FR.15); E10.FR.02."""
+        ends = "ParkingBayOccupancy" not in self._variables.members("TxCtrlr", "TxStopPoint")
+        after = changes.unauthorized(session, "Timeout", final=False)
+        self._conduct.settle(session, after, Cause(now.instant, "EVConnectTimeout", "Timeout", ends=ends), now)

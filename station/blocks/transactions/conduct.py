@@ -1,0 +1,275 @@
+"""From a changed session to what follows: events told, wants stated, registers read, the row saved, deadlines kept.
+
+`settle` is the one way: every handler of block.py ends there. A stop has two steps. `closing` is saved first: nothing
+is wanted any more, the contactor opens, the last register is read; then comes Ended with the instant of the stop, at
+the latest after CLOSING_S with the register read last.
+
+Invariant: nothing is energised that is not authorized, plugged in, and saved with its start register.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from station.blocks.transactions.events import Readings, Writer
+from station.blocks.transactions.session import SETTLE_S, Cause, Circumstances, Event, advance, ended, rested, vacated
+from station.facts import AuthorizationEnded, ChargingStateChanged, Facts, TransactionEnded, TransactionStarted
+from station.now import Mono, Now
+from station.ports import Csms, Hardware, Ids, Times
+from station.state.connectors import Connectors
+from station.state.limits import MIN_A, Limits
+from station.state.meters import Meters, Sample, never_falling, signing
+from station.state.registration import Registration
+from station.state.sessions import Session, Sessions
+from station.state.variables import Variables
+
+log = logging.getLogger(__name__)
+
+CLOSING_S = 5.0
+"""How long an Ended waits for contactor and last register."""
+SIGNING_S = 15.0
+"""The same where a meter signs (a signature takes up to 15 s)."""
+CACHED_S = 120.0
+"""A register read this long ago is still the start value, if the contactor has been open since."""
+
+
+class States(NamedTuple):
+    """The state objects that transactions ask."""
+
+    sessions: Sessions
+    connectors: Connectors
+    limits: Limits
+    meters: Meters
+    variables: Variables
+    registration: Registration
+
+
+class World(NamedTuple):
+    """The ports that transactions use."""
+
+    csms: Csms
+    hardware: Hardware
+    times: Times
+    ids: Ids
+    facts: Facts
+
+
+class Conduct:
+    """Carries out what `session.advance` decides."""
+
+    def __init__(self, states: States, world: World) -> None:
+        self._sessions = states.sessions
+        self._connectors = states.connectors
+        self._limits = states.limits
+        self._meters = states.meters
+        self._variables = states.variables
+        self._registration = states.registration
+        self._csms = world.csms
+        self._hardware = world.hardware
+        self._ids = world.ids
+        self._facts = world.facts
+        self._writer = Writer(sessions=states.sessions, variables=states.variables, times=world.times)
+        self._asked: set[int] = set()
+        self.told: set[int] = set()
+        """EVSEs whose hardware has told its state since the start."""
+
+    def load(self) -> None:
+        """Forget which start values were asked for: they are asked for again."""
+        self._asked.clear()
+
+    # what follows
+
+    def settle(
+        self, before: Session, after: Session, cause: Cause, now: Now, readings: Sequence[Readings] = ()
+    ) -> Session:
+        """Take a changed session to its consequences; `readings` go with the event, if one is told."""
+        how = self._circumstances(after, now)
+        after = self._with_start_value(after, how)
+        after, events = advance(before, after, cause, how)
+        for event in events:
+            after = self.tell(after, event, readings)
+        closes = after.closing is not None and before.closing is None
+        if not after.started:
+            after = vacated(after)
+        self._news(before, after)
+        if closes or after.closing is not None:
+            done = self._finished(after, now)
+            if done is not None:
+                return done
+        if events or closes or (after.offering and not after.secured):
+            after = self._sessions.save(after, now)
+        else:
+            self._sessions.keep(after)
+        self.want(after)
+        return after
+
+    def tell(
+        self, session: Session, event: Event, readings: Sequence[Readings] = (), *, asked: bool = False
+    ) -> Session:
+        """Tell one event; gives the session after it, which must be saved in the same step."""
+        message, session = self._writer.write(session, event, readings, self.offered_a(session))
+        self._csms.tell(message, asked=asked)
+        return session
+
+    def _circumstances(self, session: Session, now: Now) -> Circumstances:
+        variables, registration = self._variables, self._registration
+        allowed = registration.ever_accepted or variables.boolean("TxCtrlr", "TxBeforeAcceptedEnabled")
+        return Circumstances(
+            start_points=frozenset(variables.members("TxCtrlr", "TxStartPoint")),
+            stop_points=frozenset(variables.members("TxCtrlr", "TxStopPoint")),
+            may_start=allowed and self._connectors.may_start(session.evse_id) is None,
+            limited=self._limit_a(session) < MIN_A,
+            told=session.evse_id in self.told,
+            closing_s=SIGNING_S if self.signs else CLOSING_S,
+            now=now,
+            new_id=self._ids.uuid,
+        )
+
+    def _news(self, before: Session, after: Session) -> None:
+        evse_id = after.evse_id
+        if before.authorized and not after.authorized:
+            reason = after.stopped_reason or (after.closing.reason if after.closing else "Other")
+            self._facts.emit(AuthorizationEnded(evse_id=evse_id, reason=reason))
+        if after.transaction_id is None:
+            return
+        if not before.started:
+            self._facts.emit(TransactionStarted(evse_id=evse_id, transaction_id=after.transaction_id))
+        if before.charging_state != after.charging_state:
+            self._facts.emit(
+                ChargingStateChanged(
+                    evse_id=evse_id, transaction_id=after.transaction_id, charging_state=after.charging_state
+                )
+            )
+
+    # the start value
+
+    @property
+    def signs(self) -> bool:
+        """SampledDataCtrlr.SignReadings."""
+        return self._variables.boolean("SampledDataCtrlr", "SignReadings")
+
+    def _with_start_value(self, session: Session, how: Circumstances) -> Session:
+        """The register before any energy: read again as long as none can have flowed, asked for where none is known."""
+        if session.closing is not None or session.offering or session.path_closed:
+            return session
+        if session.started and "begin" not in session.owed:
+            return session
+        if not self.signs:
+            session = replace(session, begin=self._cached(session, how.now, CACHED_S) or session.begin)
+        needed = session.started or (session.authorized and session.plugged and how.may_start)
+        if session.begin is None and not session.no_meter and needed and session.evse_id not in self._asked:
+            self._asked.add(session.evse_id)
+            self._hardware.sample(session.evse_id, signing("begin", sign=self.signs), how.now.after(how.closing_s))
+        return session
+
+    def _cached(self, session: Session, now: Now, within_s: float) -> Sample | None:
+        """The newest register as of now, if nothing can have flowed since it was read."""
+        last = self._meters.fresh(session.evse_id, now, within_s)
+        if last is None or (session.path_opened is not None and last.at < session.path_opened):
+            return None
+        return Sample(now.instant, last.reading)
+
+    def start_value(self, session: Session, sample: Sample) -> Session:
+        """The start value that was asked for has come."""
+        self._asked.discard(session.evse_id)
+        if session.begin is not None and "begin" not in session.owed:
+            return session
+        return replace(session, begin=sample, last=sample if session.started else None, no_meter=False)
+
+    def no_start_value(self, session: Session, now: Now) -> Session:
+        """It did not come: an older one will do, and without any it is charged without values."""
+        self._asked.discard(session.evse_id)
+        if session.begin is not None:
+            return session
+        begin = self._cached(session, now, float("inf"))
+        log.warning("transaction.no_start_value", extra={"evse": session.evse_id, "older": begin is not None})
+        return replace(session, begin=begin, no_meter=begin is None)
+
+    # the end
+
+    def _finished(self, session: Session, now: Now) -> Session | None:
+        """Tell Ended if its register is known or no longer awaited; else see to it. None while it is awaited."""
+        closing = session.closing
+        if closing is None:
+            return None
+        late = now.mono >= closing.by or closing.at.boot != now.boot
+        if session.path_closed and not late:
+            return None
+        never_closed = session.path_opened is None or (
+            session.started_at is not None and session.path_opened < session.started_at
+        )
+        cached = None if self.signs else self._cached(session, now, CACHED_S)
+        if cached is not None:
+            session = replace(session, last=_last(session, Sample(closing.at, cached.reading)))
+        elif never_closed and session.begin is not None:
+            session = replace(session, last=Sample(closing.at, session.begin.reading))
+        elif not late:
+            if not closing.sampling:
+                self._hardware.sample(session.evse_id, signing("stop", sign=self.signs), closing.by)
+                session = self._sessions.save(replace(session, closing=replace(closing, sampling=True)), now)
+            self._sessions.keep(session)
+            self.want(session)
+            return session
+        return self.finish(session, now)
+
+    def finish(self, session: Session, now: Now) -> Session:
+        """Tell Ended and leave what the hardware shows; gives the session that is left."""
+        if session.closing is None or session.transaction_id is None:
+            raise ValueError(f"EVSE {session.evse_id}: no transaction is closing")
+        reason, transaction_id = session.closing.reason, session.transaction_id
+        session = self.tell(session, ended(session))
+        self._facts.emit(
+            TransactionEnded(evse_id=session.evse_id, transaction_id=transaction_id, stopped_reason=reason)
+        )
+        self._sessions.forget_samples(transaction_id)
+        session = self._sessions.save(vacated(rested(session)), now)
+        self.want(session)
+        return session
+
+    # the hardware
+
+    def _limit_a(self, session: Session) -> float:
+        ceiling = self._limits.ceiling(session.evse_id)
+        limits = [self._connectors.limit_a(session.evse_id), session.cable_max_a, ceiling and ceiling.amperes]
+        return min(limit for limit in limits if limit is not None)
+
+    def offered_a(self, session: Session) -> float:
+        """Amperes per phase that are offered now."""
+        return self._limit_a(session) if session.offering else 0.0
+
+    def want(self, session: Session) -> None:
+        """State what follows from the session; the same again is free."""
+        evse_id, connector_id = session.evse_id, session.connector_id
+        ceiling = self._limits.ceiling(evse_id)
+        phases = self._connectors.phases(evse_id)
+        in_use = session.authorized or session.holds_cable or session.path_closed
+        lockable = connector_id is not None and self._connectors.has_lock(evse_id, connector_id)
+        self._hardware.want(
+            evse_id,
+            energise=session.offering,
+            limit_a=self.offered_a(session),
+            phases=min(phases, ceiling.phases) if ceiling is not None and ceiling.phases is not None else phases,
+            lock=lockable and session.cable_in and in_use,
+        )
+
+
+def _last(session: Session, sample: Sample) -> Sample:
+    before = session.last.reading if session.last is not None else None
+    return Sample(sample.at, never_falling(before, sample.reading))
+
+
+def earliest(sessions: Sequence[Session]) -> Mono | None:
+    """When the first of the awaited things is due: plug-in, the vehicle's answer to the offer, the end of a closing."""
+    times: list[float] = []
+    for session in sessions:
+        if session.closing is not None:
+            times.append(session.closing.by)
+        if session.plug_by is not None:
+            times.append(session.plug_by)
+        if session.offered_at is not None and not session.settled:
+            times.append(session.offered_at + SETTLE_S)
+    return Mono(min(times)) if times else None

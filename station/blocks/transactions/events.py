@@ -1,0 +1,186 @@
+"""The one place where a TransactionEvent is built: what it carries once, its meter values, its times (E01 to E12, J02).
+
+Not here: whether an event is told, and with which trigger (session.py).
+Invariants: seqNo counts every event of a transaction from 0; rendered times of a transaction never fall.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from station.blocks.transactions.session import Event
+from station.now import Instant
+from station.ocpp.enums import ReadingContextEnumType
+from station.ocpp.messages import TransactionEventRequest
+from station.ocpp.types import EVSEType, MeterValueType, SampledValueType, TransactionType
+from station.ports import Times
+from station.state.meters import Sample, Wanted, sampled_values
+from station.state.sessions import Session, Sessions
+from station.state.variables import Variables
+
+MAX_VALUES = 400
+"""Sampled values in one Ended; above it intermediate ones are left out (J02.FR.20)."""
+
+
+class Readings(NamedTuple):
+    """A reading to be told with an event: the variable that lists its measurands, and its context."""
+
+    sample: Sample
+    component: str
+    variable: str
+    context: ReadingContextEnumType
+
+
+def sampled(sample: Sample, variable: str, context: ReadingContextEnumType) -> Readings:
+    """A reading of SampledDataCtrlr."""
+    return Readings(sample, "SampledDataCtrlr", variable, context)
+
+
+def aligned(sample: Sample, variable: str, context: ReadingContextEnumType = "Sample.Clock") -> Readings:
+    """A reading of AlignedDataCtrlr."""
+    return Readings(sample, "AlignedDataCtrlr", variable, context)
+
+
+class Writer:
+    """Builds the TransactionEvents of one station."""
+
+    def __init__(self, *, sessions: Sessions, variables: Variables, times: Times) -> None:
+        self._sessions = sessions
+        self._variables = variables
+        self._times = times
+
+    def write(
+        self, session: Session, event: Event, readings: Sequence[Readings] = (), offered_a: float | None = None
+    ) -> tuple[TransactionEventRequest, Session]:
+        """The message, and the session after it was told: what was owed is paid, the next seqNo is the next number."""
+        stamp = self._stamp(session, event.at)
+        readings = (*self._begin(session, event), *readings, *(self._whole(session) if event.kind == "Ended" else ()))
+        values, key_told = self._values(session, readings, stamp, offered_a)
+        owed = frozenset(session.owed)
+        shows_evse = "evse" in owed and session.plugged
+        phases = self._phases(session)
+        message = TransactionEventRequest(
+            event_type=event.kind,
+            timestamp=stamp,
+            trigger_reason=event.trigger,
+            seq_no=session.seq_no,
+            transaction_info=self._info(session, event),
+            evse=EVSEType(id=session.evse_id, connector_id=session.connector_id) if shows_evse else None,
+            cable_max_current=int(session.cable_max_a) if shows_evse and session.cable_max_a else None,
+            id_token=session.stop_token if "stop_token" in owed else session.id_token if "token" in owed else None,
+            reservation_id=session.reservation_id if "reservation" in owed else None,
+            number_of_phases_used=phases if phases != session.phases_told else None,
+            meter_value=values or None,
+        )
+        return message, replace(
+            session,
+            seq_no=session.seq_no + 1,
+            owed=("begin",) if "begin" in owed and not self._tells_begin(session) else (),
+            phases_told=phases,
+            public_key_told=key_told,
+            last_at=event.at,
+            last_stamp=stamp.timestamp(),
+        )
+
+    def _info(self, session: Session, event: Event) -> TransactionType:
+        if session.transaction_id is None:
+            raise ValueError(f"EVSE {session.evse_id}: no transaction to tell of")
+        return TransactionType(
+            transaction_id=session.transaction_id,
+            charging_state=session.charging_state,
+            remote_start_id=session.remote_start_id if "remote" in session.owed else None,
+            stopped_reason=session.closing.reason if event.kind == "Ended" and session.closing else None,
+            time_spent_charging=_charged_s(session, event.at) if event.kind != "Started" else None,
+        )
+
+    def _phases(self, session: Session) -> int | None:
+        """Told when energy starts to flow, and again when it is another number (E02.FR.18, E02.FR.19)."""
+        return session.phases if session.charging_state == "Charging" else session.phases_told
+
+    # times
+
+    def _stamp(self, session: Session, at: Instant) -> datetime:
+        utc = self._times.utc(at)
+        last = datetime.fromtimestamp(session.last_stamp, UTC)
+        return max(utc, last) if session.last_stamp else utc
+
+    # meter values
+
+    @staticmethod
+    def _tells_begin(session: Session) -> bool:
+        """The start value belongs into the first event that knows EVSE and register (E01.FR.09, E01.FR.17)."""
+        return session.begin is not None and session.plugged
+
+    def _begin(self, session: Session, event: Event) -> Sequence[Readings]:
+        if "begin" not in session.owed or event.kind == "Ended" or not self._tells_begin(session):
+            return ()
+        return (sampled(session.begin, "TxStartedMeasurands", "Transaction.Begin"),) if session.begin else ()
+
+    def _whole(self, session: Session) -> Sequence[Readings]:
+        """What Ended tells: the first value, those in between, the last one (E06.FR.11), and the clock-aligned ones."""
+        between: list[Readings] = []
+        if session.transaction_id is not None:
+            periodic = self._sessions.samples(session.transaction_id, clock=False)
+            clock = self._sessions.samples(session.transaction_id, clock=True)
+            between = [sampled(each, "TxEndedMeasurands", "Sample.Periodic") for each in periodic]
+            between += [aligned(each, "TxEndedMeasurands") for each in clock]
+            between.sort(key=lambda each: each.sample.at)
+        first = [sampled(session.begin, "TxEndedMeasurands", "Transaction.Begin")] if session.begin else []
+        last = [sampled(session.last, "TxEndedMeasurands", "Transaction.End")] if session.last else []
+        return (*first, *between, *last)
+
+    def _values(
+        self, session: Session, readings: Sequence[Readings], stamp: datetime, offered_a: float | None
+    ) -> tuple[list[MeterValueType], bool]:
+        """The meter values in order; beside them whether the public key has been told by now."""
+        key_told = session.public_key_told
+        told: list[tuple[Readings, list[SampledValueType]]] = []
+        for each in readings:
+            values = self._sampled_values(session, each, offered_a, key_told=key_told)
+            key_told = key_told or any(v.signed_meter_value and v.signed_meter_value.public_key for v in values)
+            if values:
+                told.append((each, values))
+        return [
+            MeterValueType(timestamp=min(self._times.utc(each.sample.at), stamp), sampled_value=values)
+            for each, values in _thinned(told)
+        ], key_told
+
+    def _sampled_values(
+        self, session: Session, what: Readings, offered_a: float | None, *, key_told: bool
+    ) -> list[SampledValueType]:
+        component, variables = what.component, self._variables
+        if not variables.boolean(component, "Enabled"):
+            return []
+        policy = variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue")
+        wanted = Wanted(
+            measurands=variables.members(component, what.variable),
+            context=what.context,
+            without_phases=variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+            offered_a=offered_a,
+            phases=session.phases or 3,
+            sign=variables.boolean(component, "SignReadings"),
+            public_key=policy == "EveryMeterValue" or (policy == "OncePerTransaction" and not key_told),
+        )
+        return sampled_values(what.sample.reading, wanted)
+
+
+def _thinned(
+    told: list[tuple[Readings, list[SampledValueType]]],
+) -> list[tuple[Readings, list[SampledValueType]]]:
+    """Leave out the 1st, 3rd, 5th ... of the values in between until the message is not too big (E06.FR.13)."""
+    while len(told) > 2 and sum(len(values) for _, values in told) > MAX_VALUES:  # noqa: PLR2004 - the first and the last stay
+        told = [told[0], *told[2:-1:2], told[-1]]
+    return told
+
+
+def _charged_s(session: Session, at: Instant) -> int | None:
+    """Seconds of real energy flow so far; None if there was none."""
+    seconds = session.charged_s
+    since = session.charging_since
+    if since is not None and since.boot == at.boot:
+        seconds += max(0.0, at.mono - since.mono)
+    return round(seconds) or None

@@ -1,0 +1,131 @@
+"""Readings of the meters as transactions hear them: start value, stop value, those in between.
+
+Also here: the energy that an invalid token may still have (E05.FR.03).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from station.blocks.transactions.conduct import Conduct, States, World
+from station.blocks.transactions.events import Readings, aligned, sampled
+from station.blocks.transactions.session import Cause, Event
+from station.facts import MeterSampled, SampleFailed, SampleTaken
+from station.now import Mono, Now
+from station.ocpp.enums import TriggerReasonEnumType
+from station.state.meters import Sample, never_falling, purpose_of
+from station.state.sessions import Session
+
+log = logging.getLogger(__name__)
+
+ALLOWANCE_S = 5.0
+"""How often the meter is read while energy is limited by MaxEnergyOnInvalidId."""
+
+_OCCASIONS: tuple[tuple[str, TriggerReasonEnumType, Callable[[Sample], Readings]], ...] = (
+    ("Updated", "MeterValuePeriodic", lambda sample: sampled(sample, "TxUpdatedMeasurands", "Sample.Periodic")),
+    ("AlignedUpdated", "MeterValueClock", lambda sample: aligned(sample, "Measurands")),
+    ("Trigger", "Trigger", lambda sample: sampled(sample, "TxUpdatedMeasurands", "Trigger")),
+)
+"""What a sample is taken for -> the trigger of its event and the measurands it tells."""
+
+
+class Registers:
+    """What a reading means for the transaction of its EVSE."""
+
+    def __init__(self, conduct: Conduct, states: States, world: World) -> None:
+        self._conduct = conduct
+        self._sessions = states.sessions
+        self._meters = states.meters
+        self._hardware = world.hardware
+        self._allowance_at: dict[int, Mono] = {}
+
+    def metered(self, fact: MeterSampled, now: Now) -> None:
+        """A register was read: start value, last value, or one in between."""
+        sample = Sample(fact.at, fact.reading)
+        self._meters.observe(fact.evse_id, sample)
+        session = self._sessions.get(fact.evse_id)
+        if session.started:
+            session = self._read(session, sample)
+        match purpose_of(fact.purpose):
+            case "begin":
+                after = self._conduct.start_value(session, sample)
+                signed = fact.reading.signed is not None
+                news = session.started and "begin" in session.owed and signed
+                after = replace(after, signed=signed or after.signed)
+                self._conduct.settle(session, after, Cause(fact.at, "SignedDataReceived" if news else None), now)
+            case "stop" if session.closing is not None:
+                self._conduct.finish(session, now)
+            case _ if session.started:
+                self._sessions.keep(session)
+                self._use_up_allowance(session, Cause(fact.at), now)
+
+    @staticmethod
+    def _read(session: Session, sample: Sample) -> Session:
+        before = session.last.reading if session.last is not None else None
+        reading = never_falling(before, sample.reading)
+        if reading is not sample.reading:
+            log.warning("meter.register_fell", extra={"evse": session.evse_id})
+        at = sample.at if session.last is None else max(sample.at, session.last.at)
+        if session.closing is not None:
+            at = session.closing.at
+        return replace(session, last=Sample(at, reading))
+
+    def not_metered(self, fact: SampleFailed, now: Now) -> None:
+        """The register did not come: charge without a start value, end with the last one there is."""
+        session = self._sessions.get(fact.evse_id)
+        purpose = purpose_of(fact.purpose)
+        if purpose == "begin":
+            self._conduct.settle(session, self._conduct.no_start_value(session, now), Cause(fact.at), now)
+        elif purpose == "stop" and session.closing is not None:
+            log.warning("transaction.no_stop_value", extra={"evse": fact.evse_id, "reason": fact.reason})
+            self._conduct.finish(session, now)
+
+    def sampled(self, fact: SampleTaken, now: Now) -> None:
+        """J02.FR.11: a reading for the running transaction; an event for what is told now, a row for the Ended."""
+        session = self._sessions.get(fact.evse_id)
+        if not session.started or session.closing is not None:
+            return
+        told = session
+        sample = Sample(fact.at, fact.reading) if fact.reading is not None else None
+        if sample is not None:
+            told = self._sampled_for_ended(told, sample, fact.reasons)
+        for reason, trigger, make in _OCCASIONS:
+            if reason in fact.reasons and (sample is not None or reason == "Trigger"):
+                readings = [make(sample)] if sample is not None else []
+                event = Event("Updated", trigger, fact.at)
+                told = self._conduct.tell(told, event, readings, asked=reason == "Trigger")
+        if told.seq_no != session.seq_no:
+            self._sessions.save(told, now)
+
+    def _sampled_for_ended(self, session: Session, sample: Sample, reasons: frozenset[str]) -> Session:
+        for reason, clock in (("Ended", False), ("AlignedEnded", True)):
+            if reason in reasons:
+                session = self._sessions.add_sample(session, sample, clock=clock)
+        return session
+
+    def _use_up_allowance(self, session: Session, cause: Cause, now: Now) -> None:
+        until, last = session.energy_until_mwh, session.last
+        if until is not None and last is not None and last.reading.energy_import_mwh >= until:
+            after = replace(session, energy_until_mwh=None, suspended=True)
+            self._conduct.settle(session, after, cause, now)
+
+    # the energy left to an invalid token
+
+    def load(self) -> None:
+        """Look at once again."""
+        self._allowance_at.clear()
+
+    def allowances(self) -> dict[int, Mono]:
+        """When the meters of EVSEs with an allowance are to be read next."""
+        limited = [each for each in self._sessions.running() if each.energy_until_mwh is not None and each.flowing]
+        return {each.evse_id: self._allowance_at.get(each.evse_id, Mono(0.0)) for each in limited}
+
+    def due(self, now: Now) -> None:
+        """Read the meters whose time has come."""
+        for evse_id, at in self.allowances().items():
+            if at <= now.mono:
+                self._allowance_at[evse_id] = now.after(ALLOWANCE_S)
+                self._hardware.sample(evse_id, "allowance", now.after(ALLOWANCE_S))
