@@ -27,6 +27,7 @@ import msgspec
 
 from station.now import Deadline, Mono, Now
 from station.ocpp.base import Message, Request, Response
+from station.refusal import Refusal
 
 Q = TypeVar("Q", bound=Message)
 R = TypeVar("R", bound=Message)
@@ -63,16 +64,6 @@ class Later(NamedTuple):
     job: Job
     by: Mono
     otherwise: Response
-
-
-class Refusal(NamedTuple):
-    """A negative result as a value: becomes `statusInfo` of a response, never a CALLERROR.
-
-    `reason_code` is one of the appendix (at most 20 characters); `additional_info` is for people.
-    """
-
-    reason_code: str
-    additional_info: str = ""
 
 
 class Answered(NamedTuple, Generic[Q]):

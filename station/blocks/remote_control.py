@@ -6,7 +6,7 @@ Authorization hears RemoteStartAccepted, Transactions RemoteStopAccepted, the ow
 
 from __future__ import annotations
 
-from station.block import Block, Job, JobResult, Later, Refusal, Results, Routes, result, route
+from station.block import Block, Job, JobResult, Later, Results, Routes, result, route
 from station.facts import ConnectorUnlocked, Facts, MessageTriggered, RemoteStartAccepted, RemoteStopAccepted
 from station.now import Instant, Now
 from station.ocpp.messages import (
@@ -20,6 +20,7 @@ from station.ocpp.messages import (
     UnlockConnectorResponse,
 )
 from station.ocpp.types import StatusInfoType
+from station.refusal import Refusal
 from station.state.connectors import Connectors
 from station.state.registration import Registration
 from station.state.sessions import Sessions

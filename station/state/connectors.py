@@ -12,8 +12,8 @@ from typing import Literal, NamedTuple
 
 from device_model.build import Layout
 from hal.api import Fault
-from station.block import Refusal
 from station.now import Now
+from station.refusal import Refusal
 from station.store.db import Database
 
 Status = Literal["Available", "Occupied", "Reserved", "Unavailable", "Faulted"]

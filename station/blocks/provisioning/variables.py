@@ -10,7 +10,7 @@ from __future__ import annotations
 from device_model.model import AttributeType, Settable, Status
 from device_model.model import Refusal as ModelRefusal
 from device_model.values import Flaw
-from station.block import Block, Refusal, Routes, Vetoes, route
+from station.block import Block, Routes, Vetoes, route
 from station.blocks.provisioning.naming import component_id, variable_id
 from station.now import Now
 from station.ocpp.errors import ErrorCode, RpcError
@@ -27,6 +27,7 @@ from station.ocpp.types import (
     SetVariableResultType,
     StatusInfoType,
 )
+from station.refusal import Refusal
 from station.state.variables import Variables
 
 REASONS = {

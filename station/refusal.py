@@ -1,0 +1,15 @@
+"""A negative result as a value (design 6): state objects and blocks say no with it, and it becomes part of a response."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Refusal(NamedTuple):
+    """Why something is not done: becomes `statusInfo` of a response, never a CALLERROR.
+
+    `reason_code` is one of the appendix (at most 20 characters); `additional_info` is for people.
+    """
+
+    reason_code: str
+    additional_info: str = ""
