@@ -157,8 +157,9 @@ class Link:
         try:
             while not self._stopping:
                 await self._rest()
-                if not self._stopping:
-                    await self._work_once()
+                profile = next((each for each in self._setup.profiles if each.slot == self._redial.slot), None)
+                if profile and not self._stopping:
+                    await self._work_once(profile)
         finally:
             if self._work and not self._work.done():
                 self._work.cancel()
@@ -180,13 +181,12 @@ class Link:
         pausing, woken = asyncio.ensure_future(self._pause(wait_s)), asyncio.ensure_future(self._wake.wait())
         try:
             await asyncio.wait({pausing, woken}, return_when=asyncio.FIRST_COMPLETED)
-            return not woken.done()
+            return not self._wake.is_set()
         finally:
             pausing.cancel()
             woken.cancel()
 
-    async def _work_once(self) -> None:
-        profile = next(profile for profile in self._setup.profiles if profile.slot == self._redial.slot)
+    async def _work_once(self, profile: NetworkProfile) -> None:
         self._interrupted = self._abrupt = False
         self._work = asyncio.ensure_future(self._attempt(profile))
         await asyncio.wait({self._work})

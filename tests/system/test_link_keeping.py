@@ -278,7 +278,7 @@ def test_a_cut_cable_is_noticed() -> None:
     "rubbish",
     [
         b"\xff\xff\xff\xff\xff",
-        b"HTTP/1.1 400 Bad Request\r\nServer: a proxy in between that has lost its mind and speaks HTTP/1.1 again\r\n\r\n",
+        b"HTTP/1.1 400 Bad Request\r\nServer: a proxy in between that has lost its mind and speaks HTTP again\r\n\r\n",
         Frame(Opcode.TEXT, b"\xff\xfe").serialize(mask=False),
         Frame(Opcode.TEXT, b"masked").serialize(mask=True),
         Frame(Opcode.CONT, b"continues nothing").serialize(mask=False),
