@@ -1,4 +1,4 @@
-"""A negative result as a value (design 6): state objects and blocks say no with it, and it becomes part of a response."""
+"""A negative result as a value: state objects and blocks say no with it, and it becomes part of a response (design 6)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,15 @@
+"""POLICY: the functional blocks of OCPP 2.x, a file each, a folder where one has parts.
+
+    A  security           security events, passwords
+    B  provisioning/      boot, variables, reports, network profiles, reset
+    C  authorization/     tokens, the cache, master pass
+    D  local list         not built yet
+    E  transactions/      sessions, TransactionEvents, what the hardware shall do
+    F  remote_control     start, stop, unlock, trigger
+    G  availability       status of connectors, ChangeAvailability
+    H  reservation, I  tariff, K  smart charging, L  firmware, M  ISO 15118, N  diagnostics, O  display: not built yet
+    J  metering           when a meter is read, and MeterValues
+    P  data_transfer      a vendor's own messages
+
+A block that is not built has no routes, so that its requests are answered NotImplemented by themselves.
+"""

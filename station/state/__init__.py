@@ -1,0 +1,12 @@
+"""WHAT THE STATION KNOWS: objects that own their tables, keep what is needed in memory, and answer questions.
+
+    registration   whether the CSMS has accepted us, and why we last started
+    variables      the device model
+    connectors     what there is, what is ordered, what the hardware shows
+    sessions       who is charging where
+    meters         the last readings
+    limits         what an EVSE may offer
+    tokens         the authorization cache
+
+They hold no policy and tell nobody; after a step was rolled back `load` makes memory and tables equal again.
+"""
