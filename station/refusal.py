@@ -1,4 +1,4 @@
-"""A negative result as a value: state objects and blocks say no with it, and it becomes part of a response (design 6)."""
+"""A negative result as a value: state objects and blocks say no with it; it becomes part of a response (design 6)."""
 
 from __future__ import annotations
 
