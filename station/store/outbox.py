@@ -361,6 +361,10 @@ class Outbox:
             row = self._in_flight
         return row.action if row else None
 
+    def in_memory(self) -> int:
+        """Rows in memory; more may be on disk."""
+        return self._lanes.in_memory()
+
     def thinned(self) -> list[Thinned]:
         """What was dropped for want of space, since last asked: to be reported."""
         taken, self._ledger.thinned = self._ledger.thinned, []
