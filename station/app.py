@@ -19,11 +19,15 @@ from device_model.storage import Storage
 from station.block import Block, Reloads, Vetoes
 from station.blocks.authorization.block import Authorization
 from station.blocks.availability import Availability
+from station.blocks.metering import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
 from station.blocks.provisioning.reports import Reports
 from station.blocks.provisioning.variables import VariableAccess
 from station.blocks.remote_control import RemoteControl
+from station.blocks.transactions.block import Transactions
+from station.blocks.transactions.conduct import States as TransactionStates
+from station.blocks.transactions.conduct import World as TransactionWorld
 from station.csms import StepCsms
 from station.effects import Effect, StepPorts
 from station.engine import Ask, Engine
@@ -36,6 +40,8 @@ from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
+from station.state.limits import Limits
+from station.state.meters import Meters
 from station.state.registration import Registration
 from station.state.sessions import Sessions
 from station.state.tokens import Tokens
@@ -66,6 +72,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     found_boot_reason: str = "PowerUp"
     message_timeout_s: float = 35.0
+    resume: bool = False
+    """Go on with a transaction that a restart interrupted, instead of ending it."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -98,6 +106,14 @@ class Station:
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
         self.tokens = Tokens(db)
+        self.meters = Meters()
+        self.limits = Limits()
+        self.times = Walls(boots)
+        self.ids = world.ids
+        self.meters = Meters()
+        self.limits = Limits()
+        self.ids = world.ids
+        self.times = Walls(boots)
         self.vetoes = Vetoes()
         blocks = self._blocks()
         for block in blocks:
@@ -139,7 +155,7 @@ class Station:
                 variables=self.variables,
                 csms=self.csms,
                 facts=self.facts,
-                times=Walls(self.boots),
+                times=self.times,
             ),
             Authorization(
                 tokens=self.tokens,
@@ -150,6 +166,17 @@ class Station:
                 csms=self.csms,
                 facts=self.facts,
             ),
+            self._transactions(),
+            Metering(
+                sessions=self.sessions,
+                connectors=self.connectors,
+                meters=self.meters,
+                variables=self.variables,
+                csms=self.csms,
+                hardware=self.ports,
+                times=self.times,
+                facts=self.facts,
+            ),
             RemoteControl(
                 registration=self.registration,
                 sessions=self.sessions,
@@ -158,6 +185,18 @@ class Station:
                 triggers=TRIGGERS,
             ),
         ]
+
+    def _transactions(self) -> Transactions:
+        states = TransactionStates(
+            sessions=self.sessions,
+            connectors=self.connectors,
+            limits=self.limits,
+            meters=self.meters,
+            variables=self.variables,
+            registration=self.registration,
+        )
+        world = TransactionWorld(csms=self.csms, hardware=self.ports, times=self.times, ids=self.ids, facts=self.facts)
+        return Transactions(states=states, world=world, resume=self.setup.resume)
 
     def start(self, now: Now) -> list[Effect]:
         """Read the tables: the station is as it was when it stopped, its contactors wanted open."""

@@ -76,6 +76,17 @@ def never_falling(last: MeterReading | None, reading: MeterReading) -> MeterRead
     return msgspec.structs.replace(reading, energy_import_mwh=last.energy_import_mwh)
 
 
+def registers_only(reading: MeterReading) -> MeterReading:
+    """The energy registers of a reading: they hold while no energy flows, unlike voltage or power."""
+    return MeterReading(
+        sampled_at=reading.sampled_at,
+        energy_import_mwh=reading.energy_import_mwh,
+        energy_export_mwh=reading.energy_export_mwh,
+        energy_import_phase_mwh=reading.energy_import_phase_mwh,
+        energy_reactive_import_mvarh=reading.energy_reactive_import_mvarh,
+    )
+
+
 # --- sampled values -------------------------------------------------------------------------------------------------
 
 

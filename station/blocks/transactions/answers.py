@@ -16,8 +16,9 @@ from station.ocpp.messages import (
     TransactionEventRequest,
     TransactionEventResponse,
 )
-from station.ocpp.types import IdTokenInfoType, IdTokenType
+from station.ocpp.types import IdTokenInfoType
 from station.state.sessions import Session
+from station.state.tokens import same_token
 
 
 class Answers:
@@ -47,7 +48,7 @@ class Answers:
         if response.id_token_info is None or token is None:
             return
         self._facts.emit(IdTokenInfoReceived(id_token=token, info=response.id_token_info))
-        if session is not None and same_token(session.id_token, token):
+        if session is not None and session.id_token is not None and same_token(session.id_token, token):
             self._judged(session, response.id_token_info, now)
 
     def _judged(self, session: Session, info: IdTokenInfoType, now: Now) -> None:
@@ -69,8 +70,3 @@ class Answers:
             return GetTransactionStatusResponse(messages_in_queue=queued)
         running = self._sessions.by_transaction(request.transaction_id) is not None
         return GetTransactionStatusResponse(messages_in_queue=queued, ongoing_indicator=running)
-
-
-def same_token(one: IdTokenType | None, other: IdTokenType) -> bool:
-    """Tokens are compared without regard to case (IdTokenType.idToken)."""
-    return one is not None and (one.type, one.id_token.casefold()) == (other.type, other.id_token.casefold())

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from station.block import Block, Outcomes, Reactions, Routes, on, outcome, route
 from station.blocks.transactions import changes
-from station.blocks.transactions.answers import Answers, same_token
+from station.blocks.transactions.answers import Answers
 from station.blocks.transactions.changes import Unplugging
 from station.blocks.transactions.conduct import Conduct, States, World, earliest
 from station.blocks.transactions.events import sampled
@@ -42,7 +42,6 @@ from station.facts import (
     SampleTaken,
     SnapshotTold,
     StopAuthorized,
-    TokenPresented,
     VehicleStopped,
 )
 from station.now import Deadline, Instant, Mono, MonoDeadline, Now
@@ -100,7 +99,6 @@ class Transactions(Block):
             on(MeterSampled, self._registers.metered),
             on(SampleFailed, self._registers.not_metered),
             on(SampleTaken, self._registers.sampled),
-            on(TokenPresented, self.token_presented),
             on(Authorized, self.authorized),
             on(StopAuthorized, self.stop_authorized),
             on(RemoteStopAccepted, self.remote_stop),
@@ -143,6 +141,7 @@ class Transactions(Block):
     def snapshot_told(self, fact: SnapshotTold, now: Now) -> None:
         """The hardware's state is known: what an earlier run left can be judged, what may charge is wanted."""
         self._conduct.told.add(fact.evse_id)
+        self._registers.look(fact.evse_id, now)
         if fact.evse_id in self._left_over:
             session = self._sessions.get(fact.evse_id)
             if self._resume and session.started and session.plugged and session.closing is None:
@@ -235,13 +234,6 @@ class Transactions(Block):
         stop_token = fact.id_token if session.started else None
         owed = (*(each for each in session.owed if each != "token"), "stop_token") if session.started else ()
         self._stop(replace(session, stop_token=stop_token, owed=owed), "StopAuthorized", reason, now)
-
-    def token_presented(self, fact: TokenPresented, now: Now) -> None:
-        """The owner of a cable that is held presents the token: the lock opens (E05.FR.11, E09.FR.03)."""
-        for evse_id in fact.evse_ids:
-            session = self._sessions.get(evse_id)
-            if session.holds_cable and not session.authorized and same_token(session.id_token, fact.id_token):
-                self._release(session, fact.at, now)
 
     def _release(self, session: Session, at: Instant, now: Now) -> None:
         if session.holds_cable:

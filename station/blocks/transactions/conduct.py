@@ -22,7 +22,7 @@ from station.now import Mono, Now
 from station.ports import Csms, Hardware, Ids, Times
 from station.state.connectors import Connectors
 from station.state.limits import MIN_A, Limits
-from station.state.meters import Meters, Sample, never_falling, signing
+from station.state.meters import Meters, Sample, never_falling, registers_only, signing
 from station.state.registration import Registration
 from station.state.sessions import Session, Sessions
 from station.state.variables import Variables
@@ -34,7 +34,7 @@ CLOSING_S = 5.0
 SIGNING_S = 15.0
 """The same where a meter signs (a signature takes up to 15 s)."""
 CACHED_S = 120.0
-"""A register read this long ago is still the start value, if the contactor has been open since."""
+"""Power and voltage read longer ago than this are not told any more; a register holds while the contactor is open."""
 
 
 class States(NamedTuple):
@@ -159,19 +159,22 @@ class Conduct:
         if session.started and "begin" not in session.owed:
             return session
         if not self.signs:
-            session = replace(session, begin=self._cached(session, how.now, CACHED_S) or session.begin)
-        needed = session.started or (session.authorized and session.plugged and how.may_start)
+            session = replace(session, begin=self._cached(session, how.now) or session.begin)
+        needed = session.started or (session.authorized and how.may_start)
         if session.begin is None and not session.no_meter and needed and session.evse_id not in self._asked:
             self._asked.add(session.evse_id)
             self._hardware.sample(session.evse_id, signing("begin", sign=self.signs), how.now.after(how.closing_s))
         return session
 
-    def _cached(self, session: Session, now: Now, within_s: float) -> Sample | None:
-        """The newest register as of now, if nothing can have flowed since it was read."""
-        last = self._meters.fresh(session.evse_id, now, within_s)
-        if last is None or (session.path_opened is not None and last.at < session.path_opened):
+    def _cached(self, session: Session, now: Now) -> Sample | None:
+        """The newest register as of now, if nothing can have flowed since it was read in this boot."""
+        last = self._meters.last(session.evse_id)
+        if last is None or last.at.boot != now.boot:
             return None
-        return Sample(now.instant, last.reading)
+        if session.path_opened is not None and last.at < session.path_opened:
+            return None
+        old = now.mono - last.at.mono > CACHED_S
+        return Sample(now.instant, registers_only(last.reading) if old else last.reading)
 
     def start_value(self, session: Session, sample: Sample) -> Session:
         """The start value that was asked for has come."""
@@ -185,7 +188,7 @@ class Conduct:
         self._asked.discard(session.evse_id)
         if session.begin is not None:
             return session
-        begin = self._cached(session, now, float("inf"))
+        begin = self._cached(session, now)
         log.warning("transaction.no_start_value", extra={"evse": session.evse_id, "older": begin is not None})
         return replace(session, begin=begin, no_meter=begin is None)
 
@@ -202,7 +205,7 @@ class Conduct:
         never_closed = session.path_opened is None or (
             session.started_at is not None and session.path_opened < session.started_at
         )
-        cached = None if self.signs else self._cached(session, now, CACHED_S)
+        cached = None if self.signs else self._cached(session, now)
         if cached is not None:
             session = replace(session, last=_last(session, Sample(closing.at, cached.reading)))
         elif never_closed and session.begin is not None:

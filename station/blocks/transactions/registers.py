@@ -42,6 +42,11 @@ class Registers:
         self._hardware = world.hardware
         self._allowance_at: dict[int, Mono] = {}
 
+    def look(self, evse_id: int, now: Now) -> None:
+        """Read a meter that has not been read yet: its register is the start value of whatever begins here."""
+        if self._meters.last(evse_id) is None:
+            self._hardware.sample(evse_id, "idle", now.after(ALLOWANCE_S))
+
     def metered(self, fact: MeterSampled, now: Now) -> None:
         """A register was read: start value, last value, or one in between."""
         sample = Sample(fact.at, fact.reading)
