@@ -31,8 +31,8 @@ from station.block import Job, JobResult
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
 from station.engine import Canary, Happened
-from station.facts import ClockStepped, LinkLost, LinkRestored
-from station.now import Mono, Now, Wall, to_datetime
+from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
+from station.now import Instant, Mono, Now, Wall, to_datetime
 from station.shell.levels import presented, sampled
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
 from station.shell.reconcile import Reconciler
@@ -46,6 +46,7 @@ MEASURANDS = (
     "Power.Active.Import",
     "Voltage",
 )
+IDLE_PERIOD_S = 60.0
 SETTLE = 10_000
 """So many turns without time passing are a livelock."""
 
@@ -117,6 +118,8 @@ class Bench:
         self.clock_set: list[SetClock] = []
         self.marks: list[tuple[str, object]] = []
         self._downtime: float | None = None
+        self._idle_at = 0.0
+        self._late: list[SampleFailed] = []
         self._profile = 0
         lock = any(connector.lock for connector in self.setup.layout.evses[0].connectors)
         connectors = len(self.setup.layout.evses[0].connectors)
@@ -159,7 +162,8 @@ class Bench:
         self._turn()
 
     def _next_due(self) -> float:
-        due = [self.world.next_change(), self.hardware.next_due(self.mono)]
+        due = [self.world.next_change(), self.hardware.next_due(self.mono), self._idle_at]
+        due += [failed.at.mono for failed in self._late]
         deadline = self.station.exchange.next_deadline(self.now)
         if deadline is not None:
             due.append(self.mono + deadline)
@@ -167,6 +171,11 @@ class Bench:
 
     def _turn(self) -> None:
         self.world.advance(self.mono)
+        if self.mono >= self._idle_at:
+            self._idle_readings()
+        for failed in [each for each in self._late if each.at.mono <= self.mono]:
+            self._late.remove(failed)
+            self.hardware.tell(failed)
         self._do(self.station.exchange.tick(self.now))
         self.settle()
 
@@ -188,6 +197,7 @@ class Bench:
         self._do(self.station.start(self.now))
         for number in self.world.numbers:
             self.hardware.saw(number, self.world.evse(number).snapshot(), self.mono)
+        self._idle_readings()
         if self.csms.connected:
             self._link(up=True)
         self.settle()
@@ -200,6 +210,7 @@ class Bench:
         self.mono += down_s
         self.world.advance(self.mono)
         self._downtime = None
+        self._late.clear()
         if boot:
             self.boot()
 
@@ -298,10 +309,19 @@ class Bench:
         )
         self._do(self.station.exchange.job_done(effect.generation, tried, self.now))
 
+    def _idle_readings(self) -> None:
+        """Meters are read once a minute when nobody asks, and when they are found."""
+        self._idle_at = self.mono + IDLE_PERIOD_S
+        for number in self.world.numbers:
+            if not self.world.is_lost(f"meter-{number}"):
+                self._sample(number, "idle", Mono(self.mono))
+
     def _sample(self, evse_id: int, purpose: str, by: Mono) -> None:
-        del by
-        reading = self.world.reading(evse_id)
-        self.hardware.tell(sampled(evse_id, reading, purpose, self.station_boot))
+        if self.world.is_lost(f"meter-{evse_id}"):
+            at = Instant(self.station_boot, by)
+            self._late.append(SampleFailed(evse_id=evse_id, at=at, purpose=purpose, reason="silent"))
+            return
+        self.hardware.tell(sampled(evse_id, self.world.reading(evse_id), purpose, self.station_boot))
 
     def _set_clock(self, effect: SetClock) -> None:
         self.clock_set.append(effect)
