@@ -95,14 +95,9 @@ class SerialPort:
     def close(self) -> None:
         """Lets go of the port; harmless twice."""
         self.unwatch()
-        port, fd = self._serial, self._fd
-        self._serial, self._fd = None, -1
+        port, self._serial, self._fd = self._serial, None, -1
         if port is not None:
-            # what was not sent yet would make close() wait; on a device that is gone already both fail, and nothing is
-            # left
-            with contextlib.suppress(OSError, termios.error):
-                termios.tcflush(fd, termios.TCIOFLUSH)
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # on a device that is gone this fails, and nothing is left to close
                 port.close()
 
     def read(self) -> bytes:

@@ -19,7 +19,8 @@ from typing import Annotated, Literal
 import msgspec
 
 from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Identity, LockState, Permit, PilotState
-from hal.buses.can import CanBus, Frame
+from hal.buses.can import CanBus
+from hal.buses.can_ascii import Frame
 from hal.context import DriverContext, parse_options
 from hal.drivers.can_map import Channel, load_map
 from hal.errors import BadOptions, DeviceError, NotFound, Refused, Timeout

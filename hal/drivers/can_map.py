@@ -15,7 +15,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 
 from hal.api import BoardSnapshot, Fault, LockState, Permit, PilotState
-from hal.buses.can import Frame
+from hal.buses.can_ascii import Frame
 from hal.dbc import Dbc, Message, load
 from hal.errors import BadOptions
 from hal.template import FOLDER

@@ -1,0 +1,186 @@
+"""CAN interfaces that speak text: an slcan adapter on a serial port, a socketcand over TCP.
+
+python-can has both, but its slcan takes one byte per system call (238 us a frame against 3), and its socketcand has no
+descriptor to wait on and spins when the daemon goes away.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Callable
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from hal.buses.serial import SerialPort, SerialSettings
+from hal.errors import DeviceError, NotFound, Timeout
+
+_SLCAN_SPEED = {10: 0, 20: 1, 50: 2, 100: 3, 125: 4, 250: 5, 500: 6, 800: 7, 1000: 8}
+_STD_DIGITS, _EXT_DIGITS = 3, 8
+_STD_MAX = 0x7FF
+_LINE_MAX = 64
+_CONNECT_S = 5.0
+_UNSENT_MAX = 4096
+
+
+class Frame(NamedTuple):
+    """A data frame of classic CAN."""
+
+    id: int
+    data: bytes
+    extended: bool = False
+
+
+class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The bus in a configuration: `buses: {can0: {kind: can, interface: socketcan, channel: can0}}`."""
+
+    interface: str
+    """`slcan`, or a python-can interface such as `socketcan` and `socketcand`."""
+    channel: str
+    """Serial port of an slcan adapter, network interface, or what the python-can interface calls its channel."""
+    bitrate: int | None = None
+    """Needed for slcan; a kernel interface is configured by the system."""
+    tty_baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 115200
+    settle_s: Annotated[float, msgspec.Meta(ge=0.0, le=10.0)] = 0.0
+    """Pause after opening an slcan adapter that resets when it is opened (Arduino: 2)."""
+    host: str | None = None
+    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] | None = None
+    """Of a socketcand."""
+
+
+class Slcan:
+    """A serial adapter that speaks Lawicel's ASCII protocol."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        self._name = name
+        self._options = options
+        self._port = SerialPort(name, SerialSettings(port=options.channel, baud=options.tty_baud))
+        self._rest = b""
+        self._heard: Callable[[Frame], None] = lambda _frame: None
+
+    async def open(self, heard: Callable[[Frame], None], lost: Callable[[DeviceError], None]) -> None:
+        """Opens port and channel. Raises NotFound. Cheap adapters acknowledge nothing, so nothing is waited for."""
+        speed = _SLCAN_SPEED.get((self._options.bitrate or 0) // 1000)
+        if speed is None:
+            raise NotFound(self._name, f"slcan has no bitrate {self._options.bitrate}")
+        self._port.open()
+        self._rest, self._heard = b"", heard
+        self._port.watch(self._arrived, lost)
+        if self._options.settle_s:
+            await asyncio.sleep(self._options.settle_s)
+        self._port.write(f"\rC\rS{speed}\rO\r".encode())  # it may still be open since a crash
+
+    def send(self, frame: Frame) -> None:
+        """Raises NotFound, Timeout."""
+        head = f"T{frame.id:08X}" if frame.extended else f"t{frame.id:03X}"
+        self._port.write(f"{head}{len(frame.data)}{frame.data.hex().upper()}\r".encode())
+
+    def close(self) -> None:
+        """Closes channel and port."""
+        if self._port.is_open:
+            with contextlib.suppress(DeviceError):
+                self._port.write(b"C\r")
+        self._port.close()
+
+    def _arrived(self, data: bytes) -> None:
+        *lines, self._rest = (self._rest + data).replace(b"\a", b"\r").split(b"\r")
+        self._rest = self._rest[-_LINE_MAX:]  # noise without an end
+        for line in lines:
+            frame = parse_slcan(line)
+            if frame is not None:
+                self._heard(frame)
+
+
+def parse_slcan(line: bytes) -> Frame | None:
+    """A data frame; None for acknowledgements, remote frames, and what was damaged on the way."""
+    kind = line[:1]
+    if kind not in (b"t", b"T"):
+        return None
+    digits = _STD_DIGITS if kind == b"t" else _EXT_DIGITS
+    try:
+        identifier, length = int(line[1 : 1 + digits], 16), int(line[1 + digits : 2 + digits])
+        data = bytes.fromhex(line[2 + digits : 2 + digits + 2 * length].decode("ascii"))
+    except ValueError:
+        return None
+    return Frame(identifier, data, kind == b"T") if len(data) == length else None
+
+
+class Socketcand:
+    """A bus of another machine, over TCP (socketcand's raw mode)."""
+
+    def __init__(self, name: str, options: Options) -> None:
+        self._name = name
+        self._options = options
+        self._writer: asyncio.StreamWriter | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    async def open(self, heard: Callable[[Frame], None], lost: Callable[[DeviceError], None]) -> None:
+        """Connects and opens the channel. Raises NotFound."""
+        host, port = self._options.host or "127.0.0.1", self._options.port or 29536
+        try:
+            async with asyncio.timeout(_CONNECT_S):
+                reader, self._writer = await asyncio.open_connection(host, port)
+                await self._greet(reader, self._writer)
+        except (OSError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
+            self.close()
+            raise NotFound(self._name, f"no socketcand at {host}:{port}: {error}") from None
+        except NotFound:
+            self.close()
+            raise
+        self._task = asyncio.create_task(self._listen(reader, heard, lost), name=f"socketcand {self._name}")
+
+    async def _greet(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        for expected, say in (("hi", f"open {self._options.channel}"), ("ok", "rawmode"), ("ok", "")):
+            said = await _element(reader)
+            if said != expected:
+                raise NotFound(self._name, f"socketcand does not share {self._options.channel}: {said}")
+            if say:
+                writer.write(f"< {say} >".encode())
+
+    def send(self, frame: Frame) -> None:
+        """Raises NotFound, Timeout."""
+        if self._writer is None or self._writer.is_closing():
+            raise NotFound(self._name, "is not connected")
+        if self._writer.transport.get_write_buffer_size() > _UNSENT_MAX:
+            raise Timeout(self._name, "socketcand takes no data")
+        identifier = f"{frame.id:08X}" if frame.extended else f"{frame.id:03X}"
+        self._writer.write(f"< send {identifier} {len(frame.data)} {frame.data.hex(' ')} >".encode())
+
+    def close(self) -> None:
+        """Harmless twice."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+        writer, self._writer = self._writer, None
+        if writer is not None:
+            writer.close()
+
+    async def _listen(
+        self, reader: asyncio.StreamReader, heard: Callable[[Frame], None], lost: Callable[[DeviceError], None]
+    ) -> None:
+        try:
+            while True:
+                frame = parse_socketcand(await _element(reader))
+                if frame is not None:
+                    heard(frame)
+        except (OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+            self._task = None  # it ends by itself
+            lost(NotFound(self._name, "socketcand has gone away"))
+
+
+async def _element(reader: asyncio.StreamReader) -> str:
+    """What stands between the next `<` and `>`."""
+    return (await reader.readuntil(b">")).decode("ascii", "replace").partition("<")[2].rstrip(">").strip()
+
+
+def parse_socketcand(element: str) -> Frame | None:
+    """The frame in `frame ID SECONDS DATA`; None for anything else."""
+    words = element.split()
+    if len(words) < 3 or words[0] != "frame":  # noqa: PLR2004 - word, identifier, time
+        return None
+    try:
+        identifier, data = int(words[1], 16), bytes.fromhex("".join(words[3:]))
+    except ValueError:
+        return None
+    return Frame(identifier, data, extended=len(words[1]) > _STD_DIGITS or identifier > _STD_MAX)
