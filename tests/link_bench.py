@@ -34,6 +34,7 @@ T = TypeVar("T")
 
 PASSWORD = "correct-horse-battery"
 IDENTITY = "CS 001/a"
+NO_TLS = TlsSettings()
 OPTIONS = LinkOptions(ping_interval_s=0, pong_timeout_s=0.2, connect_timeout_s=3, close_timeout_s=0.3)
 
 
@@ -126,7 +127,7 @@ def dice() -> random.Random:
     return random.Random(1)  # noqa: S311 - jitter is no secret
 
 
-def setup_for(url: str, profile: int = 1, *, tls: TlsSettings = TlsSettings(), **changes: Any) -> LinkSetup:  # noqa: B008
+def setup_for(url: str, profile: int = 1, *, tls: TlsSettings = NO_TLS, **changes: Any) -> LinkSetup:
     """A set-up with one profile and one set of credentials, waits without randomness."""
     return LinkSetup(
         profiles=(NetworkProfile(1, url, profile, changes.pop("subprotocols", ("ocpp2.0.1", "ocpp1.6"))),),
@@ -293,9 +294,10 @@ def make_pki(directory: Path) -> Pki:
     )
 
 
-def server_context(issued: Issued, client_root: str | None = None) -> ssl.SSLContext:
+def server_context(issued: Issued, client_root: str | None = None, ciphers: str = "DEFAULT") -> ssl.SSLContext:
     """A CSMS's side of TLS; with `client_root` it asks for a certificate, as in profile 3."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.set_ciphers(ciphers)
     context.load_cert_chain(issued.chain, issued.key)
     if client_root:
         context.verify_mode = ssl.CERT_REQUIRED

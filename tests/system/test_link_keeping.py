@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -15,6 +16,7 @@ from websockets.frames import Frame, Opcode
 from station.shell.link import LinkSetup
 from station.shell.linkdown import DownKind, LinkDown
 from station.shell.network import LinkOptions
+from station.shell.websocket import Line
 from tests.link_bench import OPTIONS, Bench, csms, run, running, setup_for
 
 pytestmark = pytest.mark.system
@@ -135,6 +137,22 @@ def test_a_line_that_swallows_everything_is_left() -> None:
 
             assert down.kind is DownKind.PONG_TIMEOUT
             assert await talk.bench.pauses.next() == 10
+
+    run(scenario())
+
+
+def test_the_kernel_watches_the_line_too() -> None:
+    """Field 4: data that nobody acknowledges, and silence, end the connection without our help."""
+
+    async def scenario() -> None:
+        async with talking() as talk:
+            assert talk.bench.link._connection
+            line = talk.bench.link._connection._line
+            assert isinstance(line, Line)
+            sock = line._connection.transport.get_extra_info("socket")
+
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE)
+            assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT) == 30_000
 
     run(scenario())
 

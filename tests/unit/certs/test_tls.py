@@ -86,7 +86,6 @@ def test_a_weak_key_of_the_station_is_refused(authority: Authority, key: Any) ->
         client_context(with_chain(authority, weak))
 
 
-@pytest.mark.req("A00.FR.430")
 def test_an_expired_certificate_of_the_station_is_still_used(authority: Authority) -> None:
     """A00.FR.430: the CSMS decides."""
     expired = authority.issue("CS1", Wish(valid=(timedelta(days=-9), timedelta(days=-1))))
