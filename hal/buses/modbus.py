@@ -196,7 +196,10 @@ class ModbusBus:
         self._open(device)
         debt = self._debts[device.unit]
         debt.forget(asyncio.get_running_loop().time(), device.timing.forget_s)
-        self._collect(rtu)
+        try:
+            self._collect(rtu)
+        except NotFound:  # unplugged while nobody asked; it may be back by now
+            self._open(device)
         if job.request.shape in debt.shapes:
             await self._probe(device, job, rtu)
         reply, sampled_at = await self._exchange(device, job.request, None, rtu)

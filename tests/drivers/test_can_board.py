@@ -13,9 +13,10 @@ import pytest
 
 from hal.api import Board, BoardEvent, BoardSnapshot, Fault, Identified, LockingBoard, LockState, Permit, PilotState
 from hal.buses.can import CanBus
+from hal.buses.can_ascii import Frame
 from hal.context import DriverContext
 from hal.drivers.can_board import CanBoard
-from hal.drivers.can_map import crc8
+from hal.drivers.can_map import Channel, crc8, load_map
 from hal.errors import BadOptions, DeviceError, NotFound, Refused, Timeout
 from tests.drivers.emulators.slcan_board import SlcanBoard
 
@@ -448,6 +449,16 @@ def test_a_wrong_map_is_told_with_its_place(tmp_path: Path, change: tuple[str, s
 def test_the_check_is_the_published_one() -> None:
     """SAE J1850: the check of 123456789 is 4B; here over two zero bytes of identifier less."""
     assert crc8(0x3231, b"3456789") == 0x4B
+
+
+def test_the_worked_example_of_the_protocol_is_right() -> None:
+    """Whoever writes firmware checks it with this frame: docs/board-protocol.md."""
+    board, dbc = load_map("test", "reference-board")
+    frame = Channel("test", board, dbc, 1, 0).command(1, Permit(16.0, 3, 10.0))
+    document = Path(__file__).parents[2] / "docs" / "board-protocol.md"
+
+    assert frame == Frame(0x108, bytes.fromhex("0DA000640000101F"))
+    assert frame.data.hex(" ").upper() in document.read_text()
 
 
 ACME_DBC = """VERSION ""
