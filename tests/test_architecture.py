@@ -43,8 +43,14 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *VALUES,
         *("station.store", "station.block", "station.facts", "station.ports", "station.effects", "station.recovery"),
     ),
+    "station.csms": (*LANGUAGE, "station.block", "station.facts", "station.ports", "station.store"),
+    "station.exchange": (
+        *LANGUAGE,
+        *("station.engine", "station.csms", "station.effects", "station.block", "station.facts", "station.store"),
+    ),
     "station.shell": (
         *LANGUAGE,
+        "station.exchange",
         *(
             "station.engine",
             "station.effects",

@@ -177,7 +177,7 @@ def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> 
     if not columns:
         return 0, False
     names = ", ".join(f'"{column}"' for column in columns)
-    insert = f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608
+    insert = f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608 - names of our own schema
     before = new.total_changes
     for order in ("", " ORDER BY rowid DESC"):
         for row in _readable(old, f'SELECT {names} FROM "{table}"{order}', errors):  # noqa: S608  # names of a schema

@@ -61,7 +61,7 @@ class Spool:
         """The oldest rows of a lane with an id above `after` whose key is not in `skip`."""
         holes = ", ".join("?" * len(skip))
         return self._db.execute(
-            f"SELECT {_COLUMNS} FROM outbox WHERE id > ? AND id <= ? AND key NOT IN ({holes}) ORDER BY id LIMIT ?",  # noqa: S608
+            f"SELECT {_COLUMNS} FROM outbox WHERE id > ? AND id <= ? AND key NOT IN ({holes}) ORDER BY id LIMIT ?",  # noqa: S608 - only `?`
             (after, lane_range(lane)[1], *skip, limit),
         ).fetchall()
 
