@@ -141,7 +141,7 @@ def _started(session: Session, cause: Cause, how: Circumstances) -> Session:
         last=session.begin,
         stopped_reason=None,
         ended_authorization=False,
-        owed=owing(session, "begin"),
+        owed=owing(session, "begin", *(("evse",) if session.plugged else ())),
     )
 
 
