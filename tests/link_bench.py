@@ -153,6 +153,18 @@ async def running(setup: LinkSetup) -> AsyncIterator[Bench]:
         task.result()
 
 
+async def first_failure(setup: LinkSetup) -> LinkDown:
+    """Why the first attempt fails; and that the next one is planned."""
+    async with running(setup) as bench:
+        down = await bench.heard.down()
+        assert await bench.pauses.next() == 10
+        assert bench.link.up is None
+        assert down.remedy
+        assert down.slot == 1
+        assert not down.was_up
+        return down
+
+
 class Csms:
     """A WebSocket server on loopback that checks the credentials and remembers requests and messages."""
 

@@ -19,7 +19,6 @@ from websockets.client import ClientProtocol
 from websockets.exceptions import (
     ConnectionClosed,
     InvalidHeader,
-    InvalidMessage,
     InvalidStatus,
     NegotiationError,
     WebSocketException,
@@ -175,7 +174,7 @@ def _refused(error: Exception, broken: Exception | None) -> Down:
     if isinstance(error, InvalidStatus):
         code = error.response.status_code
         return Down(_STATUS.get(code, DownKind.HTTP_OTHER), f"HTTP {code} {error.response.reason_phrase}")
-    if isinstance(error, InvalidMessage) and isinstance(error.__cause__, EOFError):
+    if isinstance(error, EOFError) or isinstance(error.__cause__, EOFError):
         if isinstance(broken, ssl.SSLError):
             return Down.of(explain(broken))
         return Down(DownKind.CLOSED, "the server closed the connection instead of answering the HTTP request")
@@ -185,10 +184,9 @@ def _refused(error: Exception, broken: Exception | None) -> Down:
         return Down(DownKind.SUBPROTOCOL, str(error))
     if isinstance(error, WebSocketException):
         return Down(DownKind.HANDSHAKE, f"{error} ({error.__cause__})" if error.__cause__ else str(error))
-    if isinstance(error, ValueError) and not isinstance(
-        error, OSError
-    ):  # the library refuses a redirect over a socket of ours in this way
-        return Down(DownKind.HTTP_OTHER, str(error))
+    if isinstance(error, ValueError) and not isinstance(error, OSError):
+        # The library does not follow a redirect over a socket of ours; older versions say so, and more, by ValueError.
+        return Down(DownKind.HTTP_OTHER if "redirect" in str(error) else DownKind.HANDSHAKE, str(error))
     return Down.of(explain(error))
 
 

@@ -355,7 +355,7 @@ def test_reconnecting_says_goodbye_and_waits_two_seconds() -> None:
             down = await talk.ended()
             assert down.kind is DownKind.REQUESTED
             await talk.server.wait_closed()
-            assert talk.server.close_code == 1000
+            assert talk.server.protocol.close_code == 1000
             assert await talk.messages.get() == "last words"
             assert await talk.bench.pauses.next() == 2
             talk.bench.pauses.allow()
@@ -372,7 +372,7 @@ def test_a_link_that_is_switched_off_stays_down_until_it_is_switched_on() -> Non
             talk.bench.link.enable(False)  # noqa: FBT003 - the state itself
             assert (await talk.ended()).kind is DownKind.REQUESTED
             await talk.server.wait_closed()
-            assert talk.server.close_code == 1006
+            assert talk.server.protocol.close_code == 1006
             await asyncio.sleep(0.1)
             assert talk.bench.heard.events.empty()
 
@@ -411,6 +411,6 @@ def test_stopping_ends_the_connection_in_good_order() -> None:
             talk.bench.link.stop()
             await talk.server.wait_closed()
 
-            assert talk.server.close_code == 1000
+            assert talk.server.protocol.close_code == 1000
 
     run(scenario())
