@@ -65,7 +65,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 """Whatever has no row here (station.app, config, cli, demo) puts the parts together and may import everything."""
 
 MAY_USE_CERTS = ("station.blocks.security", "station.blocks.firmware", "station.blocks.iso15118")
-MAY_WAIT = ("station.shell", "station.demo", "hal")
+MAY_WAIT = ("station.shell", "station.demo", "station.commands", "hal")
 MAY_READ_A_CLOCK = (
     *MAY_WAIT,
     "station.cli",
