@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hal.api import Fault, Permit, PilotState
+from hal.api import Fault, LockState, Permit, PilotState
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec
 from hal.sim.world import SimWorld
@@ -318,6 +318,23 @@ def test_the_plug_is_locked_before_current_and_unlocked_after_it() -> None:
 
     news = bench.want(OFF)
     assert kinds(news) == ["EnergyRequested", "PowerPathChanged", "EnergyFlowChanged", "LockChanged"]
+
+
+def test_a_plug_is_not_unlocked_while_the_contactor_may_close() -> None:
+    """The vehicle pauses: the contactor is open, but the permission stands."""
+    bench = Bench(EvseSpec(lock=True))
+    bench.settle()
+    bench.world.plug_in(1, charge=False)
+    bench.settle()
+    bench.want(Want(energise=True, limit_a=16, lock=True))
+    assert not bench.closed()
+
+    bench.want(Want(energise=True, limit_a=16))
+    bench.advance(60)
+    assert bench.world.evse(1).lock is LockState.LOCKED
+
+    bench.want(OFF)
+    assert bench.world.evse(1).lock is LockState.UNLOCKED
 
 
 def test_a_jammed_lock_lets_no_current_flow_and_is_told_once() -> None:
