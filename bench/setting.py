@@ -1,4 +1,4 @@
-"""The measured station: two simulated EVSEs with meters, a file store on disk, a control socket."""
+"""The measured station: two simulated EVSEs, a database on a real disk, a control socket."""
 
 from __future__ import annotations
 
@@ -6,6 +6,12 @@ import shutil
 from pathlib import Path
 
 CONFIG = """\
+station: {{identity: BENCH001, vendor: Example, model: Bench, serial: "1"}}
+csms: {{url: "{url}", security_profile: 1, password_file: password}}
+state_directory: state
+control_socket: {control}
+simulator: {{evses: 2}}
+log_level: warning
 """
 
 
@@ -28,6 +34,9 @@ class Setting:
 
     def write(self, url: str) -> Path:
         """Write station.yaml for a CSMS at `url`; its path."""
+        password = self.folder / "password"
+        password.write_text("not a secret, 16+", "utf-8")
+        password.chmod(0o600)
         path = self.folder / "station.yaml"
-        path.write_text(CONFIG.format(url=url, state=self.state, control=self.control), "utf-8")
+        path.write_text(CONFIG.format(url=url, control=self.control), "utf-8")
         return path
