@@ -263,3 +263,32 @@ def test_importing_the_link_does_not_import_websockets() -> None:
     """It is needed at the first attempt only, and nothing of servers is needed at all."""
     program = "import sys, station.shell.link; sys.exit(any(name.startswith('websockets') for name in sys.modules))"
     assert subprocess.run([sys.executable, "-c", program], cwd=Path.cwd(), check=False).returncode == 0  # noqa: S603 - our own interpreter
+
+
+@pytest.mark.octt("TC_B_57_CS")
+def test_reconnecting_after_connection_loss() -> None:
+    """TC_B_57: closed, closed again, then refused: the minimum, the minimum, at least twice that."""
+
+    async def scenario() -> None:
+        async with csms() as server, running(setup_for(server.url())) as bench:
+            await bench.heard.up()
+            bench.link.accepted()  # booted
+
+            await (await server.lines.get()).close()
+            await bench.heard.down()
+            assert await bench.pauses.next() == 10
+            bench.pauses.allow()
+            await bench.heard.up()
+
+            await (await server.lines.get()).close()
+            await bench.heard.down()
+            assert await bench.pauses.next() == 10
+            server.status = HTTPStatus.SERVICE_UNAVAILABLE
+            bench.pauses.allow()
+            assert not (await bench.heard.down()).was_up
+            assert await bench.pauses.next() == 20
+            server.status = None
+            bench.pauses.allow()
+            await bench.heard.up()
+
+    run(scenario())
