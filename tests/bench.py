@@ -206,7 +206,7 @@ class Bench:
         """Kill -9 or a power cut of the controller: memory is gone, the file and the hardware stay."""
         self._stop_listening()
         self.station.db.connection.close()
-        self.csms.order.link_lost()
+        self.csms.order.rebooted()
         self.mono += down_s
         self.world.advance(self.mono)
         self._downtime = None

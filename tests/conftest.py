@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Generator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -50,3 +52,11 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped, but it proves a requirement and must run in CI: {report.longrepr}"
     return report
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Any:
+    """A registered station with simulated hardware, its own time and a scripted CSMS: a `tests.bench.Bench`."""
+    from tests.bench import Bench  # noqa: PLC0415 - imports the whole agent, which most tests do without
+
+    return Bench(tmp_path)
