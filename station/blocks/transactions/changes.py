@@ -145,10 +145,11 @@ def authorized(session: Session, fact: Authorized, plug_by: Mono) -> Session:
 
 
 def unauthorized(session: Session, reason: ReasonEnumType, *, final: bool, holds: bool = False) -> Session:
-    """The authorization is over. `final`: this transaction gets no other one. `holds`: the lock waits for the owner.
+    """The authorization is over. `final`: this transaction gets no other. `holds`: a closed lock waits for the owner.
 
     What came first is the reason that the Ended will give (ReasonEnumType: what initiated the stop).
     """
+    holds = holds and (session.locked or session.holds_cable)
     after = replace(
         session,
         authorized=False,
