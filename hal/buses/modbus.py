@@ -222,7 +222,7 @@ class ModbusBus:
     ) -> tuple[Reply, float]:
         """Sends, and returns the reply and when it was sampled. A probe is content when `unowed` is owed no longer."""
         loop, debt = asyncio.get_running_loop(), self._debts[device.unit]
-        await asyncio.sleep(max(self._free_at, device.ready_at) - loop.time())
+        await _until(max(self._free_at, device.ready_at))
         self._collect(rtu)
         self._buffer.clear()
         self._port.write(request.frame)
@@ -230,7 +230,7 @@ class ModbusBus:
         sampled_at = self._clock() + sent - loop.time()
         debt.owe(request.shape, sent)
         due = sent + self.options.wire_s(request.shape.size)
-        await asyncio.sleep(due + device.turnaround_s - loop.time())
+        await _until(due + device.turnaround_s)
         looks = 0
         while True:
             now = loop.time()  # before the read: what came in time counts, however late the loop looks (flows.md A2)
@@ -253,7 +253,9 @@ class ModbusBus:
         elif not await self._port.readable(max(_CHUNK_S, self.options.wire_s(12))):
             return False
         missing = request.shape.size - len(self._buffer)
-        await asyncio.sleep(self.options.wire_s(max(0, missing)))  # one wake-up for the rest, not one per FIFO fill
+        await _until(
+            asyncio.get_running_loop().time() + self.options.wire_s(missing)
+        )  # once for the rest, not per FIFO
         return True
 
     def _collect(self, rtu: Rtu) -> list[tuple[Reply, bool]]:
@@ -345,3 +347,10 @@ class ModbusDevice:
         """Fails whoever waits: the bus was closed."""
         while self.queue:
             self.queue.popleft().fail(NotFound(self.name, "the bus was closed"))
+
+
+async def _until(instant: float) -> None:
+    """Sleeps until an instant of the loop's time; one that has passed costs no turn of the loop."""
+    seconds = instant - asyncio.get_running_loop().time()
+    if seconds > 0:
+        await asyncio.sleep(seconds)
