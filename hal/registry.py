@@ -28,6 +28,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "meter": {
         "modbus": "hal.drivers.modbus_meter:ModbusMeter",
         "sim": "hal.sim.driver:SimMeter",
+        "sim-signed": "hal.sim.driver:SimSignedMeter",
     },
     "reader": {
         "pn532": "hal.drivers.pn532:Pn532",

@@ -1,4 +1,4 @@
-"""The simulated world as ordinary drivers: board, meter, reader, lock, display, sensor (all named `sim`).
+"""The simulated world as ordinary drivers (named `sim`; a meter that signs is `sim-signed`).
 
 Each finds its `SimWorld` among the context's resources by the option `world`. They wait for the world to tell or for
 its next change, so at rest they wake nobody.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import ExitStack
@@ -26,12 +27,14 @@ from hal.api import (
     Permit,
     SensorInfo,
     SensorReading,
+    SignMoment,
     Token,
 )
 from hal.context import DriverContext, parse_options
 from hal.errors import BadOptions, NotFound, Refused
 from hal.iso15118 import VehicleStatus
 from hal.sim.evse import EvseSpec
+from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import MAIN_METER, Listener, SimWorld
 
 
@@ -230,6 +233,20 @@ class SimMeter(_SimDevice):
     async def read(self) -> MeterReading:
         """The meter now. Raises NotFound while lost."""
         return self._reach().reading(self._evse)
+
+
+class SimSignedMeter(SimMeter):
+    """The same with a signature on request (driver `sim-signed`). Ability: SignedMeter."""
+
+    def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
+        super().__init__(name, options, context)
+        self._signer = OcmfSigner(name)
+
+    async def sign(self, moment: SignMoment, label: str) -> MeterReading:
+        """A reading with its OCMF text. Raises NotFound while lost."""
+        reading = await self.read()
+        signed = self._signer.sign(moment, label, reading.energy_import_mwh, time.time())
+        return msgspec.structs.replace(reading, signed=signed)
 
 
 class SimReader(_SimDevice):

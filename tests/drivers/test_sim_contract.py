@@ -22,15 +22,16 @@ OPTIONS: dict[str, dict[str, object]] = {"meter": {"evse": 1}, "lock": {"evse": 
 class SimHarness:
     """Stimulates the simulated device; time is moved, not waited for."""
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, driver: str = "sim") -> None:
         self.kind = kind
+        self.driver = driver
         self._ahead = 0.0
         self.world = SimWorld({1: EvseSpec(lock=True), 2: EvseSpec()}, self.clock)
 
     def build(self) -> Any:
         """A new driver for the same device."""
         context = DriverContext(self.clock, {"sim": self.world})
-        return Registry().build(self.kind, "sim", "device", OPTIONS.get(self.kind, {}), context)
+        return Registry().build(self.kind, self.driver, "device", OPTIONS.get(self.kind, {}), context)
 
     def clock(self) -> float:
         """Real time, and what was skipped."""
@@ -94,6 +95,14 @@ class ForgetfulHarness(SimHarness):
 def test_the_simulator_keeps_the_contract(kind: str, check: contract.Check) -> None:
     """An ordinary driver, not a mock; nothing is skipped."""
     result = asyncio.run(contract.run_one(check, SimHarness(kind)))
+
+    assert result == (check.promise, "passed", "")
+
+
+@pytest.mark.parametrize("check", contract.checks("meter"), ids=lambda check: check.promise)
+def test_the_signing_meter_keeps_the_contract(check: contract.Check) -> None:
+    """An ability more, no promise less."""
+    result = asyncio.run(contract.run_one(check, SimHarness("meter", "sim-signed")))
 
     assert result == (check.promise, "passed", "")
 
