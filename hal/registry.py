@@ -37,6 +37,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "lock": {"sim": "hal.sim.driver:SimLock"},
     "display": {"sim": "hal.sim.driver:SimDisplay"},
     "sensor": {
+        "can": "hal.drivers.can_sensor:CanSensor",
         "sysfs": "hal.drivers._blueprint:SysfsSensor",
         "sim": "hal.sim.driver:SimSensor",
     },

@@ -58,7 +58,7 @@ class CanBus:
         self.clock = clock
         self.options = given = parse_options(f"bus {name!r}", options, Options)
         self._interface: _Interface = _OWN.get(given.interface, PythonCan)(name, given)
-        self._listeners: dict[int, Listener] = {}
+        self._listeners: dict[int, tuple[Listener, ...]] = {}
         self._users: set[int] = set()
         self._open = False
         self._opening: asyncio.Lock | None = None
@@ -71,11 +71,14 @@ class CanBus:
                 await self._interface.open(self._heard, self._lost)
                 self._open = True
         self._users.add(id(listener))
-        self._listeners.update(dict.fromkeys(ids, listener))
+        for identifier in ids:
+            others = (held for held in self._listeners.get(identifier, ()) if held is not listener)
+            self._listeners[identifier] = (*others, listener)
 
     async def detach(self, listener: Listener) -> None:
         """No more frames for `listener`; the last one to leave closes the interface. Harmless twice."""
-        self._listeners = {key: held for key, held in self._listeners.items() if held is not listener}
+        for identifier, held in list(self._listeners.items()):
+            self._listeners[identifier] = tuple(other for other in held if other is not listener)
         self._users.discard(id(listener))
         if not self._users:
             self._shut()
@@ -95,12 +98,11 @@ class CanBus:
             raise
 
     def _heard(self, frame: Frame) -> None:
-        listener = self._listeners.get(frame.id)
-        if listener is not None:
+        for listener in self._listeners.get(frame.id, ()):
             listener.heard(frame)
 
     def _lost(self, error: DeviceError) -> None:
-        told = {id(listener): listener for listener in self._listeners.values()}
+        told = {id(listener): listener for held in self._listeners.values() for listener in held}
         self._listeners.clear()
         self._users.clear()
         self._shut()

@@ -113,7 +113,25 @@ class ReaderRig(Rig):
         return "04A1B2C3D4E5F6"
 
 
-RIGS = (MeterRig, BoardRig, ReaderRig)
+class SensorRig(Rig):
+    """The plug's temperature, told by the board whenever its adapter is opened and 50 times a second."""
+
+    kind, driver = "sensor", "can"
+    options = {"bus": "bus", "message": "Ch1_Health", "signal": "PlugTemperature", "unit": "Celsius", "silence_s": 0.3}  # noqa: RUF012 - never changed
+
+    def __init__(self, path: Path) -> None:
+        board = SlcanBoard(path / "port")
+        options = {"interface": "slcan", "channel": str(path / "port"), "bitrate": 250_000}
+        super().__init__(board, CanBus("bus", options))
+
+        def tell() -> None:
+            board.do_temperatures(1, 25, 30)
+            asyncio.get_running_loop().call_later(0.02, tell)
+
+        tell()
+
+
+RIGS = (MeterRig, BoardRig, ReaderRig, SensorRig)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,7 @@ class Channel:
         self.refusal = 0
         self.closed = False
         self.commands: list[bytes] = []
+        self.temperatures = [25, 30, -128]
         self._lease: asyncio.TimerHandle | None = None
         self._beat: asyncio.TimerHandle | None = None
         self._counter = 0
@@ -91,6 +92,11 @@ class Channel:
         bits |= self.phases << 30 | self.limit << 32 | (self.limit > 0) << 42 | self.refusal << 43 | self.ack << 48
         self._tell(0, bits)
 
+    def health(self) -> None:
+        """Sends temperatures of board, plug and contactor (-128: none), 12.1 V, 1000 cycles."""
+        degrees = sum((degree & 0xFF) << 8 * at for at, degree in enumerate(self.temperatures))
+        self._tell(1, degrees | 121 << 24 | 1000 << 32)
+
     def identify(self) -> None:
         """Sends the identity: protocol 1, firmware 2.7, serial 4711."""
         self._tell(2, 1 | 3 << 4 | 2 << 8 | 7 << 16 | 4711 << 24)
@@ -112,6 +118,7 @@ class Channel:
             self._move(_LOCKED if lock == 1 else _UNLOCKED)
         if permit == _UNCHANGED and not lock:
             self.identify()
+            self.health()
         self.settle()
 
     def _allow(self, limit: int, phases: int, lease: int) -> None:
@@ -202,6 +209,11 @@ class SlcanBoard(Emulator):
     def do_silence(self, channel: int, *, on: bool = True) -> None:
         """The channel's microcontroller hangs: it neither reports nor listens."""
         self._change(channel, silent=on)
+
+    def do_temperatures(self, channel: int, board: int, plug: int, contactor: int = -128) -> None:
+        """What the channel measures; it tells at once."""
+        self.channels[channel].temperatures = [board, plug, contactor]
+        self.channels[channel].health()
 
     def do_wrong_check(self, channel: int, count: int = 1) -> None:
         """The next frames of the channel have a wrong check: damaged between microcontroller and transceiver."""
