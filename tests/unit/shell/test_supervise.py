@@ -11,33 +11,16 @@ import pytest
 from hal.errors import NotFound
 from station.shell import supervise as module
 from station.shell.supervise import supervise
-
-
-class Loop(asyncio.SelectorEventLoop):
-    """A loop whose time jumps to the next timer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.ahead = 0.0
-
-    def time(self) -> float:
-        """Virtual time."""
-        return super().time() + self.ahead
-
-    def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined] # the loop's own queues
-            self.ahead += max(self._scheduled[0].when() - self.time(), 0.0)  # type: ignore[attr-defined] # the same
-        super()._run_once()  # type: ignore[misc] # the same
+from tests import virtualloop
 
 
 def lives(run: Callable[[], object], count: int) -> tuple[list[float], list[str]]:
     """When each of `count` lives began, and why each ended."""
-    loop = Loop()
     began: list[float] = []
     reasons: list[str] = []
 
     async def live() -> None:
-        began.append(round(loop.time() - start))
+        began.append(round(asyncio.get_running_loop().time()))
         result = run()
         if asyncio.iscoroutine(result):
             await result
@@ -56,11 +39,7 @@ def lives(run: Callable[[], object], count: int) -> tuple[list[float], list[str]
         with pytest.raises(asyncio.CancelledError):
             await task
 
-    start = loop.time()
-    try:
-        loop.run_until_complete(main())
-    finally:
-        loop.close()
+    virtualloop.run(main())
     return began, reasons
 
 
