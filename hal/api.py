@@ -26,8 +26,7 @@ LEASE_S = 10.0
 class Device(Protocol):
     """What every driver has."""
 
-    name: str
-    """The configured name: used in errors, facts and logs."""
+    name: str  # the configured name: used in errors, facts and logs
 
     async def open(self) -> None:
         """Finds the device and makes it ready; may be called again after `close`.
@@ -59,9 +58,6 @@ class Identified(Protocol):
         ...
 
 
-# --- meter
-
-
 class PerPhase(NamedTuple):
     """A quantity on L1, L2 and L3; None where the phase is absent or not measured."""
 
@@ -81,12 +77,9 @@ class SignedText(msgspec.Struct, frozen=True, kw_only=True):
     """A meter's own signed record, which is passed on unchanged."""
 
     data: str
-    encoding: str
-    """Such as `OCMF`."""
-    method: str = ""
-    """Such as `ECDSA-secp256r1-SHA256`; empty where the data name it."""
-    public_key: str = ""
-    """As the meter gives it; empty if it does not."""
+    encoding: str  # such as `OCMF`
+    method: str = ""  # such as `ECDSA-secp256r1-SHA256`; empty where the data name it
+    public_key: str = ""  # as the meter gives it; empty if it does not
 
 
 class MeterReading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -110,8 +103,7 @@ class MeterReading(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     energy_reactive_import_mvarh: int | None = None
     power_factor: float | None = None
     temperature_c: float | None = None
-    soc_percent: float | None = None
-    """Of the vehicle's battery, where the outlet knows it."""
+    soc_percent: float | None = None  # of the vehicle's battery, where the outlet knows it
     quality: Quality = Quality.GOOD
     signed: SignedText | None = None
 
@@ -160,9 +152,6 @@ class SignedMeter(Protocol):
         ...
 
 
-# --- board
-
-
 class PilotState(enum.Enum):
     """The control pilot of IEC 61851-1."""
 
@@ -176,16 +165,12 @@ class PilotState(enum.Enum):
     @property
     def plugged(self) -> bool:
         """A vehicle is certainly connected."""
-        return self in _PLUGGED
+        return self in {PilotState.B, PilotState.C, PilotState.D}
 
     @property
     def ready(self) -> bool:
         """The vehicle asks for the contactor to close."""
-        return self in _READY
-
-
-_PLUGGED = frozenset({PilotState.B, PilotState.C, PilotState.D})
-_READY = frozenset({PilotState.C, PilotState.D})
+        return self in {PilotState.C, PilotState.D}
 
 
 class Fault(enum.Enum):
@@ -222,18 +207,13 @@ class BoardSnapshot(msgspec.Struct, frozen=True, kw_only=True):
     channel: int
     sampled_at: float
     pilot: PilotState
-    contactor_closed: bool
-    """By its feedback contact where there is one."""
+    contactor_closed: bool  # by its feedback contact where there is one
     limit_a: float = 0.0
     """The current offered to the vehicle now, per phase; 0 while none is offered or no lease is valid."""
-    phases: int = 3
-    """The phases that are, or would be, connected: 1 to 3."""
-    connector: int = 1
-    """Which of the EVSE's connectors is meant, from 1; the plugged one while one is."""
-    cable_rating_a: float | None = None
-    """From the proximity pilot; None for a tethered cable or without a plug."""
-    flowing: bool | None = None
-    """Current flows, by the board's own threshold; None for a board that cannot tell."""
+    phases: int = 3  # the phases that are, or would be, connected: 1 to 3
+    connector: int = 1  # which of the EVSE's connectors is meant, from 1; the plugged one while one is
+    cable_rating_a: float | None = None  # from the proximity pilot; None for a tethered cable or without a plug
+    flowing: bool | None = None  # current flows, by the board's own threshold; None for a board that cannot tell
     lock: LockState = LockState.ABSENT
     faults: frozenset[Fault] = frozenset()
 
@@ -252,10 +232,8 @@ class BoardInfo(msgspec.Struct, frozen=True, kw_only=True):
 class Permit(msgspec.Struct, frozen=True):
     """A lease: permission to energise, which ends by itself."""
 
-    limit_a: float
-    """Per phase; at least `BoardInfo.min_a`."""
-    phases: int
-    """1, 2 or 3. Ignored by a board that cannot switch."""
+    limit_a: float  # per phase; at least `BoardInfo.min_a`
+    phases: int  # 1, 2 or 3. Ignored by a board that cannot switch
     lease_s: float = LEASE_S
     """The board falls back to `deny` this long after it received the permit, unless renewed; at most LEASE_S."""
 
@@ -321,9 +299,6 @@ class LockingBoard(Protocol):
         ...
 
 
-# --- token, lock, others
-
-
 class TokenType(enum.Enum):
     """How a driver identified himself."""
 
@@ -345,8 +320,7 @@ class Token(msgspec.Struct, frozen=True):
     type: TokenType = TokenType.ISO14443
     random_uid: bool = False
     """The card gives another identifier each time (ISO 14443 single-size UID beginning with 08)."""
-    outlet: int | None = None
-    """Which EVSE the driver chose at the reader, where it can ask; None where it cannot."""
+    outlet: int | None = None  # which EVSE the driver chose at the reader, where it can ask; None where it cannot
 
 
 @runtime_checkable
