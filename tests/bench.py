@@ -100,10 +100,21 @@ def initial(name: str, value: str) -> InitialValue:
 class Bench:
     """One station under test. See the module's first lines.
 
-    `path`: an empty directory. `connected=False`: the CSMS is not there yet. Further arguments as for `setup`.
+    `path`: an empty directory. `connected=False`: the CSMS is not there yet. `vfs`: the storage medium, see
+    `tests/crash`. `csms`: one that knows this station already. Further arguments as for `setup`.
     """
 
-    def __init__(self, path: Path, *, connected: bool = True, boot: bool = True, **given: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        connected: bool = True,
+        boot: bool = True,
+        vfs: str | None = None,
+        csms: Csms | None = None,
+        **given: Any,
+    ) -> None:
+        self._vfs = vfs
         self.path = path
         self.setup = setup(**given)
         self.mono = 1000.0
@@ -116,7 +127,6 @@ class Bench:
         self.intents: list[CarryOut] = []
         self.reboots: list[str] = []
         self.clock_set: list[SetClock] = []
-        self.marks: list[tuple[str, object]] = []
         self._downtime: float | None = None
         self._idle_at = 0.0
         self._late: list[SampleFailed] = []
@@ -127,7 +137,8 @@ class Bench:
             {n: EvseSpec(lock=lock, connectors=connectors) for n, _ in enumerate(self.setup.layout.evses, 1)},
             lambda: self.mono,
         )
-        self.csms = Csms(lambda: self.true_utc, message_timeout_s=self.setup.message_timeout_s)
+        self.csms = csms or Csms(message_timeout_s=self.setup.message_timeout_s)
+        self.csms.clock = lambda: self.true_utc
         self.csms.attach(pump=self.settle, link=lambda up: self._link(up=up))
         self.csms.connected = connected
         self._readers()
@@ -183,7 +194,7 @@ class Bench:
 
     def boot(self) -> None:
         """Start the station over whatever the database holds."""
-        self.database = Database.open(self.path / "station.db")
+        self.database = Database.open(self.path / "station.db", vfs=self._vfs)
         boots = Boots(self.database)
         self.station_boot = boots.begin(Mono(self.mono), Wall(self.mono + self.offset))
         world = World(ids=self.ids, random=self.random)
@@ -257,7 +268,6 @@ class Bench:
         return moved
 
     def _act(self, action: Action) -> str | None:
-        self.marks.append(("hardware", action))
         if self.world.is_lost("board"):
             return "board: gone"
         match action:
@@ -279,8 +289,7 @@ class Bench:
             match effect:
                 case Send(text, connection):
                     if connection == self.station.exchange.connection and self.csms.connected:
-                        self.marks.append(("sent", text))
-                        self.csms._out.extend(self.csms.feed(text))
+                        self.sends(text)
                 case SetWant(evse_id, want):
                     self.hardware.want(evse_id, want)
                 case TakeSample(evse_id, purpose, by):
@@ -315,6 +324,10 @@ class Bench:
         for number in self.world.numbers:
             if not self.world.is_lost(f"meter-{number}"):
                 self._sample(number, "idle", Mono(self.mono))
+
+    def sends(self, text: str) -> None:
+        """A frame leaves the station and arrives."""
+        self.csms._out.extend(self.csms.feed(text))
 
     def _sample(self, evse_id: int, purpose: str, by: Mono) -> None:
         if self.world.is_lost(f"meter-{evse_id}"):
