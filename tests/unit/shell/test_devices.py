@@ -214,6 +214,7 @@ def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
     core.hardware.show("panel", "Plug in")
     core.world(lambda w: w.lose("panel"))
     core.hardware.show("panel", "Welcome")
+    core.hear(DeviceLost)
     core.world(lambda w: w.lose("panel", on=False))
     core.hear(DeviceReturned)
     for _ in range(50):

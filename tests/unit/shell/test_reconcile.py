@@ -274,7 +274,7 @@ def test_a_board_that_returns_is_told_whole_and_its_wants_come_true_again(bench:
     bench.hardware.lose_board()
     bench.hardware.lose_board()
     assert [fact for fact in bench.settle() if isinstance(fact, DeviceLost)] == [
-        DeviceLost(device="board", evse_ids=(1,), reason="board: unplugged", at=AT)
+        DeviceLost(device="board", evse_ids=(1,), reason="board: unplugged", at=AT, board=True)
     ]
     bench.advance(30)
     assert not bench.closed()
