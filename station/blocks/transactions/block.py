@@ -96,8 +96,8 @@ class Transactions(Block):
             on(BayOccupancyChanged, self.bay_changed),
             on(FaultChanged, self.fault_changed),
             on(VehicleStopped, self.vehicle_stopped),
-            on(MeterSampled, self._registers.metered),
-            on(SampleFailed, self._registers.not_metered),
+            on(MeterSampled, self.metered),
+            on(SampleFailed, self.not_metered),
             on(SampleTaken, self._registers.sampled),
             on(Authorized, self.authorized),
             on(StopAuthorized, self.stop_authorized),
@@ -126,8 +126,10 @@ class Transactions(Block):
         return self._sessions.get(evse_id)
 
     def _settle(self, before: Session, after: Session, cause: Cause, now: Now) -> None:
-        """Let a change have its consequences; a fact told again changes nothing."""
-        if after is not before and after != before:
+        """Let a change have its consequences; what waits to be resumed only learns."""
+        if before.evse_id in self._left_over:
+            self._sessions.keep(after)
+        elif after is not before and after != before:
             self._conduct.settle(before, after, cause, now)
 
     def _stop(self, session: Session, trigger: TriggerReasonEnumType, reason: ReasonEnumType, now: Now) -> None:
@@ -142,13 +144,18 @@ class Transactions(Block):
         """The hardware's state is known: what an earlier run left can be judged, what may charge is wanted."""
         self._conduct.told.add(fact.evse_id)
         self._registers.look(fact.evse_id, now)
-        if fact.evse_id in self._left_over:
-            session = self._sessions.get(fact.evse_id)
-            if self._resume and session.started and session.plugged and session.closing is None:
-                self._resumed(session, now)
-            else:
-                self._interrupted(fact.evse_id, now)
+        self._judge_left_over(fact.evse_id, now)
         self._look_again(fact.evse_id, now)
+
+    def metered(self, fact: MeterSampled, now: Now) -> None:
+        """A register was read."""
+        self._registers.metered(fact, now)
+        self._judge_left_over(fact.evse_id, now)
+
+    def not_metered(self, fact: SampleFailed, now: Now) -> None:
+        """A register could not be read."""
+        self._registers.not_metered(fact, now)
+        self._judge_left_over(fact.evse_id, now, register=False)
 
     def plugged(self, fact: PlugInserted, now: Now) -> None:
         """E01.FR.02, E02.FR.06, E03: the cable is in."""
@@ -281,9 +288,21 @@ class Transactions(Block):
 
     def _look_again(self, evse_id: int, now: Now) -> None:
         session = self._session(evse_id, now)
+        if evse_id in self._left_over:
+            return
         self._conduct.settle(session, session, Cause(now.instant), now)
 
     # --- after a start
+
+    def _judge_left_over(self, evse_id: int, now: Now, *, register: bool = True) -> None:
+        """Resume or end, once the hardware has spoken and, to resume, the register is known or cannot be."""
+        if evse_id not in self._left_over or evse_id not in self._conduct.told:
+            return
+        session = self._sessions.get(evse_id)
+        if not (self._resume and session.started and session.plugged and session.closing is None):
+            self._interrupted(evse_id, now)
+        elif self._meters.last(evse_id) is not None or not register:
+            self._resumed(session, now)
 
     def _interrupted(self, evse_id: int, now: Now) -> None:
         """End what an earlier run left, with its last register; a closing one with the reason it already had."""
@@ -295,6 +314,7 @@ class Transactions(Block):
                     session, changes.unauthorized(session, "Other", final=False), Cause(now.instant), now
                 )
             return
+        session = self._registers.last_stored(session)
         if session.closing is None:
             moments = [at for at in (session.last_at, session.last.at if session.last else None) if at is not None]
             closing = Closing(
@@ -304,6 +324,7 @@ class Transactions(Block):
                 by=now.mono,
             )
             session = replace(session, closing=closing, authorized=False)
+        session = replace(session, charging_state="EVConnected" if session.plugged else "Idle")
         log.warning("transaction.interrupted", extra={"evse": evse_id, "reason": session.closing})
         self._conduct.finish(session, now)
 
@@ -316,6 +337,7 @@ class Transactions(Block):
             readings.append(sampled(fresh, "TxUpdatedMeasurands", "Interruption.End"))
         cause = Cause(now.instant, "ChargingStateChanged")
         self._conduct.settle(session, replace(session, boot=now.boot), cause, now, readings)
+        log.info("transaction.resumed", extra={"evse": session.evse_id})
 
     # --- deadlines
 

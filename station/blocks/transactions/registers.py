@@ -94,8 +94,10 @@ class Registers:
         if not session.started or session.closing is not None:
             return
         told = session
-        sample = Sample(fact.at, fact.reading) if fact.reading is not None else None
-        if sample is not None:
+        sample = None
+        if fact.reading is not None:
+            before = session.last.reading if session.last is not None else None
+            sample = Sample(fact.at, never_falling(before, fact.reading))
             told = self._sampled_for_ended(told, sample, fact.reasons)
         for reason, trigger, make in _OCCASIONS:
             if reason in fact.reasons and (sample is not None or reason == "Trigger"):
@@ -116,6 +118,17 @@ class Registers:
         if until is not None and last is not None and last.reading.energy_import_mwh >= until:
             after = replace(session, energy_until_mwh=None, suspended=True)
             self._conduct.settle(session, after, cause, now)
+
+    def last_stored(self, session: Session) -> Session:
+        """The session with the last register that is in the tables: an event's, or one kept for the Ended."""
+        if session.transaction_id is None or session.closing is not None:
+            return session
+        kept = [
+            *self._sessions.samples(session.transaction_id, clock=False),
+            *self._sessions.samples(session.transaction_id, clock=True),
+            *((session.last,) if session.last is not None else ()),
+        ]
+        return replace(session, last=max(kept, key=lambda each: each.at)) if kept else session
 
     # the energy left to an invalid token
 

@@ -1,0 +1,144 @@
+"""Power is lost, the agent is restarted: no transaction is lost, none starts twice, every register is billed once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.bench import Bench
+from tests.scenarios.e_transactions.story import CARD, bench, news, told, values
+
+
+def charging(path: Path, **more: Any) -> Bench:
+    station = bench(path, "EVConnected", "EVConnected,Authorized", **more)
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(130)
+    return station
+
+
+@pytest.mark.req("E06.FR.08", "E06.FR.14")
+@pytest.mark.parametrize("reason,stopped", [("PowerUp", "PowerLoss"), ("Watchdog", "Reboot"), ("Unknown", "Reboot")])
+def test_a_transaction_is_ended_after_a_power_cut(tmp_path: Path, reason: str, stopped: str) -> None:
+    """Ended, AbnormalCondition, PowerLoss or Reboot, with the last register that was told; seqNo goes on."""
+    station = charging(tmp_path, found_boot_reason=reason)
+    last = values(station.events()[-1], "Sample.Periodic")[0]
+    station.advance(20)
+    station.crash(down_s=600)
+    station.advance(5)
+    ended = station.events()[-1]
+
+    assert told(station)[-1] == f"Ended/AbnormalCondition/EVConnected ={stopped}"
+    assert values(ended, "Transaction.End") == [last]
+    assert [event["seqNo"] for event in station.events()] == list(range(len(station.events())))
+    assert not station.evse(1).contactor_closed
+    assert len({event["transactionInfo"]["transactionId"] for event in station.events()}) == 1
+
+
+def test_the_vehicle_that_is_still_there_charges_again_with_a_new_card(tmp_path: Path) -> None:
+    """A new authorization, a new transaction, a start value that is not below the last end value."""
+    station = charging(tmp_path)
+    station.crash()
+    station.advance(10)
+    station.evse(1).present_token(CARD)
+    station.advance(30)
+
+    ended = next(event for event in station.events(0) if event["eventType"] == "Ended")
+    (_, end), (_, begin) = values(ended, "Transaction.End")[0], values(station.events(1)[0], "Transaction.Begin")[0]
+
+    assert station.evse(1).charging
+    assert begin >= end
+
+
+def test_a_stop_that_was_closing_when_power_went_keeps_its_reason(tmp_path: Path) -> None:
+    """The card had stopped it: StopAuthorized, Local, at the time of the card."""
+    station = charging(tmp_path)
+    stopping = station.utc
+    stuck = station.world.evse(1)
+    station.world.lose("board")
+    station.evse(1).present_token(CARD)
+    closing = station.station.sessions.get(1).closing
+    station.world.lose("board", on=False)
+    station.crash()
+    station.advance(5)
+
+    assert closing is not None
+    assert told(station)[-1] == "Ended/StopAuthorized/EVConnected +token =Local"
+    assert station.events()[-1]["timestamp"] == stopping.isoformat(timespec="seconds").replace("+00:00", "Z")
+    assert stuck is station.world.evse(1)
+
+
+def test_a_contactor_that_does_not_open_delays_ended_by_five_seconds_at_most(tmp_path: Path) -> None:
+    """Then it comes with the last register there is."""
+    station = charging(tmp_path)
+    station.world.lose("board")
+    lines = news(station)
+    station.evse(1).present_token(CARD)
+    station.advance(4.9)
+    waiting = lines()
+    station.advance(0.2)
+
+    assert waiting == []
+    assert lines()[0].startswith("Ended/StopAuthorized/")
+
+
+def test_a_transaction_goes_on_where_that_is_configured(tmp_path: Path) -> None:
+    """Interruption.Begin and .End tell the gap; the same transaction charges on without a card."""
+    station = charging(tmp_path, resume=True)
+    lines = news(station)
+    before = station.evse(1).energy_wh
+    station.crash(down_s=60)
+    station.advance(10)
+    resumed = next(event for event in station.events() if values(event, "Interruption.Begin"))
+
+    assert not any("Ended" in line for line in lines())
+    assert values(resumed, "Interruption.End")[0][1] >= values(resumed, "Interruption.Begin")[0][1]
+    assert station.evse(1).charging
+    assert station.evse(1).energy_wh > before
+    assert [event["seqNo"] for event in station.events()] == list(range(len(station.events())))
+
+
+def test_a_transaction_to_be_resumed_ends_when_its_vehicle_has_gone(tmp_path: Path) -> None:
+    """Unplugged while the power was off: PowerLoss, not a second vehicle on the first one's bill."""
+    station = charging(tmp_path, resume=True)
+    station.crash(boot=False)
+    station.world.unplug(1)
+    station.boot()
+    station.advance(60)
+
+    assert told(station)[-1].startswith("Ended/AbnormalCondition/")
+    assert told(station)[-1].endswith("=PowerLoss")
+
+
+def test_the_reason_survives_a_second_power_cut_before_anything_was_sent(tmp_path: Path) -> None:
+    """One Ended, whatever happens."""
+    station = charging(tmp_path)
+    station.csms.disconnect()
+    station.crash()
+    station.advance(3)
+    station.crash()
+    station.csms.connect()
+    station.advance(10)
+
+    assert [line for line in told(station) if line.startswith("Ended")] == [
+        "Ended/AbnormalCondition/EVConnected =PowerLoss"
+    ]
+
+
+def test_an_authorization_without_transaction_does_not_outlive_a_restart(tmp_path: Path) -> None:
+    """Start point EnergyTransfer: the row stood before the contactor closed, but no energy had flowed."""
+    station = bench(tmp_path, "EnergyTransfer", "EVConnected")
+    station.evse(1).plug_in(charge=False)
+    station.evse(1).present_token(CARD)
+    station.advance(5)
+    waiting = station.station.sessions.get(1)
+    station.crash()
+    station.advance(5)
+    station.evse(1).ev("charge")
+    station.advance(20)
+
+    assert waiting.secured
+    assert station.evse(1).energy_wh == 0
+    assert told(station) == []

@@ -1,0 +1,215 @@
+"""J02: sampled values of a transaction: at its start, while it runs, at its end."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from tests.bench import Bench
+from tests.scenarios.e_transactions.story import CARD, bench, told, values, variable
+
+
+def charging(path: Path, evses: int = 1, **variables: str) -> Bench:
+    """Every EVSE charges; the transactions started at 08:00:00."""
+    given = {name.replace("__", "."): value for name, value in variables.items()}
+    station = bench(path, "EVConnected", "EVConnected,Authorized", evses=evses, variables=given)
+    for number in range(1, evses + 1):
+        station.evse(number).plug_in()
+        station.evse(number).present_token(f"04A1B2C{number}")
+    return station
+
+
+def periodic(station: Bench) -> list[str]:
+    return [e["timestamp"][11:19] for e in station.events() if e["triggerReason"] == "MeterValuePeriodic"]
+
+
+@pytest.mark.req("J02.FR.11", "E02.FR.10", "E03.FR.08", "J02.FR.18")
+def test_updated_comes_at_every_interval_counted_from_the_start_of_the_transaction(tmp_path: Path) -> None:
+    """TxUpdatedInterval 30, begun seven seconds after the full minute."""
+    station = bench(tmp_path, "EVConnected", "EVConnected", variables={"SampledDataCtrlr.TxUpdatedInterval": "30"})
+    station.advance(7)
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(100)
+    sampled = next(e for e in station.events() if e["triggerReason"] == "MeterValuePeriodic")
+
+    assert periodic(station) == ["08:00:37", "08:01:07", "08:01:37"]
+    assert sampled["meterValue"][0]["timestamp"] == sampled["timestamp"]
+    assert {v["context"] for v in sampled["meterValue"][0]["sampledValue"]} == {"Sample.Periodic"}
+
+
+@pytest.mark.req("J02.FR.11")
+def test_an_interval_that_is_changed_counts_at_once_from_the_same_start(tmp_path: Path) -> None:
+    """60 s, then 20 s, then none."""
+    station = charging(tmp_path)
+    station.advance(65)
+    station.csms.call("SetVariables", variable("SampledDataCtrlr", "TxUpdatedInterval", "20"))
+    station.advance(40)
+    station.csms.call("SetVariables", variable("SampledDataCtrlr", "TxUpdatedInterval", "0"))
+    station.advance(100)
+
+    assert periodic(station) == ["08:01:00", "08:01:20", "08:01:40"]
+
+
+@pytest.mark.req("J02.FR.16", "J02.FR.17", "J02.FR.22")
+def test_registers_are_told_raw_and_never_fall(tmp_path: Path) -> None:
+    """A meter that slips back by 1 kWh refunds nothing."""
+    station = bench(tmp_path, "EVConnected", "EVConnected,Authorized", boot=False)
+    station.world.meter(1, energy_import_wh=5000.0)
+    station.boot()
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(130)
+    station.world.meter(1, energy_import_wh=4000.0)
+    station.advance(130)
+    station.evse(1).present_token(CARD)
+    station.advance(5)
+
+    *running, ended = station.events()
+    told_wh = [wh for event in running for context in CONTEXTS for _, wh in values(event, context)]
+    told_wh += [wh for _, wh in values(ended, "Transaction.End")]
+
+    assert told_wh[0] == 5000
+    assert len(told_wh) == 6
+    assert told_wh == sorted(told_wh)
+
+
+CONTEXTS = ("Transaction.Begin", "Sample.Periodic", "Transaction.End")
+
+
+@pytest.mark.req("E06.FR.11", "J02.FR.10")
+def test_ended_tells_the_values_of_its_own_interval_between_first_and_last(tmp_path: Path) -> None:
+    """TxEndedInterval 120: Begin, two periodic ones, End."""
+    station = charging(tmp_path, SampledDataCtrlr__TxEndedInterval="120", SampledDataCtrlr__TxUpdatedInterval="0")
+    station.advance(250)
+    station.evse(1).present_token("04A1B2C1")
+    station.advance(5)
+    ended = station.events()[-1]
+
+    contexts = [v["context"] for value in ended["meterValue"] for v in value["sampledValue"]]
+    times = [value["timestamp"][11:19] for value in ended["meterValue"]]
+
+    assert contexts == ["Transaction.Begin", "Sample.Periodic", "Sample.Periodic", "Transaction.End"]
+    assert times == ["08:00:00", "08:02:00", "08:04:00", "08:04:10"]
+
+
+@pytest.mark.req("E06.FR.11")
+def test_the_values_in_between_survive_a_power_cut(tmp_path: Path) -> None:
+    """They are told with the Ended that the next run of the agent makes."""
+    station = charging(tmp_path, SampledDataCtrlr__TxEndedInterval="60", SampledDataCtrlr__TxUpdatedInterval="0")
+    station.advance(190)
+    station.crash()
+    station.advance(5)
+    ended = station.events()[-1]
+
+    assert [at.minute for at, _ in values(ended, "Sample.Periodic")] == [1, 2, 3]
+
+
+@pytest.mark.req("J01.FR.14")
+def test_clock_aligned_values_for_ended_are_collected_too(tmp_path: Path) -> None:
+    """AlignedDataCtrlr.TxEndedMeasurands at TxEndedInterval, with Sample.Clock."""
+    station = charging(
+        tmp_path,
+        AlignedDataCtrlr__TxEndedMeasurands="Energy.Active.Import.Register",
+        AlignedDataCtrlr__TxEndedInterval="300",
+        SampledDataCtrlr__TxEndedMeasurands="",
+        SampledDataCtrlr__TxUpdatedInterval="0",
+    )
+    station.advance(minutes=16)
+    station.evse(1).present_token("04A1B2C1")
+    station.advance(5)
+    ended = station.events()[-1]
+
+    assert [(at.minute, at.second) for at, _ in values(ended, "Sample.Clock")] == [(5, 0), (10, 0), (15, 0)]
+    assert {v["context"] for value in ended["meterValue"] for v in value["sampledValue"]} == {"Sample.Clock"}
+    assert not any("MeterValueClock" in line for line in told(station))
+
+
+@pytest.mark.req("E06.FR.13", "J02.FR.20")
+def test_a_very_long_transaction_drops_every_second_value_in_between(tmp_path: Path) -> None:
+    """The first and the last stay; what is left lies all over its time."""
+    station = charging(tmp_path, SampledDataCtrlr__TxEndedInterval="10", SampledDataCtrlr__TxUpdatedInterval="0")
+    station.advance(hours=1)
+    station.evse(1).present_token("04A1B2C1")
+    station.advance(5)
+    ended = station.events()[-1]
+
+    kept = [at for at, _ in values(ended, "Sample.Periodic")]
+
+    assert 100 <= len(kept) <= 200
+    assert kept[0] <= datetime.fromisoformat("2026-11-21T08:02:00Z")
+    assert kept[-1] == datetime.fromisoformat("2026-11-21T09:00:00Z")
+    assert len(values(ended, "Transaction.Begin")) == len(values(ended, "Transaction.End")) == 1
+
+
+def test_the_samples_of_all_evses_share_one_commit(tmp_path: Path) -> None:
+    """Everything due at one instant is told in one step."""
+    station = charging(tmp_path, evses=3)
+    station.advance(59)
+    commits = station.database._commits
+    station.advance(2)
+
+    assert len(periodic(station)) == 3
+    assert station.database._commits == commits + 1
+
+
+def test_the_commits_of_a_session_are_its_events_and_one_more(tmp_path: Path) -> None:
+    """The one more is the stop that waits for its register; verdicts on the token are the cache's commits."""
+    variables = {"SampledDataCtrlr.TxUpdatedInterval": "20"}
+    station = bench(tmp_path, "PowerPathClosed", "PowerPathClosed", variables=variables)
+    station.advance(60)
+    commits = station.database._commits
+    station.evse(1).present_token(CARD)
+    station.advance(2)
+    station.evse(1).plug_in()
+    station.advance(600)
+    station.evse(1).present_token(CARD)
+    station.advance(2)
+    station.evse(1).unplug()
+    station.advance(2)
+
+    assert len(station.events()) == 33
+    verdicts = 3  # of Authorize, and of the two events that carried the token
+    assert station.database._commits - commits <= len(station.events()) + 1 + verdicts
+
+
+@pytest.mark.req("J02.FR.11")
+def test_a_meter_that_does_not_answer_tells_nothing(tmp_path: Path) -> None:
+    """Old values with new times would be worse than none."""
+    station = charging(tmp_path)
+    station.advance(30)
+    station.world.lose("meter-1")
+    station.advance(60)
+    silent = periodic(station)
+    station.world.lose("meter-1", on=False)
+    station.advance(60)
+
+    assert silent == []
+    assert periodic(station) == ["08:02:00"]
+
+
+@pytest.mark.req("J02.FR.11")
+def test_disabled_or_without_measurands_there_are_no_values(tmp_path: Path) -> None:
+    """SampledDataCtrlr.Enabled false: events go on, without meter values."""
+    station = charging(tmp_path, SampledDataCtrlr__Enabled="false")
+    station.advance(130)
+    station.evse(1).present_token("04A1B2C1")
+    station.advance(5)
+
+    assert not any("meterValue" in event for event in station.events())
+    assert told(station)[-1].startswith("Ended")
+
+
+def test_register_values_without_phases_tells_the_total_only(tmp_path: Path) -> None:
+    """SampledDataCtrlr.RegisterValuesWithoutPhases."""
+    station = charging(
+        tmp_path,
+        SampledDataCtrlr__RegisterValuesWithoutPhases="true",
+        SampledDataCtrlr__TxUpdatedMeasurands="Energy.Active.Import.Register,Voltage",
+    )
+    station.advance(61)
+    sampled = station.events()[-1]["meterValue"][0]["sampledValue"]
+
+    assert [v.get("phase") for v in sampled] == [None, "L1-N", "L2-N", "L3-N"]
