@@ -1,0 +1,252 @@
+"""`ocpp-station run`: puts configuration, core and shell together, and runs them until the end.
+
+The order matters: configuration, lock of the state directory, database, clock, station, then the loop. Nothing of the
+outside world is touched before the database is open and the boot is counted.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import gc
+import logging
+import os
+import random
+from collections.abc import Iterator
+from pathlib import Path
+
+from certs.keystore import TlsKey
+from certs.tls import TlsSettings
+from certs.trust import TrustStore
+from hal.errors import BadOptions
+from station.app import Station, World
+from station.blocks.remote_control import Unlock, UnlockTried
+from station.commands import errors, sealing, status
+from station.config import Config, ConfigError, load
+from station.now import Now
+from station.shell import boot, logs
+from station.shell.backoff import BackoffSettings
+from station.shell.clock import SavedTime, StationClock, boot_token
+from station.shell.control import Address, Answer, Control, Handler
+from station.shell.devices import HardwareThread
+from station.shell.hub import Setting
+from station.shell.jobs import Worker
+from station.shell.link import Link, LinkSetup
+from station.shell.network import Credentials, LinkOptions, NetworkProfile
+from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
+from station.shell.simulation import Simulation, network
+from station.shell.watchdog import Notifier
+from station.store import files
+from station.store.boots import Boots
+from station.store.db import Database, NeedsNewerAgent, StoreFailed
+from station.store.salvage import open_or_salvage
+
+log = logging.getLogger(__name__)
+
+DATABASE = "station.db"
+DAILY_COPY = "station.copy.db"
+ROOTS = "CSMSRootCertificate"
+"""The use of certificates whose roots judge a CSMS."""
+
+MIGRATION_S = 120.0
+
+
+def run(path: Path) -> int:
+    """Run the agent on this configuration; the exit code. Never raises."""
+    gc.disable()  # until the boot is over: nothing of what is made now is ever thrown away
+    try:
+        config = load(path)
+    except ConfigError as error:
+        return errors.tell_config(error)
+    logs.set_up(config.file.log_level)
+    try:
+        with _owned(config.state):
+            config.remember()
+            return _run(config)
+    except (StoreFailed, NeedsNewerAgent) as error:
+        return errors.tell(
+            f"{config.state / DATABASE}: {error}", "check the disk, or move the file away", errors.EX_BUSY
+        )
+    except BadOptions as error:
+        return errors.tell(str(error), "correct the device in station.yaml", errors.EX_CONFIG)
+    except OSError as error:
+        return errors.tell(f"{config.state}: {error.strerror or error}", "check owner and disk", errors.EX_BUSY)
+    except Exception:
+        log.critical("agent.failed", exc_info=True)
+        return EXIT_FAILED
+
+
+@contextlib.contextmanager
+def _owned(state: Path) -> Iterator[None]:
+    """The state directory belongs to one agent at a time. Raises OSError."""
+    files.make_directory(state)
+    handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(handle)
+        raise OSError(error.errno, "another agent uses this directory") from error
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def _run(config: Config) -> int:
+    notifier = Notifier()
+    notifier.extend(MIGRATION_S)
+    database, salvaged = open_or_salvage(config.state / DATABASE, copy=config.state / DAILY_COPY)
+    if salvaged is not None:
+        log.error("store.salvaged", extra={"quarantine": salvaged.quarantine, "damaged": salvaged.damaged})
+    clock = StationClock(may_set_system=config.file.clock.set_system_clock)
+    boots = Boots(database)
+    reason = _boot_reason(database, config.state)
+    clock.begin(boots.begin(clock.mono(), clock.now().wall), boots.wall_of)
+    database.join(SavedTime(clock, boots.save))
+    seals = sealing.Seals(config.keys)
+    world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
+    station = Station(config.setup(reason), world, database, boots, clock.now().boot)
+    clock.sources = lambda: station.variables.members("ClockCtrlr", "TimeSource")
+    log.info("agent.started", extra={"boot": clock.now().boot, "reason": reason, "pid": os.getpid()})
+    return asyncio.run(_serve(config, station, clock, notifier))
+
+
+def _boot_reason(database: Database, state: Path) -> str:
+    """Why the process started, by what the last start left in table `meta`."""
+    token = boot_token()
+    row = database.execute("SELECT value FROM meta WHERE name = 'machine_boot'").fetchone()
+    before = None if row is None else str(row[0])
+    if token != before:
+        with database.transaction():
+            database.execute("INSERT OR REPLACE INTO meta VALUES ('machine_boot', ?)", (token,))
+    return boot.found_reason(token, before, boot.service_result(state))
+
+
+async def _serve(config: Config, station: Station, clock: StationClock, notifier: Notifier) -> int:
+    runner = Runner(_core(config, station), _outside(config, station, clock, notifier))
+    code = await runner.run()
+    log.info("agent.stopped", extra={"code": code})
+    return code
+
+
+def _core(config: Config, station: Station) -> Core:
+    def last_words(now: Now) -> None:
+        station.outbox.flush()
+        if now.trusted:
+            station.boots.save(now.wall)
+
+    return Core(
+        exchange=station.exchange,
+        start=station.start,
+        accepted=lambda: station.registration.ever_accepted,
+        learn=station.boots.learn,
+        last_words=last_words,
+        link_setup=lambda: link_setup(config, station),
+    )
+
+
+def _outside(config: Config, station: Station, clock: StationClock, notifier: Notifier) -> Outside:
+    setting = Setting(clock.now().boot)
+    wiring = config.wiring
+
+    def control(runner: Runner) -> Control:
+        given = config.file.control_socket
+        address = Address.of(given, config.folder) if given is not None else None
+        return Control(address, config.file.control_group, _commands(config, station, runner), runner.ready)
+
+    return Outside(
+        clock=clock,
+        link=lambda runner: Link(link_setup(config, station), runner, random.SystemRandom()),
+        hardware=lambda tell: HardwareThread(wiring, tell, setting),
+        control=control,
+        workers=lambda runner: {Unlock: _unlocking(runner)},
+        notifier=notifier,
+        reboot=config.file.reboot_command,
+    )
+
+
+def _unlocking(runner: Runner) -> Worker:
+    """F05: the lock is the hardware thread's."""
+
+    async def unlock(job: Unlock) -> UnlockTried:
+        reason = await asyncio.wrap_future(runner.hardware.unlock(job.evse_id))
+        return UnlockTried(
+            evse_id=job.evse_id,
+            connector_id=job.connector_id,
+            unlocked=not reason,
+            at=runner.clock.now().instant,
+            reason=reason,
+        )
+
+    return unlock
+
+
+def _commands(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:
+    """What the control socket does: the state always, the rest where the hardware is simulated."""
+
+    async def tell_status(line: bytes) -> Answer:
+        del line
+        told: Answer = await runner.ask(lambda now: status.of(station, runner, config, now))
+        return told
+
+    commands: dict[str, Handler] = {"status": tell_status}
+    if any(bus.kind == "sim" for bus in config.wiring.buses):
+        commands |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
+        commands["network"] = network(runner.link)
+    return commands
+
+
+def link_setup(config: Config, station: Station) -> LinkSetup:
+    """Where and how to connect, as file and variables say now. A file that cannot be read leaves its part empty."""
+    whole = station.variables.integer
+
+    def number(name: str) -> int:
+        return whole("OCPPCommCtrlr", name)
+
+    csms = config.file.csms
+    profile = NetworkProfile(
+        slot=0,
+        url=csms.url,
+        security_profile=csms.security_profile,
+        subprotocols=tuple(f"ocpp{version}" for version in csms.versions),
+        message_timeout_s=csms.message_timeout_s,
+    )
+    return LinkSetup(
+        profiles=(profile,),
+        credentials=(credentials(config),),
+        options=LinkOptions(ping_interval_s=number("WebSocketPingInterval"), compression=csms.compression),
+        backoff=BackoffSettings(
+            wait_minimum_s=number("RetryBackOffWaitMinimum"),
+            random_range_s=number("RetryBackOffRandomRange"),
+            repeat_times=number("RetryBackOffRepeatTimes"),
+            attempts_per_profile=number("NetworkProfileConnectionAttempts"),
+        ),
+    )
+
+
+def credentials(config: Config) -> Credentials:
+    """Who the station is, from the files that are named."""
+    csms = config.file.csms
+
+    def text(name: str | None) -> str:
+        if name is None:
+            return ""
+        try:
+            return config.locate(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError):
+            log.exception("config.unreadable", extra={"file": name})
+            return ""
+
+    roots = text(csms.ca_file) + TrustStore(config.state / "roots").bundle(ROOTS)
+    return Credentials(
+        identity=config.file.station.identity,
+        password=text(csms.password_file).strip("\r\n"),
+        tls=TlsSettings(
+            roots_pem=roots,
+            system_roots=csms.system_roots,
+            chain=config.locate(csms.certificate) if csms.certificate is not None else None,
+            key=TlsKey(config.locate(csms.key_file)) if csms.key_file is not None else None,
+        ),
+        user_name=csms.user_name,
+    )

@@ -1,0 +1,183 @@
+"""station.yaml -> what the parts of the agent want. Every mistake is told with its line and a remedy, all at once.
+
+config = load(Path("station.yaml"))       raises ConfigError
+config.setup("PowerUp")                   for app.Station
+config.wiring                             for the hardware thread
+config.link(...)                          for the link
+
+schema.py     what may stand in the file         source.py    YAML -> plain data and lines
+shape.py      plain data -> structs              checks.py    what types cannot say
+devices.py    hardware, simulated or real        trial.py     each driver built once
+cache.py      the parsed file, for later starts  mistakes.py  how a mistake is told
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
+from station.app import Setup
+from station.config import cache, checks, devices
+from station.config.mistakes import ConfigError, Lines, Mistake
+from station.config.schema import Evse, File
+from station.shell.wiring import Wiring
+from station.version import VERSION
+
+__all__ = ["Config", "ConfigError", "load"]
+
+_VOLTAGE = 230.0
+_DEFAULT_MEASURANDS: tuple[str, ...] = ("Energy.Active.Import.Register",)
+
+
+class Config(NamedTuple):
+    """A file without mistakes. `file` has simulated hardware written out; `folder` is where relative paths begin."""
+
+    file: File
+    folder: Path
+    measurands: Mapping[str, tuple[str, ...]]
+    sha256: str
+    remembered: bool = False
+
+    def remember(self) -> None:
+        """Keep what was read, so that the next start needs no parser. The state directory is there."""
+        if not self.remembered:
+            cache.write(self.state / cache.NAME, cache.Copy(self.sha256, self.file, self.measurands))
+
+    def locate(self, name: str) -> Path:
+        """A path of the file as a whole one."""
+        return self.folder / name
+
+    @property
+    def state(self) -> Path:
+        """The state directory."""
+        return self.locate(self.file.state_directory)
+
+    @property
+    def keys(self) -> Path:
+        """Where private keys are kept."""
+        directory = self.file.keys.directory
+        return self.locate(directory) if directory is not None else self.state / "keys"
+
+    @property
+    def wiring(self) -> Wiring:
+        """For the hardware thread."""
+        return devices.wiring(self.file)
+
+    @property
+    def layout(self) -> Layout:
+        """For the device model."""
+        return layout(self.file, self.measurands)
+
+    def setup(self, found_boot_reason: str) -> Setup:
+        """For `app.Station`."""
+        return Setup(
+            layout=self.layout,
+            initial=_initial(self.file),
+            versions=self.file.csms.versions,
+            strict=self.file.csms.strict,
+            found_boot_reason=found_boot_reason,
+            message_timeout_s=self.file.csms.message_timeout_s,
+        )
+
+
+def load(path: Path, *, cached: bool = True) -> Config:
+    """Read and check the file. Raises ConfigError with all that is wrong; OSError never."""
+    try:
+        raw = path.read_bytes()
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror}: give the path of station.yaml by --config"]) from error
+    folder = path.absolute().parent
+    sha256 = cache.digest(raw)
+    copy = cache.read(cache.place(raw, folder), sha256) if cached else None
+    if copy is not None and not any(_secrets(copy.file, folder)):
+        return Config(copy.file, folder, copy.measurands, sha256, remembered=True)
+    return _read(path, raw, sha256)
+
+
+def _secrets(file: File, folder: Path) -> list[Mistake]:
+    """What may have changed without the file: the files it names."""
+    return list(checks.network(file, lambda name: folder / name))
+
+
+def _read(path: Path, raw: bytes, sha256: str) -> Config:
+    from station.config import shape, source, trial  # noqa: PLC0415 - they bring the YAML parser along
+
+    folder = path.absolute().parent
+    parsed = source.parse(raw)
+    if parsed.mistakes and not isinstance(parsed.data, dict):
+        raise _error(path, parsed.mistakes, parsed.lines)
+    file, wrong = shape.shaped(parsed.data)
+    mistakes = [*parsed.mistakes, *wrong]
+    if file is None:
+        raise _error(path, mistakes, parsed.lines)
+    file = devices.completed(file)
+    mistakes += checks.network(file, lambda name: folder / name)
+    mistakes += [*checks.control(file), *checks.evses(file)]
+    ill_formed = devices.form(file)
+    mistakes += [*ill_formed, *devices.references(file)]
+    measurands: Mapping[str, tuple[str, ...]] = {}
+    if not ill_formed:
+        tried = trial.build(devices.wiring(file))
+        mistakes += tried.mistakes
+        measurands = tried.measurands
+    mistakes += checks.variables(file, layout(file, measurands))
+    if mistakes:
+        raise _error(path, mistakes, parsed.lines)
+    return Config(file, folder, measurands, sha256)
+
+
+def _error(path: Path, mistakes: list[Mistake], lines: Lines) -> ConfigError:
+    told = dict.fromkeys((each.line or 0, each.told(path.name, lines)) for each in mistakes)
+    placed = [(line or _line_in(text), text) for line, text in told]
+    return ConfigError([text for _, text in sorted(placed, key=lambda each: each[0])])
+
+
+def _line_in(text: str) -> int:
+    number = text.partition(":")[2].partition(":")[0]
+    return int(number) if number.isdigit() else 0
+
+
+def _initial(file: File) -> tuple[InitialValue, ...]:
+    return tuple(map(checks.initial, file.variables))
+
+
+def layout(file: File, measurands: Mapping[str, tuple[str, ...]]) -> Layout:
+    """What is bolted together, for the device model. `measurands` by the meter's name."""
+    station = file.station
+    return Layout(
+        vendor_name=station.vendor,
+        model=station.model,
+        evses=tuple(_evse(evse, measurands) for evse in file.evses),
+        serial_number=station.serial,
+        firmware_version=station.firmware_version or VERSION,
+        identity=station.identity,
+        organization_name=station.organization,
+        country_name=station.country,
+        readers=tuple(file.readers) if len(file.readers) > 1 else ("",) * len(file.readers),
+        displays=tuple(file.displays) if len(file.displays) > 1 else ("",) * len(file.displays),
+        security_profile=file.csms.security_profile,
+    )
+
+
+def _evse(evse: Evse, measurands: Mapping[str, tuple[str, ...]]) -> EvseLayout:
+    watts = evse.max_power_w if evse.max_power_w is not None else _VOLTAGE * evse.max_current_a * evse.phases
+    connectors = tuple(
+        ConnectorLayout(
+            type=each.type,
+            max_current_a=each.max_current_a or evse.max_current_a,
+            phases=each.phases,
+            lock=each.lock if each.lock is not None else evse.lock is not None,
+        )
+        for each in evse.connectors
+    )
+    return EvseLayout(
+        max_power_w=watts,
+        phases=evse.phases,
+        connectors=connectors,
+        measurands=measurands.get(evse.meter, _DEFAULT_MEASURANDS) if evse.meter is not None else (),
+        phase_rotation=evse.phase_rotation,
+        iso15118=evse.iso15118,
+        iso15118_evse_id=evse.iso15118_evse_id,
+    )

@@ -1,0 +1,155 @@
+"""What the types cannot say: addresses, versions, secrets' files, values of variables."""
+
+from __future__ import annotations
+
+import os
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from device_model import catalogue
+from device_model.build import InitialValue, Layout, build, configure
+from device_model.model import AttributeType, ComponentId, Variable, VariableId
+from station.app import FEATURES
+from station.config.mistakes import Mistake, meant
+from station.config.schema import Evse, File, InitialVariable
+from station.shell.linkdown import Down
+from station.shell.network import NetworkProfile, connection_url
+
+VERSIONS = ("2.0.1",)
+"""Of OCPP, those built in."""
+
+CONNECTOR_TYPES = (
+    *("cCCS1", "cCCS2", "cG105", "cTesla", "cType1", "cType2", "cGBT", "cChaoJi"),
+    *("s309-1P-16A", "s309-1P-32A", "s309-3P-16A", "s309-3P-32A", "sBS1361", "sCEE-7-7", "sType2", "sType3"),
+    *("Other1PhMax16A", "Other1PhOver16A", "Other3Ph", "OppCharge", "Pan", "wInductive", "wResonant"),
+    *("Undetermined", "Unknown"),
+)
+"""ConnectorEnumType, with the later additions of the device model."""
+
+_TLS = 2  # from this security profile on
+_OWN_CERTIFICATE = 3
+_SOCKET_PATH = 107  # bytes of sockaddr_un
+_BARE_IDENTITY = "identity"
+
+Locate = Callable[[str], Path]
+"""A path of the file as a whole one: relative ones begin at the file's folder."""
+
+
+def network(file: File, locate: Locate) -> Iterator[Mistake]:
+    """The section `csms`."""
+    csms = file.csms
+    profile = NetworkProfile(slot=0, url=csms.url, security_profile=csms.security_profile)
+    try:
+        connection_url(profile, _BARE_IDENTITY)
+    except Down as down:
+        yield Mistake(("csms", "url"), down.why.detail, "compare url and security_profile")
+    for place, version in enumerate(csms.versions):
+        if version not in VERSIONS:
+            remedy = f"built in: {', '.join(VERSIONS)}"
+            yield Mistake(("csms", "versions", place), f"OCPP {version!r} is not built in", remedy)
+    yield from _needed(file)
+    for key, secret in {"password_file": True, "key_file": True, "ca_file": False, "certificate": False}.items():
+        name = getattr(csms, key)
+        if name is not None:
+            yield from _readable(("csms", key), locate(name), secret=secret)
+
+
+def _needed(file: File) -> Iterator[Mistake]:
+    csms = file.csms
+    profile = csms.security_profile
+    needed = []
+    if profile < _OWN_CERTIFICATE and csms.password_file is None:
+        needed.append(("password_file", "the file that holds the password, and nothing else"))
+    if profile >= _TLS and csms.ca_file is None and not csms.system_roots:
+        needed.append(("ca_file", "the PEM file of the authority that certified the CSMS, or `system_roots: true`"))
+    if profile == _OWN_CERTIFICATE:
+        texts = {"certificate": "the station's certificate chain, PEM", "key_file": "its private key, PEM"}
+        needed += [(key, text) for key, text in texts.items() if getattr(csms, key) is None]
+    for key, text in needed:
+        yield Mistake(("csms",), f"security profile {profile} needs {key!r}", f"add `{key}:` {text}")
+
+
+def _readable(path: tuple[str | int, ...], file: Path, *, secret: bool) -> Iterator[Mistake]:
+    try:
+        state = file.stat()
+    except OSError as error:
+        yield Mistake(path, f"{file}: {os.strerror(error.errno or 0)}", "correct the path, or put the file there")
+        return
+    if not stat.S_ISREG(state.st_mode):
+        yield Mistake(path, f"{file} is no file")
+    elif secret and state.st_mode & stat.S_IRWXO:
+        yield Mistake(path, f"{file} holds a secret and is open to everybody", f"chmod 600 {file}")
+    elif not os.access(file, os.R_OK):
+        yield Mistake(path, f"{file} cannot be read by this user", "give it to the agent's user")
+
+
+def control(file: File) -> Iterator[Mistake]:
+    """`control_socket`."""
+    given = file.control_socket
+    if given is None:
+        return
+    host, colon, port = given.rpartition(":")
+    if colon and "/" not in given:
+        if host not in {"127.0.0.1", "localhost", "[::1]"} or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004 - ports
+            yield Mistake(("control_socket",), f"{given!r} is no address of this machine", "127.0.0.1:PORT, or a path")
+    elif len(os.fsencode(given)) > _SOCKET_PATH:
+        yield Mistake(("control_socket",), f"longer than {_SOCKET_PATH} bytes", "a shorter path, such as one in /run")
+
+
+def evses(file: File) -> Iterator[Mistake]:
+    """What each EVSE and its connectors are."""
+    if not file.evses:
+        yield Mistake((), "no EVSE", "add `evses:`, or `simulator:` to try it out")
+    for place, evse in enumerate(file.evses):
+        for number, connector in enumerate(evse.connectors):
+            path = ("evses", place, "connectors", number)
+            if connector.type not in CONNECTOR_TYPES:
+                yield Mistake(
+                    (*path, "type"), f"no connector is {connector.type!r}", meant(connector.type, CONNECTOR_TYPES)
+                )
+            if connector.max_current_a is not None and connector.max_current_a > evse.max_current_a:
+                reason = f"{connector.max_current_a:g} A is more than the EVSE's {evse.max_current_a:g} A"
+                yield Mistake((*path, "max_current_a"), reason, "raise the EVSE's or lower the connector's")
+        yield from _lock(place, evse)
+
+
+def _lock(place: int, evse: Evse) -> Iterator[Mistake]:
+    if evse.lock is not None and not any(connector.lock is not False for connector in evse.connectors):
+        reason = "a lock is named, and no connector has one"
+        yield Mistake(("evses", place, "lock"), reason, "leave it out, or take `lock: false` from a connector")
+
+
+def initial(entry: InitialVariable) -> InitialValue:
+    """An entry of `variables` for the device model."""
+    value = entry.value
+    text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    component = ComponentId(entry.component, entry.instance, entry.evse, entry.connector)
+    variable = VariableId(entry.variable, entry.variable_instance)
+    return InitialValue(component, variable, text, AttributeType(entry.attribute))
+
+
+def variables(file: File, layout: Layout) -> Iterator[Mistake]:
+    """Values that the device model of this station does not take."""
+    try:
+        model = build(catalogue.load(), layout, FEATURES)
+    except (ValueError, IndexError) as error:
+        yield Mistake(("evses",), str(error))
+        return
+    given = [initial(entry) for entry in file.variables]
+    for place, one in enumerate(given):
+        found = model.find(one.component, one.variable)
+        attribute = found.attribute(one.attribute) if isinstance(found, Variable) else None
+        if attribute is not None and attribute.secret:
+            reason = f"{one.component.name}.{one.variable.name} is a secret"
+            yield Mistake(("variables", place), reason, "take it out of this file: csms.password_file names one")
+    remedies = {
+        "UnknownComponent": "is the component part of this station, and its evse and connector right?",
+        "UnknownVariable": "compare the names of variable and variable_instance with the component's",
+        "NotSupportedAttributeType": "this variable has no such attribute",
+    }
+    for mistake in configure(model, given):
+        one = given[mistake.position]
+        name = f"{one.component.name}.{one.variable.name}"
+        reason = f"{name}: {mistake.reason}"
+        yield Mistake(("variables", mistake.position), reason, remedies.get(mistake.reason, ""))

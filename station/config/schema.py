@@ -1,0 +1,185 @@
+"""What may stand in station.yaml, as structs; `systemd/station.yaml.example` shows all of it.
+
+Devices carry the options of their drivers beside our own keys, so they are plain mappings here; `devices.py` takes them
+apart.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
+
+import msgspec
+
+Amperes = Annotated[float, msgspec.Meta(gt=0.0, le=1000.0)]
+Watts = Annotated[float, msgspec.Meta(gt=0.0, le=10_000_000.0)]
+Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)]
+Number = Annotated[int, msgspec.Meta(ge=1, le=100)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+Options = Mapping[str, Any]
+
+
+class Section(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of every mapping in the file."""
+
+
+class Identity(Section, frozen=True):
+    """Who the station is."""
+
+    identity: Annotated[str, msgspec.Meta(min_length=1, max_length=48, pattern=r"^[A-Za-z0-9*_=+|@.\-]+$")]
+    """As the CSMS knows it: the last part of the URL and the user name."""
+    vendor: Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=20)]
+    serial: Annotated[str, msgspec.Meta(max_length=25)] = ""
+    firmware_version: Annotated[str, msgspec.Meta(max_length=50)] = ""
+    """The agent's version if it is not said."""
+    organization: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Whom the certificates name: the operator. The vendor if it is not said."""
+    country: Annotated[str, msgspec.Meta(pattern="^([A-Z]{2})?$")] = ""
+
+
+class Csms(Section, frozen=True):
+    """Where the CSMS is, and how each side proves who it is. Secrets stand in files of their own."""
+
+    url: Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
+    """The endpoint without the identity."""
+    security_profile: Literal[1, 2, 3]
+    versions: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("2.0.1",)
+    """Of OCPP, the preferred one first."""
+    password_file: str | None = None
+    user_name: str | None = None
+    """Instead of the identity, where a CSMS wants another one."""
+    ca_file: str | None = None
+    """PEM: the authorities that a CSMS may be certified by."""
+    system_roots: bool = False
+    """Trust those of the operating system, too."""
+    certificate: str | None = None
+    """PEM: the station's certificate followed by its intermediates."""
+    key_file: str | None = None
+    """PEM: its private key."""
+    compression: bool = True
+    strict: bool = False
+    """Refuse unknown fields of a CSMS instead of logging them."""
+    message_timeout_s: Annotated[float, msgspec.Meta(ge=1.0, le=3600.0)] = 40.0
+
+
+class Keys(Section, frozen=True):
+    """Where private keys are kept that the agent makes."""
+
+    store: Literal["file"] = "file"
+    directory: str | None = None
+    """`keys` in the state directory if it is not said."""
+
+
+class Clock(Section, frozen=True):
+    """Who may set what."""
+
+    set_system_clock: bool = False
+    """Whether the agent sets the machine's clock by what the CSMS tells; needs CAP_SYS_TIME."""
+
+
+class Board(Section, frozen=True):
+    """Which channel of which board."""
+
+    name: Name
+    channel: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 1
+
+
+class Connector(Section, frozen=True):
+    """A cable or a socket."""
+
+    type: Annotated[str, msgspec.Meta(min_length=1, max_length=20)] = "cType2"
+    """ConnectorEnumType."""
+    max_current_a: Amperes | None = None
+    """The EVSE's if it is not said."""
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] | None = None
+    lock: bool | None = None
+    """Whether the plug is locked; if it is not said, when the EVSE names a lock."""
+
+
+class Evse(Section, frozen=True):
+    """One EVSE; they are numbered from 1 in the order of the file."""
+
+    board: Board | Name
+    meter: Name | None = None
+    lock: Name | None = None
+    """A lock that is a device of its own."""
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
+    phase_rotation: Annotated[str, msgspec.Meta(pattern="^[RSTx]{3}$")] | None = None
+    max_current_a: Amperes = 32.0
+    max_power_w: Watts | None = None
+    """230 V times current times phases if it is not said."""
+    iso15118: bool = False
+    iso15118_evse_id: Annotated[str, msgspec.Meta(max_length=37)] = ""
+    connectors: Annotated[tuple[Connector, ...], msgspec.Meta(min_length=1)] = (Connector(),)
+
+
+class SimSensor(Section, frozen=True):
+    """A simulated sensor and the variable that it feeds."""
+
+    component: Name
+    variable: Name
+    instance: str = ""
+    evse: Number | None = None
+    value: float | bool | str = 0.0
+    unit: str = ""
+
+
+class Simulator(Section, frozen=True):
+    """Simulated hardware in place of what is not configured."""
+
+    evses: Annotated[int, msgspec.Meta(ge=1, le=32)] = 2
+    connectors: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
+    max_current_a: Amperes = 32.0
+    min_current_a: Amperes = 6.0
+    phase_switching: bool = False
+    lock: bool = False
+    """Sockets with a lock motor instead of tethered cables."""
+    iso15118: bool = False
+    energy_wh: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    """What the meters show at the start."""
+    sensors: tuple[SimSensor, ...] = ()
+
+
+class InitialVariable(Section, frozen=True):
+    """The first value of a variable of the device model."""
+
+    component: Name
+    variable: Name
+    value: str | bool | int | float
+    instance: str = ""
+    evse: Number | None = None
+    connector: Number | None = None
+    variable_instance: str = ""
+    attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
+
+
+class File(Section, frozen=True):
+    """The whole file."""
+
+    station: Identity
+    csms: Csms
+    state_directory: Annotated[str, msgspec.Meta(min_length=1)] = "/var/lib/ocpp-station"
+    control_socket: str | None = "/run/ocpp-station/control.sock"
+    """A path, or 127.0.0.1:PORT; null: none."""
+    control_group: str | None = None
+    """Who besides the agent may use it; else nobody."""
+    buses: Mapping[Name, Options] = {}
+    boards: Mapping[Name, Options] = {}
+    meters: Mapping[Name, Options] = {}
+    readers: Mapping[Name, Options] = {}
+    locks: Mapping[Name, Options] = {}
+    sensors: Mapping[Name, Options] = {}
+    displays: Mapping[Name, Options] = {}
+    main_meter: Name | None = None
+    evses: tuple[Evse, ...] = ()
+    simulator: Simulator | None = None
+    keys: Keys = Keys()
+    clock: Clock = Clock()
+    variables: tuple[InitialVariable, ...] = ()
+    reboot_command: tuple[str, ...] = ()
+    """What restarts the machine on a Reset; without it only the agent is restarted."""
+    meter_period_s: Seconds = 60.0
+    """How often a meter is read that nobody asks."""
+    log_level: Literal["debug", "info", "warning", "error"] = "info"

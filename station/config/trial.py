@@ -1,0 +1,90 @@
+"""Building every driver once, to hear what is wrong with its options; nothing is opened.
+
+It also tells what each meter measures, which the device model has to know before the hardware runs.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from hal.api import Board, Meter
+from hal.context import DriverContext
+from hal.errors import BadOptions, DeviceError
+from hal.registry import Registry
+from station.config.devices import SECTIONS
+from station.config.mistakes import Mistake, Path
+from station.shell.wiring import Wiring
+
+QUANTITIES: Mapping[str, tuple[str, ...]] = {
+    "energy_import_mwh": ("Energy.Active.Import.Register",),
+    "energy_export_mwh": ("Energy.Active.Export.Register",),
+    "energy_reactive_import_mvarh": ("Energy.Reactive.Import.Register",),
+    "power_import_w": ("Power.Active.Import", "Power.Offered"),
+    "power_export_w": ("Power.Active.Export",),
+    "reactive_import_var": ("Power.Reactive.Import",),
+    "power_factor": ("Power.Factor",),
+    "current_a": ("Current.Import", "Current.Offered"),
+    "voltage_v": ("Voltage",),
+    "frequency_hz": ("Frequency",),
+    "soc_percent": ("SoC",),
+}
+"""What a meter's quantity gives to the measurands of the device model."""
+
+
+class Trial(NamedTuple):
+    """What building the drivers showed. `measurands` by the meter's name."""
+
+    mistakes: list[Mistake]
+    measurands: dict[str, tuple[str, ...]]
+
+
+def build(wiring: Wiring) -> Trial:
+    """Build every driver of the wiring."""
+    registry, clock = Registry(), time.monotonic
+    mistakes: list[Mistake] = []
+    resources: dict[str, object] = {}
+    for bus in wiring.buses:
+        try:
+            resources[bus.name] = registry.build_bus(bus.kind, bus.name, bus.options, clock)
+        except Exception as error:  # noqa: BLE001 - whatever a driver raises, its entry is to be looked at
+            mistakes.append(_mistake(("buses", bus.name), error))
+    sections = {kind: section for section, (kind, _) in SECTIONS.items()}
+    made: dict[str, object] = {}
+    broken = {bus.name for bus in wiring.buses} - resources.keys()
+    for entry in wiring.devices:
+        if broken & {value for value in entry.options.values() if isinstance(value, str)}:
+            continue  # its bus is told already
+        try:
+            context = DriverContext(clock, resources)
+            made[entry.name] = registry.build(entry.kind, entry.driver, entry.name, entry.options, context)
+        except Exception as error:  # noqa: BLE001 - the same
+            mistakes.append(_mistake((sections[entry.kind], entry.name), error))
+    mistakes += _channels(wiring, made)
+    measurands = {name: _measurands(device) for name, device in made.items() if isinstance(device, Meter)}
+    return Trial(mistakes, measurands)
+
+
+def _channels(wiring: Wiring, made: Mapping[str, object]) -> list[Mistake]:
+    found = []
+    for place, evse in enumerate(wiring.evses):
+        board = made.get(evse.board)
+        if isinstance(board, Board) and evse.channel not in board.channels():
+            known = ", ".join(map(str, board.channels()))
+            path: Path = ("evses", place, "board")
+            found.append(Mistake(path, f"{evse.board!r} has no channel {evse.channel}", f"there are: {known}"))
+    return found
+
+
+def _measurands(meter: Meter) -> tuple[str, ...]:
+    return tuple(name for quantity in QUANTITIES if quantity in meter.info.quantities for name in QUANTITIES[quantity])
+
+
+def _mistake(path: Path, error: Exception) -> Mistake:
+    if isinstance(error, BadOptions):
+        steps = [step for step in error.path.replace("[", ".").replace("]", "").split(".") if step]
+        return Mistake((*path, *steps), error.reason.replace("`", ""))
+    if isinstance(error, (DeviceError, OSError)):
+        return Mistake(path, str(error))
+    return Mistake(path, f"the driver cannot be built: {type(error).__name__}: {error}", "report it with this line")

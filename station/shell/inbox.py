@@ -1,0 +1,90 @@
+"""What waits for the core: one queue, bounded without losing anything that matters (design 6).
+
+Texts of the CSMS wait outside when the queue is full: the socket is not read. Edges and answers are never dropped.
+Of samples that nobody asked for, only the newest of each source is kept while the core is behind.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Hashable
+from typing import NamedTuple
+
+from station.effects import Effect
+from station.facts import Fact, MeterSampled, SensorRead
+from station.now import Now
+from station.shell.reconcile import IDLE, Batch
+
+ROOM = 1000
+"""So many inputs may wait before the socket is left unread."""
+
+BEHIND = 16
+"""With more than so many waiting, samples are thinned out."""
+
+
+class Item(NamedTuple):
+    """An input: `run` gives it to the core, `after` is called when its effects have been handed over."""
+
+    run: Callable[[Now], list[Effect]]
+    after: Callable[[], None] | None = None
+
+
+class Inbox:
+    """The core's queue. Everything is called in the core's loop."""
+
+    def __init__(self) -> None:
+        self._items: deque[Item | Batch] = deque()
+        self._room = asyncio.Event()
+        self._room.set()
+        self.news = asyncio.Event()
+        """Set when something was put; cleared by whoever waits for it."""
+
+    def __len__(self) -> int:
+        return len(self._items)
+
+    def put(self, run: Callable[[Now], list[Effect]], after: Callable[[], None] | None = None) -> None:
+        """Queue an input, whatever else waits."""
+        self._append(Item(run, after))
+
+    async def put_when_room(self, run: Callable[[Now], list[Effect]]) -> None:
+        """Queue an input of somebody who can wait."""
+        while len(self._items) >= ROOM:
+            self._room.clear()
+            await self._room.wait()
+        self._append(Item(run))
+
+    def put_batch(self, batch: Batch) -> None:
+        """Queue what the hardware tells."""
+        if len(self._items) > BEHIND:
+            self._forget_older_samples(batch)
+        self._append(batch)
+
+    def pop(self) -> Item | Batch | None:
+        """The oldest input."""
+        if not self._items:
+            return None
+        item = self._items.popleft()
+        if not self._room.is_set() and len(self._items) < ROOM:
+            self._room.set()
+        return item
+
+    def _append(self, item: Item | Batch) -> None:
+        self._items.append(item)
+        self.news.set()
+
+    def _forget_older_samples(self, newer: Batch) -> None:
+        fresh = {source for fact in newer.facts if (source := _source(fact)) is not None}
+        for place, item in enumerate(self._items):
+            if isinstance(item, Batch) and any(_source(fact) in fresh for fact in item.facts):
+                kept = tuple(fact for fact in item.facts if _source(fact) not in fresh)
+                self._items[place] = Batch(item.number, kept)
+
+
+def _source(fact: Fact) -> Hashable | None:
+    """Whose sample this is, if a newer one of the same source makes it worthless."""
+    if isinstance(fact, MeterSampled) and fact.purpose == IDLE:
+        return fact.evse_id
+    if isinstance(fact, SensorRead):
+        return (fact.component, fact.instance, fact.evse_id, fact.variable)
+    return None

@@ -1,0 +1,88 @@
+"""Log lines are events with fields, one line each: `level event key=value ...` (style: an event, not a sentence).
+
+The standard library's logging with one formatter. Under systemd each line bears its priority in front (`<4>`), which
+journald takes off; time and process are the journal's business there. Secrets never reach a line: values of fields
+whose name says so are hidden, and so is whatever looks like a credential in a text.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import sys
+import time
+import traceback
+from collections.abc import Mapping
+from typing import Any, TextIO
+
+LEVELS = ("debug", "info", "warning", "error")
+
+_STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
+_SECRET_NAME = re.compile(r"password|secret|authorization|private|(^|_)(pin|key)$", re.IGNORECASE)
+_SECRET_TEXT = re.compile(
+    r"(?i)(basic\s+)[A-Za-z0-9+/=]{8,}"
+    r"|(-----BEGIN [A-Z ]*PRIVATE KEY-----).*?(?:-----END [A-Z ]*PRIVATE KEY-----|$)"
+    r"|(\bpassword[\"']?\s*[:=]\s*[\"']?)[^\s\"',}]+"
+    r"|(://[^/@\s:]+:)[^@\s/]+(?=@)",
+    re.DOTALL,
+)
+_PLAIN = re.compile(r"[A-Za-z0-9_.:/@+*,-]+")
+_LONGEST = 1000
+_PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
+
+
+class EventFormatter(logging.Formatter):
+    """One line per record. `journal`: with a priority in front and without the time."""
+
+    def __init__(self, *, journal: bool) -> None:
+        super().__init__()
+        self._journal = journal
+
+    def format(self, record: logging.LogRecord) -> str:
+        """`<6>link.up url=wss://... tls="TLSv1.3 ..."`."""
+        if self._journal:
+            head = f"<{_PRIORITY.get(record.levelno, 6)}>"
+        else:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+            head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname.lower():7} "
+        line = head + hidden(one_line(record.getMessage()))
+        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+        if record.exc_info and record.exc_info[0] is not None:
+            fields["error"] = "".join(traceback.format_exception(*record.exc_info))
+        return line + "".join(f" {name}={_shown(name, value)}" for name, value in fields.items())
+
+
+def set_up(level: str, stream: TextIO | None = None, environment: Mapping[str, str] = os.environ) -> None:
+    """Log to `stream` (stderr) from `level` on, in the form that whoever reads it wants."""
+    handler = logging.StreamHandler(stream or sys.stderr)
+    handler.setFormatter(EventFormatter(journal="JOURNAL_STREAM" in environment))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    logging.raiseExceptions = False  # a closed stderr must not cost a step
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def hidden(text: str) -> str:
+    """`text` without anything that looks like a credential."""
+    return _SECRET_TEXT.sub(lambda found: next(part for part in found.groups() if part) + "***", text)
+
+
+def one_line(text: str) -> str:
+    """Line ends and control characters made visible: whoever sends us a text cannot write lines of his own."""
+    return "".join(letter if letter.isprintable() else letter.encode("unicode_escape").decode() for letter in text)
+
+
+def _shown(name: str, value: Any) -> str:
+    if value is None:
+        return "-"
+    if _SECRET_NAME.search(name):
+        return "***"
+    if isinstance(value, (bool, int, float)):
+        return str(value)
+    text = hidden(str(value))
+    if len(text) > _LONGEST:
+        text = text[: _LONGEST // 4] + " [...] " + text[-3 * _LONGEST // 4 :]
+    text = one_line(text)
+    return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', "'") + '"'

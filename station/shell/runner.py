@@ -1,0 +1,387 @@
+"""The process: what comes in goes through the inbox to the core, what the core wants is carried out (design 6).
+
+    link, hardware thread, clock, jobs, control --> inbox --> exchange --> effects --> link, hardware, jobs, clock
+
+The TaskGroup holds only the core's loop and the clock: their end ends the process. Link and control socket run under
+`supervise`, the hardware in its own thread. Effects are handed over, never awaited: a slow socket delays no contactor.
+Invariant: the effects of one input are handed over before the next input is stepped, in the order of their steps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
+
+from station.block import Job
+from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
+from station.engine import Ask, Canary, Happened
+from station.exchange import Exchange
+from station.facts import ClockStepped, Fact, LinkLost, LinkRestored
+from station.now import Now
+from station.shell.clock import LOOK_EVERY_S, Change, StationClock
+from station.shell.devices import HardwareThread
+from station.shell.inbox import Inbox
+from station.shell.jobs import Jobs, Worker
+from station.shell.link import Link, LinkSetup, LinkUp
+from station.shell.linkdown import DownKind, LinkDown
+from station.shell.reconcile import Batch
+from station.shell.supervise import supervise
+from station.shell.watchdog import BEATS, Lateness, Notifier
+
+log = logging.getLogger(__name__)
+
+EXIT_STOPPED = 0
+EXIT_FAILED = 1
+EXIT_RESTART = 3
+"""The CSMS asked for a reset: whoever started the agent shall start it again."""
+
+FLUSH_S = 5.0
+"""How long what was said before a reset or a reconnection may take to leave."""
+
+LINK_END_S = 6.0
+GC_AT_THE_LATEST_S = 120.0
+
+RETUNES = ('"SetVariables"', '"SetNetworkProfile"')
+"""CALLs that may change how the link is kept."""
+
+
+class Served(Protocol):
+    """Something that serves until it is cancelled, and says when it does."""
+
+    async def run(self) -> None:
+        """Serve."""
+        ...
+
+
+class Core(NamedTuple):
+    """The station as the runner sees it. Everything here runs in the core's loop, between steps or inside of one."""
+
+    exchange: Exchange
+    start: Callable[[Now], list[Effect]]
+    accepted: Callable[[], bool]
+    """Whether a CSMS has accepted the station since the start."""
+    learn: Callable[[Now], None]
+    """Inside a step: keep this boot's offset, now that it is known."""
+    last_words: Callable[[Now], None]
+    """Inside the last step of an orderly stop."""
+    link_setup: Callable[[], LinkSetup]
+    """Where and how to connect, as variables and files say now."""
+
+
+class Outside(NamedTuple):
+    """What the runner drives; made by functions that are given the ends it holds."""
+
+    clock: StationClock
+    link: Callable[[Runner], Link]
+    hardware: Callable[[Callable[[Batch], None]], HardwareThread]
+    control: Callable[[Runner], Served]
+    workers: Callable[[Runner], Mapping[type[Job], Worker]]
+    notifier: Notifier
+    reboot: Sequence[str] = ()
+    """A command that restarts the machine; without it the agent ends, to be started again."""
+
+
+class Runner:
+    """One station's process. `run` gives the exit code."""
+
+    def __init__(self, core: Core, outside: Outside) -> None:
+        self.core = core
+        self.exchange = core.exchange
+        self.clock = outside.clock
+        self._outside = outside
+        self._notifier = outside.notifier
+        self.began = self.clock.mono()
+        self.inbox = Inbox()
+        self._late = Lateness(self.clock.mono)
+        self._stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+        self._loop = asyncio.get_running_loop()
+        self._side: set[asyncio.Task[None]] = set()
+        self._wires = 0  # connections that stood so far
+        self._wire = 0  # the one that the core talks to
+        self._down_at: float | None = None
+        self._profile: object = None
+        self.hardware = outside.hardware(self._heard_hardware)
+        self.link = outside.link(self)
+        self.jobs = Jobs(outside.workers(self), self._job_done)
+
+    # --- the life of it all
+
+    async def run(self) -> int:
+        """Serve until SIGTERM, SIGINT or a reset. Raises BadOptions if the hardware's configuration is wrong."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            self._loop.add_signal_handler(number, self.stop, EXIT_STOPPED)
+        self.hardware.start()
+        self.exchange.on_accepted = self.link.accepted
+        self._carry(self.core.start(self.clock.now()))
+        self._spawn(supervise("control", self._outside.control(self).run, _ignore), "control")
+        self._spawn(supervise("link", self.link.run, _ignore), "link")
+        code = EXIT_FAILED
+        try:
+            code = await self._serve()
+        finally:
+            await self._end()
+        return code
+
+    def ready(self) -> None:
+        """The control socket serves: tell whoever started us."""
+        self._notifier.ready()
+
+    def stop(self, code: int) -> None:
+        """End in good order; `run` then gives `code`."""
+        if not self._stop.done():
+            self._stop.set_result(code)
+
+    async def _serve(self) -> int:
+        """Until `stop`, or until the core fails."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                tasks = [group.create_task(self._steps(), name="core"), group.create_task(self._look_at_clock())]
+                if self._notifier.watchdog_s:
+                    tasks.append(group.create_task(self._canaries(self._notifier.watchdog_s / BEATS)))
+                ends: set[asyncio.Future[Any]] = {self._stop, tasks[0]}
+                await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+                for task in tasks:
+                    task.cancel()
+        except ExceptionGroup as failed:  # EngineFailed, or a bug here: both end the process
+            log.critical("core.failed", exc_info=failed.exceptions[0])
+            return EXIT_FAILED
+        return self._stop.result() if self._stop.done() else EXIT_FAILED
+
+    async def _end(self) -> None:
+        """The orderly stop: contactors open first, the last rows are written, the connection is closed."""
+        self._notifier.stopping()
+        opening = threading.Thread(target=self.hardware.stop, name="stop", daemon=True)
+        opening.start()
+        try:
+            self.exchange.give(Ask(self.core.last_words), self.clock.now())
+        except Exception:
+            log.exception("stop.last_step")
+        self.link.stop()
+        await self.jobs.stop()
+        links = {task for task in self._side if task.get_name() == "link"}
+        if links:
+            await asyncio.wait(links, timeout=LINK_END_S if self.link.up else 0.1)
+        for task in self._side:
+            task.cancel()
+        await asyncio.gather(*self._side, return_exceptions=True)
+        opening.join()  # nothing else is left to do
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = self._loop.create_task(work, name=name)
+        self._side.add(task)
+        task.add_done_callback(self._side.discard)
+
+    # --- the core's loop
+
+    async def _steps(self) -> None:
+        """One input after another, and timers between them."""
+        while True:
+            item = self.inbox.pop()
+            now = self.clock.now()
+            if item is not None:
+                self._step(item, now)
+                await asyncio.sleep(0)  # sockets and signals get their turn
+                now = self.clock.now()
+            wait = self.exchange.next_deadline(now)
+            self._late.saw(wait)
+            if wait is not None and wait <= 0:
+                self._carry(self.exchange.tick(now))
+                await asyncio.sleep(0)
+            elif not len(self.inbox):
+                await self._sleep(wait)
+
+    def _step(self, item: Any, now: Now) -> None:
+        if isinstance(item, Batch):
+            self._carry(self.exchange.give(Happened(item.facts) if item.facts else Canary(), now))
+            self.hardware.committed(item.number)
+            return
+        self._carry(item.run(now))
+        if item.after is not None:
+            item.after()
+
+    async def _sleep(self, wait_s: float | None) -> None:
+        self.inbox.news.clear()
+        if len(self.inbox):
+            return
+        timer = None if wait_s is None else self._loop.call_later(wait_s, self.inbox.news.set)
+        await self.inbox.news.wait()
+        if timer is not None:
+            timer.cancel()
+
+    # --- what the core wants
+
+    def _carry(self, effects: Sequence[Effect]) -> None:
+        for effect in effects:
+            self._do(effect)
+
+    def _do(self, effect: Effect) -> None:
+        match effect:
+            case Send(text, connection):
+                if connection == self.exchange.connection and self._wire == self._wires:
+                    self.link.send(text)
+            case SetWant(evse_id, want):
+                self.hardware.want(evse_id, want)
+            case TakeSample(evse_id, purpose, by):
+                self.hardware.sample(evse_id, purpose, by)
+            case TellSnapshot():
+                self.hardware.snapshot_again()
+            case StartJob(generation, job):
+                self.jobs.start(generation, job)
+            case CancelJob(kind):
+                self.jobs.cancel(kind)
+            case SetClock(wall, source):
+                self._clock_changed(self.clock.heard(wall, source))
+            case CarryOut():
+                self._spawn(self._carry_out(effect), "intent")
+
+    async def _carry_out(self, effect: CarryOut) -> None:
+        """Reconnect or reboot, once what was said before has left."""
+        intent = effect.intent
+        log.info("intent", extra={"kind": intent.kind, "reason": intent.reason or None})
+        await self.link.flush(FLUSH_S)
+        if intent.kind == "reconnect":
+            self.inbox.put(lambda now: self.exchange.carried_out(intent, now))
+            self.link.configure(self.core.link_setup())
+            self.link.reconnect()
+            return
+        if self._outside.reboot:
+            await _reboot_machine(self._outside.reboot)
+        self.stop(EXIT_RESTART)
+
+    # --- the link (Listener)
+
+    def on_up(self, up: LinkUp) -> None:
+        """A connection stands."""
+        self._wires += 1
+        wire = self._wires
+        offline_s = None if self._down_at is None else self.clock.mono() - self._down_at
+        self._down_at = None
+        new = self._profile is not None and self._profile != up.profile
+        self._profile = up.profile
+        restored = LinkRestored(
+            profile_slot=up.profile.slot,
+            security_profile=up.profile.security_profile,
+            offline_s=offline_s,
+            new_profile=new,
+        )
+        log.info("link.up", extra={"url": up.profile.url, "tls": up.tls, "compressed": up.compressed})
+
+        def connected(now: Now) -> list[Effect]:
+            self._wire = wire
+            return self.exchange.connected(up.subprotocol, restored, now)
+
+        self.inbox.put(connected)
+        self._notifier.status(f"connected to {up.profile.url}")
+
+    def on_down(self, down: LinkDown) -> None:
+        """An attempt failed, or a connection ended."""
+        if down.was_up:
+            self._down_at = self.clock.mono()
+        quiet = down.kind is DownKind.REQUESTED
+        log.log(
+            logging.INFO if quiet else logging.WARNING,
+            "link.down",
+            extra={"kind": down.kind.value, "detail": down.detail, "was_up": down.was_up, "remedy": down.remedy},
+        )
+        lost = LinkLost(kind=down.kind.value, detail=down.detail, was_up=down.was_up)
+        self.inbox.put(lambda now: self.exchange.disconnected(lost, now))
+        self.link.configure(self.core.link_setup())
+        self._notifier.status(f"not connected: {down.detail}")
+
+    async def on_text(self, text: str | bytes) -> None:
+        """A frame of the CSMS."""
+        wire = self._wires
+        head = text[:200] if isinstance(text, str) else ""
+        retunes = any(action in head for action in RETUNES)
+
+        def received(now: Now) -> list[Effect]:
+            if wire != self._wire:
+                return []
+            effects = self.exchange.receive(text, now)
+            if retunes:
+                self.link.configure(self.core.link_setup())
+            return effects
+
+        await self.inbox.put_when_room(received)
+
+    # --- hardware, jobs, others
+
+    def _heard_hardware(self, batch: Batch) -> None:
+        """Called in the hardware's thread."""
+        self._loop.call_soon_threadsafe(self.inbox.put_batch, batch)
+
+    def _job_done(self, generation: int, result: Any) -> None:
+        self.inbox.put(lambda now: self.exchange.job_done(generation, result, now))
+
+    def tell(self, *facts: Fact) -> None:
+        """Something else has happened."""
+        self.inbox.put(lambda now: self.exchange.give(Happened(facts), now))
+
+    async def ask(self, command: Callable[[Now], Any]) -> Any:
+        """Run a local command in a step of its own; raises what it raised."""
+        answer: asyncio.Future[Any] = self._loop.create_future()
+
+        def run(now: Now) -> list[Effect]:
+            result, effects = self.exchange.ask(command, now)
+            if not answer.done():
+                answer.set_result(result)
+            return effects
+
+        self.inbox.put(run)
+        result = await answer
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    # --- time
+
+    async def _look_at_clock(self) -> None:
+        """The system clock may be set by others; the garbage collector starts when the boot is over."""
+        began = self.clock.mono()
+        collecting = False
+        while True:
+            self._clock_changed(self.clock.look())
+            if not collecting and (self.core.accepted() or self.clock.mono() - began > GC_AT_THE_LATEST_S):
+                collecting = True
+                gc.freeze()
+                gc.enable()
+            await asyncio.sleep(LOOK_EVERY_S if collecting else LOOK_EVERY_S / 10)
+
+    def _clock_changed(self, change: Change | None) -> None:
+        if change is None:
+            return
+        if change.by_s:
+            stepped = ClockStepped(by_s=change.by_s, source=change.source)
+            self._carry(self.exchange.clock_stepped(stepped, self.clock.now()))
+        else:
+            self._carry(self.exchange.give(Ask(self.core.learn), self.clock.now()))
+
+    # --- the watchdog
+
+    async def _canaries(self, every_s: float) -> None:
+        while True:
+            self.inbox.put(lambda now: self.exchange.give(Canary(), now), self._canary_came_through)
+            await asyncio.sleep(every_s)
+
+    def _canary_came_through(self) -> None:
+        if not self._late.overdue:
+            self._notifier.alive()
+
+
+def _ignore(reason: str) -> None:
+    """`supervise` has logged it; nobody else needs to know."""
+    del reason
+
+
+async def _reboot_machine(command: Sequence[str]) -> None:
+    """Run the command that restarts the machine. If it fails, the agent alone is restarted."""
+    try:
+        process = await asyncio.create_subprocess_exec(*command)
+        await asyncio.wait({asyncio.ensure_future(process.wait())}, timeout=FLUSH_S)
+    except OSError:
+        log.exception("reboot.command")

@@ -1,0 +1,266 @@
+"""Commands of the control socket that move simulated hardware: what a person does in front of a charger.
+
+Each is a struct, so that a wrong argument is told by name; unknown ones are refused. They run in the hardware's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import datetime
+from typing import Annotated, Any, Literal, TypeVar
+
+import msgspec
+
+from hal.api import Fault, TokenType
+from hal.sim.ev import EvSpec
+from hal.sim.world import Contract, SimWorld
+from station.facts import Fact, SensorRead
+from station.now import Instant, Now, to_wall
+from station.shell.clock import StationClock
+from station.shell.control import Answer, CommandError, Handler
+from station.shell.devices import HardwareThread
+from station.shell.link import Link
+from station.shell.wiring import Wiring
+
+T = TypeVar("T")
+
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+Faults = {fault.value: fault for fault in Fault}
+EVCC_ID = "0A1B2C3D4E5F"
+"""The MAC address of a simulated vehicle that speaks ISO 15118 and names none."""
+
+
+class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The base of all commands."""
+
+    cmd: str
+
+
+class ContractOfEv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A contract for plug and charge."""
+
+    emaid: str
+    certificate: str = ""
+
+
+class PlugIn(Command, frozen=True, kw_only=True):
+    """A vehicle arrives. `charge` false: it does not want energy yet."""
+
+    evse: Positive = 1
+    connector: Positive = 1
+    protocol: Literal["iec61851", "iso15118-2", "iso15118-20"] = "iec61851"
+    charge: bool = True
+    current_a: Annotated[float, msgspec.Meta(gt=0.0, le=1000.0)] = 32.0
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
+    payment: Literal["contract", "external"] = "external"
+    contract: ContractOfEv | None = None
+    capacity_wh: float = 60_000.0
+    soc_percent: float = 20.0
+    target_percent: float = 100.0
+
+
+class Unplug(Command, frozen=True, kw_only=True):
+    """It leaves."""
+
+    evse: Positive = 1
+    connector: Positive = 1
+
+
+class Ev(Command, frozen=True, kw_only=True):
+    """It wants energy, or not."""
+
+    evse: Positive = 1
+    state: Literal["charge", "pause", "stop"]
+
+
+class Swipe(Command, frozen=True, kw_only=True):
+    """A card is held to a reader; `evses`: those that the reader serves, or the one chosen there."""
+
+    id_token: Annotated[str, msgspec.Meta(min_length=1, max_length=36)]
+    type: str = "ISO14443"
+    evses: tuple[Positive, ...] = ()
+
+
+class SetFault(Command, frozen=True, kw_only=True):
+    """A fault appears or goes."""
+
+    evse: Positive = 1
+    connector: Positive | None = None
+    fault: str
+    on: bool = True
+
+
+class Meter(Command, frozen=True, kw_only=True):
+    """What the meter shows."""
+
+    evse: Annotated[int, msgspec.Meta(ge=0)] = 1
+    energy_import_wh: float | None = None
+    power_import_w: float | None = None
+    timestamp: datetime | None = None
+
+
+class Lock(Command, frozen=True, kw_only=True):
+    """Whether the lock motor works from now on."""
+
+    evse: Positive = 1
+    connector: Positive = 1
+    result: str
+
+
+class SetSensor(Command, frozen=True, kw_only=True):
+    """What a sensor measures."""
+
+    component: str
+    variable: str
+    evse: Positive | None = None
+    instance: str | None = None
+    value: float | bool | str
+
+
+class Display(Command, frozen=True, kw_only=True):
+    """What is shown."""
+
+    evse: Positive | None = None
+
+
+LOCK_WORKS: Mapping[str, bool] = {
+    **dict.fromkeys(("works", "ok", "unlocked", "locked", "accepted"), True),
+    **dict.fromkeys(("jams", "jammed", "fails", "failed", "unlockfailed"), False),
+}
+"""Words for what a lock does when it is moved, in lower case."""
+
+
+class Simulation:
+    """The commands of one simulated station. `tell` gives a fact to the core."""
+
+    def __init__(
+        self, hardware: HardwareThread, wiring: Wiring, clock: StationClock, tell: Callable[[Fact], None]
+    ) -> None:
+        self._hardware = hardware
+        self._wiring = wiring
+        self._clock = clock
+        self._tell = tell
+
+    def commands(self) -> dict[str, Handler]:
+        """By name."""
+        return {
+            "plug_in": self._on(PlugIn, self.plug_in),
+            "unplug": self._on(Unplug, lambda given: self._do(lambda world: world.unplug(given.evse))),
+            "ev": self._on(Ev, lambda given: self._do(lambda world: world.ev(given.evse, given.state))),
+            "swipe": self._on(Swipe, self.swipe),
+            "fault": self._on(SetFault, self.fault),
+            "meter": self._on(Meter, self.meter),
+            "lock": self._on(Lock, self.lock),
+            "sensor": self._on(SetSensor, self.sensor),
+            "display": self._on(Display, self.display),
+        }
+
+    def _on(self, kind: type[T], do: Callable[[T], Awaitable[Any]]) -> Handler:
+        async def handle(line: bytes) -> Answer:
+            return await do(msgspec.json.decode(line, type=kind)) or {}
+
+        return handle
+
+    async def _do(self, command: Callable[[SimWorld], T]) -> T:
+        """Run a command in the hardware's thread. Raises ValueError for a bad one."""
+
+        def run(resources: Mapping[str, object]) -> T:
+            for thing in resources.values():
+                if isinstance(thing, SimWorld):
+                    return command(thing)
+            raise CommandError("the hardware of this station is not simulated")
+
+        return await asyncio.wrap_future(self._hardware.call(run))
+
+    async def plug_in(self, given: PlugIn) -> None:
+        """A vehicle arrives."""
+        speaks = given.protocol != "iec61851"
+        pays = given.payment == "contract" or given.contract is not None
+        if pays and (not speaks or given.contract is None):
+            raise CommandError('a contract needs protocol iso15118-2 or -20 and "contract": {"emaid": ...}')
+        ev = EvSpec(
+            capacity_wh=given.capacity_wh,
+            soc_percent=given.soc_percent,
+            target_percent=given.target_percent,
+            max_a=given.current_a,
+            min_a=min(6.0, given.current_a),
+            phases=given.phases,
+            evcc_id=EVCC_ID if speaks else None,
+        )
+        contract = Contract(given.contract.emaid, given.contract.certificate) if given.contract is not None else None
+        await self._do(
+            lambda world: world.plug_in(given.evse, given.connector, ev, charge=given.charge, contract=contract)
+        )
+
+    async def swipe(self, given: Swipe) -> None:
+        """A card is held to a reader."""
+        types = {kind.value.lower(): kind for kind in TokenType}
+        types |= {"local": TokenType.EM4100, "noauthorization": TokenType.BUTTON}
+        kind = types.get(given.type.lower())
+        if kind is None:
+            raise CommandError(f"no token is of type {given.type!r} (there are: {', '.join(sorted(types))})")
+        await self._do(lambda world: world.swipe(given.id_token, kind, given.evses))
+
+    async def fault(self, given: SetFault) -> None:
+        """A fault appears or goes."""
+        wanted = given.fault.replace("_", "").lower()
+        fault = next((each for name, each in Faults.items() if name.lower() == wanted), None)
+        if fault is None:
+            raise CommandError(f"no fault is called {given.fault!r} (there are: {', '.join(Faults)})")
+        await self._do(lambda world: world.fault(given.evse, fault, on=given.on))
+
+    async def meter(self, given: Meter) -> None:
+        """What the meter shows, and when it says that it was read."""
+        sampled_at = None if given.timestamp is None else self._clock.mono_of(to_wall(given.timestamp))
+        await self._do(lambda world: world.meter(given.evse, given.energy_import_wh, given.power_import_w, sampled_at))
+
+    async def lock(self, given: Lock) -> None:
+        """Whether the lock motor works."""
+        works = LOCK_WORKS.get(given.result.lower())
+        if works is None:
+            raise CommandError(f"result is {given.result!r} (works, or jams)")
+        await self._do(lambda world: world.jam_lock(given.evse, on=not works))
+
+    async def sensor(self, given: SetSensor) -> None:
+        """What a sensor measures; a variable without a configured sensor is told as if it had one."""
+        for entry in self._wiring.sensors:
+            if (entry.component, entry.variable, entry.evse_id) == (given.component, given.variable, given.evse):
+                await self._do(lambda world, name=entry.device: world.sensor(name, given.value))  # type: ignore[misc]  # a default binds it
+                return
+        value = str(given.value).lower() if isinstance(given.value, bool) else f"{given.value}"
+        if isinstance(given.value, float):
+            value = f"{given.value:g}"
+        now: Now = self._clock.now()
+        self._tell(
+            SensorRead(
+                component=given.component,
+                variable=given.variable,
+                instance=given.instance,
+                evse_id=given.evse,
+                value=value,
+                at=Instant(now.boot, now.mono),
+            )
+        )
+
+    async def display(self, given: Display) -> Answer:
+        """What every display shows."""
+        del given
+        shown = await self._do(lambda world: dict(world.displays))
+        return {"displays": shown, "text": next(iter(shown.values()), "")}
+
+
+class Network(Command, frozen=True, kw_only=True):
+    """The cable to the CSMS: pulled, or put back."""
+
+    up: bool
+
+
+def network(link: Link) -> Handler:
+    """The command `network`: drop or restore the connection at once."""
+
+    async def handle(line: bytes) -> Answer:
+        link.enable(msgspec.json.decode(line, type=Network).up)
+        return {}
+
+    return handle
