@@ -91,7 +91,7 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network_slots: tuple[int, ...] = (0, 1, 2)
     network_slot: int = 0
     time_sources: tuple[str, ...] = ("Heartbeat", "NTP", "RealTimeClock")
-    file_transfer_protocols: tuple[str, ...] = ("HTTP", "HTTPS")
+    file_transfer_protocols: tuple[str, ...] = ()
     id_token_types: tuple[str, ...] = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "NoAuthorization")
     message_formats: tuple[str, ...] = ("ASCII", "UTF8")
     tx_start_points: tuple[str, ...] = ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
