@@ -68,6 +68,8 @@ class StepCsms:
         self.connected = False
         self.open = False
         self.last_sent: Mono | None = None
+        self.timeout_s: float | None = None
+        """What the network profile says about the time for an answer; None: the endpoint's own."""
 
     def begin(self, now: Now) -> None:
         """A step begins: what it tells happened now."""
@@ -110,6 +112,10 @@ class StepCsms:
     def configure(self, rules: DeliveryRules) -> None:
         """How often and how long messages are tried from now on."""
         self._outbox.configure(self._outbox.settings._replace(**rules._asdict()))
+
+    def answer_within(self, timeout_s: float) -> None:
+        """The exchange waits so long for each answer from now on."""
+        self.timeout_s = timeout_s
 
     def utc_now(self) -> datetime:
         """The present of the last step begun: a report's pages are made between two of them."""

@@ -101,6 +101,10 @@ class StepPorts:
         """Ask for a fresh reading."""
         self._pending.append(TakeSample(evse_id, purpose, by))
 
+    def look_again(self) -> None:
+        """Let the hardware tell its whole state again."""
+        self._pending.append(TellSnapshot())
+
     # Jobs
 
     def start(self, job: Job) -> int:

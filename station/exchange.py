@@ -111,6 +111,7 @@ class Exchange:
         self._csms.last_sent = None
         self._csms.connected = True
         self.outbox.gate(self._gate())  # before the step, so that what it tells finds the link open
+        self._csms.open = self._registration.status == "Accepted"
         self._give(Happened((restored,)), now)
         return self._finish(now)
 
@@ -327,6 +328,7 @@ class Exchange:
                 continue
             self.outbox.sent(row)
             self._csms.last_sent = now.mono
+            self.endpoint.call_timeout_s = self._csms.timeout_s or self.endpoint.call_timeout_s
             self._send(self.endpoint.send_call(row.message_id, row.action, payload, now.mono))
 
     def _rendered(self, row: rows.Row) -> bytes:

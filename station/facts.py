@@ -124,12 +124,13 @@ class WantFailed(HardwareFact, frozen=True, kw_only=True):
 
 
 class DeviceLost(Fact, frozen=True, kw_only=True):
-    """A device stopped answering. `evse_ids`: those that depend on it."""
+    """A device stopped answering. `evse_ids`: those that depend on it; `board`: they cannot charge without it."""
 
     device: str
     evse_ids: tuple[int, ...]
     reason: str
     at: Instant
+    board: bool = False
 
 
 class DeviceReturned(Fact, frozen=True, kw_only=True):
@@ -179,6 +180,8 @@ class LinkRestored(Fact, frozen=True, kw_only=True):
     security_profile: int
     offline_s: float | None
     new_profile: bool = False
+    credentials: int = 0
+    """Which of the passwords (or certificates) the CSMS has accepted: 0 is the present one, 1 the former one."""
 
 
 class LinkLost(Fact, frozen=True, kw_only=True):
@@ -203,6 +206,12 @@ class InvalidMessageReceived(Fact, frozen=True, kw_only=True):
     """A frame that is no RPC frame, or an answer to nothing (security event InvalidMessages)."""
 
     description: str
+
+
+class StationStarted(Fact, frozen=True, kw_only=True):
+    """The agent has started: the first fact of each start, told once."""
+
+    at: Instant
 
 
 # --- registration, availability -------------------------------------------------------------------------------------
@@ -252,6 +261,10 @@ class ResetExecuted(Fact, frozen=True, kw_only=True):
     """An EVSE was reset; it starts from what its hardware shows."""
 
     evse_id: int
+
+
+class ResetAbandoned(Fact, frozen=True, kw_only=True):
+    """The station should have restarted and is still there after all retries: it goes on working."""
 
 
 # --- authorization and transactions ---------------------------------------------------------------------------------

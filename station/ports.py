@@ -66,6 +66,10 @@ class Csms(Protocol):
         """How often and how long messages are tried from now on."""
         ...
 
+    def answer_within(self, timeout_s: float) -> None:
+        """How long the CSMS may take to answer from now on (NetworkConnectionProfile.messageTimeout)."""
+        ...
+
     def can(self, message: type[Request[Any, Any]]) -> bool:
         """Whether the negotiated version (before any: the preferred one) has this message."""
         ...
@@ -87,6 +91,10 @@ class Hardware(Protocol):
 
         EVSE 0: main meter.
         """
+        ...
+
+    def look_again(self) -> None:
+        """Let the hardware tell its whole state again."""
         ...
 
 

@@ -115,7 +115,8 @@ class Reconciler:
             outlet.gone()
         if gone:
             evse_ids = tuple(outlet.place.evse_id for outlet in gone)
-            self._tell(DeviceLost(device=board, evse_ids=evse_ids, reason=reason, at=Instant(self._boot, Mono(now))))
+            at = Instant(self._boot, Mono(now))
+            self._tell(DeviceLost(device=board, evse_ids=evse_ids, reason=reason, at=at, board=True))
 
     def did(self, action: Action, error: str | None, now: float) -> None:
         """An action came back; `error` is the driver's reason if it failed."""
