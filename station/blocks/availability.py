@@ -14,14 +14,20 @@ from hal.api import Fault
 from station.block import Block, Reactions, Routes, on, route
 from station.facts import (
     AvailabilityChanged,
+    DeviceLost,
     EvseQuarantined,
     Facts,
     FaultChanged,
     LinkRestored,
+    LockChanged,
     MessageTriggered,
     PlugInserted,
     PlugRemoved,
     RegistrationChanged,
+    ResetAbandoned,
+    ResetExecuted,
+    ResetRequested,
+    SnapshotTold,
     StoreDegraded,
     StoreRecovered,
     TransactionEnded,
@@ -40,6 +46,7 @@ from station.state.sessions import Sessions
 from station.state.variables import Variables
 
 DEGRADED = "store"
+LOCK = "ConnectorPlugRetentionLock"
 
 
 class _Shown(NamedTuple):
@@ -70,6 +77,7 @@ class Availability(Block):
         self._times = times
         self._shown: dict[Place, _Shown] = {}
         self._told: dict[Place, Status] = {}
+        self._disk_fails = False
 
     def routes(self) -> Routes:
         """G03, G04."""
@@ -81,6 +89,9 @@ class Availability(Block):
             on(PlugInserted, self.plugged),
             on(PlugRemoved, self.unplugged),
             on(FaultChanged, self.fault_changed),
+            on(LockChanged, self.lock_changed),
+            on(SnapshotTold, self.snapshot_told),
+            on(DeviceLost, self.device_lost),
             on(EvseQuarantined, self.quarantined),
             on(TransactionStarted, self.transaction_started),
             on(TransactionEnded, self.transaction_ended),
@@ -89,16 +100,21 @@ class Availability(Block):
             on(MessageTriggered, self.triggered),
             on(StoreDegraded, self.store_degraded),
             on(StoreRecovered, self.store_recovered),
+            on(ResetRequested, self.reset),
+            on(ResetExecuted, self.reset),
+            on(ResetAbandoned, self.reset),
         ]
 
     def load(self, now: Now) -> None:
-        """Which EVSEs are busy is known from the sessions; what is told again is compared with what was told."""
+        """Which EVSEs are busy is known from the sessions; what is told again is compared with what was told.
+
+        Until the hardware has spoken a connector is what it was, and after a start Unavailable.
+        """
         for session in self._sessions.running():
             self._connectors.set_busy(session.evse_id, busy=True)
-        self._shown = {
-            place: self._shown.get(place) or _Shown(self._connectors.status(*place), now.instant)
-            for place in self._connectors.places()
-        }
+        self._connectors.block(DEGRADED, frozenset(self._connectors.evse_ids()) if self._disk_fails else None)
+        unknown = _Shown("Unavailable", now.instant)
+        self._shown = {place: self._shown.get(place, unknown) for place in self._connectors.places()}
 
     # --- ChangeAvailability
 
@@ -113,6 +129,8 @@ class Availability(Block):
         if operative != self._connectors.ordered_operative(place):
             self._connectors.order(place, operative=operative)
             self._compare(now.instant)
+        elif self._csms.online:  # TC_G_13_CS: the state is told, though it is no other
+            self._tell_those(place.evse_id, place.connector_id)
         waits = not operative and any(self._in_use(place, evse_id) for evse_id in self._connectors.evse_ids())
         return ChangeAvailabilityResponse(status="Scheduled" if waits else "Accepted")
 
@@ -143,9 +161,34 @@ class Availability(Block):
         self._connectors.set_fault(fact.evse_id, fact.fault, present=fact.present)
         self._compare(fact.at)
 
+    def lock_changed(self, fact: LockChanged, now: Now) -> None:
+        """G05: a lock that does not do what was wanted is a problem of its component."""
+        del now
+        lock = ComponentId(LOCK, "", fact.evse_id, fact.connector_id)
+        self._variables.show(lock, "Active", "true" if fact.locked else "false")
+        self._variables.show(lock, "Problem", "true" if fact.problem else "false")
+
+    def snapshot_told(self, fact: SnapshotTold, now: Now) -> None:
+        """From now on it is known what the EVSE shows."""
+        del now
+        self._connectors.set_known(fact.evse_id)
+        self._compare(fact.at)
+
+    def device_lost(self, fact: DeviceLost, now: Now) -> None:
+        """Without its board an EVSE is Faulted, until the board tells its state again."""
+        del now
+        for evse_id in fact.evse_ids if fact.board else ():
+            self._connectors.set_lost(evse_id)
+        self._compare(fact.at)
+
     def quarantined(self, fact: EvseQuarantined, now: Now) -> None:
         """An EVSE whose facts we cannot bear is Faulted until the next start (design A3)."""
         self._connectors.set_fault(fact.evse_id, Fault.INTERNAL, present=True)
+        self._compare(now.instant)
+
+    def reset(self, fact: ResetRequested | ResetExecuted | ResetAbandoned, now: Now) -> None:
+        """What waits for its reset is out of service until it is done (B12, 3a)."""
+        del fact
         self._compare(now.instant)
 
     # --- transactions and the store
@@ -164,12 +207,14 @@ class Availability(Block):
     def store_degraded(self, fact: StoreDegraded, now: Now) -> None:
         """No new transaction may start while the disk takes no writes."""
         del fact
+        self._disk_fails = True
         self._connectors.block(DEGRADED, frozenset(self._connectors.evse_ids()))
         self._compare(now.instant)
 
     def store_recovered(self, fact: StoreRecovered, now: Now) -> None:
         """All is well again."""
         del fact
+        self._disk_fails = False
         self._connectors.block(DEGRADED, None)
         self._compare(now.instant)
 
@@ -179,8 +224,7 @@ class Availability(Block):
         """Note every connector whose status changed, and tell it while the CSMS listens (G01.FR.07, G03.FR.04)."""
         for place in self._connectors.places():
             status = self._connectors.status(*place)
-            shown = self._shown.get(place)
-            if shown is not None and shown.status == status:
+            if not self._connectors.known(place.evse_id) or self._shown[place].status == status:
                 continue
             self._shown[place] = _Shown(status, at)
             self._facts.emit(AvailabilityChanged(**place._asdict(), status=status, at=at))
@@ -189,15 +233,19 @@ class Availability(Block):
         self._note_states()
 
     def _note_states(self) -> None:
-        """The device model says the same (AvailabilityState on each tier)."""
-        self._variables.set("ChargingStation", "AvailabilityState", self._connectors.status_of_station())
-        for evse_id in self._connectors.evse_ids():
-            evse = ComponentId("EVSE", "", evse_id)
-            self._variables.set(evse, "AvailabilityState", self._connectors.status_of_evse(evse_id))
+        """The device model says the same, on each tier."""
+        known = [evse_id for evse_id in self._connectors.evse_ids() if self._connectors.known(evse_id)]
+        for evse_id in known:
+            self._show(ComponentId("EVSE", "", evse_id), self._connectors.status_of_evse(evse_id))
         for place in self._connectors.places():
-            self._variables.set(
-                ComponentId("Connector", "", *place), "AvailabilityState", self._connectors.status(*place)
-            )
+            if place.evse_id in known:
+                self._show(ComponentId("Connector", "", *place), self._connectors.status(*place))
+        if len(known) == len(self._connectors.evse_ids()):
+            self._show(ComponentId("ChargingStation"), self._connectors.status_of_station())
+
+    def _show(self, component: ComponentId, status: Status) -> None:
+        self._variables.set(component, "AvailabilityState", status)
+        self._variables.set(component, "Problem", "true" if status == "Faulted" else "false")
 
     def _tell(self, place: Place, *, asked: bool = False) -> None:
         status, since = self._shown[place]
@@ -231,11 +279,14 @@ class Availability(Block):
     def triggered(self, fact: MessageTriggered, now: Now) -> None:
         """TriggerMessage(StatusNotification) for one connector, or for all that were not named (F06)."""
         del now
-        if fact.requested != "StatusNotification":
-            return
+        if fact.requested == "StatusNotification":
+            self._tell_those(fact.evse_id or 0, fact.connector_id or 0, asked=True)
+
+    def _tell_those(self, evse_id: int, connector_id: int, *, asked: bool = False) -> None:
+        """Tell the connectors addressed; 0 stands for all."""
         for place in self._connectors.places():
-            if fact.evse_id in {None, 0, place.evse_id} and fact.connector_id in {None, place.connector_id}:
-                self._tell(place, asked=True)
+            if evse_id in {0, place.evse_id} and connector_id in {0, place.connector_id}:
+                self._tell(place, asked=asked)
 
 
 def _rejected(reason_code: str) -> ChangeAvailabilityResponse:

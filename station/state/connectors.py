@@ -38,6 +38,8 @@ class Connectors:
         self._inoperative: set[Place] = set()
         self._plugged: dict[int, int] = {}
         self._faults: dict[int, set[Fault]] = {}
+        self._known: set[int] = set()
+        self._lost: set[int] = set()
         self._busy: set[int] = set()
         self._blocked: dict[str, frozenset[int]] = {}
         self.reserved: Callable[[int, int], bool] = lambda _evse, _connector: False
@@ -48,8 +50,7 @@ class Connectors:
         del now
         rows = self._db.execute("SELECT evse_id, connector_id FROM inoperative")
         self._inoperative = {Place(evse_id, connector_id) for evse_id, connector_id in rows}
-        self._plugged, self._faults, self._busy = {}, {}, set()
-        self._blocked = {}
+        self._plugged, self._faults, self._busy, self._known, self._lost = {}, {}, set(), set(), set()
 
     # what there is
 
@@ -104,6 +105,20 @@ class Connectors:
         elif self._plugged.get(evse_id) == connector_id:
             del self._plugged[evse_id]
 
+    def known(self, evse_id: int) -> bool:
+        """Whether the hardware has told its whole state since the start, or since a recovery."""
+        return evse_id in self._known
+
+    def set_known(self, evse_id: int) -> None:
+        """It has; its board answers."""
+        self._known.add(evse_id)
+        self._lost.discard(evse_id)
+
+    def set_lost(self, evse_id: int) -> None:
+        """The board of the EVSE does not answer: what it shows is not known any more."""
+        self._known.add(evse_id)
+        self._lost.add(evse_id)
+
     def faults(self, evse_id: int) -> frozenset[Fault]:
         """The faults present."""
         return frozenset(self._faults.get(evse_id, ()))
@@ -124,7 +139,10 @@ class Connectors:
         return bool(self._busy) if evse_id is None else evse_id in self._busy
 
     def block(self, why: str, evse_ids: frozenset[int] | None) -> None:
-        """Take EVSEs out of service for a while (a reset on idle, a failing store); None: no longer."""
+        """Take EVSEs out of service for a while (a reset on idle, a failing store); None: no longer.
+
+        No table knows it: whoever blocks says so again in its own `load`.
+        """
         if evse_ids is None:
             self._blocked.pop(why, None)
         else:
@@ -163,7 +181,7 @@ class Connectors:
         return any(evse_id in evse_ids for evse_ids in self._blocked.values())
 
     def _is_faulted(self, evse_id: int) -> bool:
-        return bool(self._faults.get(evse_id, set()) - NOT_BLOCKING)
+        return evse_id in self._lost or bool(self._faults.get(evse_id, set()) - NOT_BLOCKING)
 
     def may_start(self, evse_id: int) -> Refusal | None:
         """Why no transaction may start there now; None if one may."""
@@ -182,7 +200,7 @@ class Connectors:
         if self._is_faulted(evse_id):
             return "Faulted"
         plugged = self._plugged.get(evse_id)
-        in_use = evse_id in self._busy and plugged in {None, connector_id}
+        in_use = evse_id in self._busy and plugged == connector_id  # G01.FR.05: not once the EV has gone
         if not in_use and (not self._allowed(evse_id, connector_id) or self._is_blocked(evse_id)):
             return "Unavailable"
         if not in_use and self.reserved(evse_id, connector_id):
@@ -190,8 +208,9 @@ class Connectors:
         return "Occupied" if plugged == connector_id else "Available"
 
     def status_of_evse(self, evse_id: int) -> Status:
-        """The EVSE as a whole: the worst that all its connectors share, or Occupied if one is."""
-        return _whole([self.status(evse_id, connector_id) for connector_id in self.connector_ids(evse_id)])
+        """The EVSE as a whole: Occupied if one of its connectors is, for an EVSE serves one vehicle at a time."""
+        parts = [self.status(evse_id, connector_id) for connector_id in self.connector_ids(evse_id)]
+        return "Occupied" if "Occupied" in parts else _whole(parts)
 
     def status_of_station(self) -> Status:
         """The station as a whole."""
@@ -200,7 +219,5 @@ class Connectors:
 
 def _whole(parts: list[Status]) -> Status:
     """What is said of the whole: Available as long as a part is."""
-    for status in ("Available", "Occupied", "Reserved", "Unavailable"):
-        if status in parts:
-            return status
-    return "Faulted"
+    order: tuple[Status, ...] = ("Available", "Occupied", "Reserved", "Unavailable")
+    return next((status for status in order if status in parts), "Faulted")

@@ -1,7 +1,7 @@
 """Whether the CSMS has accepted this station (B01-B03), and why the station last started.
 
-The verdict is kept in memory only: after each start the station is Unknown again and introduces itself. Sending is gated on it in the
-exchange (design A9), receiving in the blocks.
+The verdict is kept in memory only: after each start the station is Unknown again and introduces itself. Sending is
+gated on it in the exchange (design A9), receiving in the blocks.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ BOOT_REASONS = frozenset(
 
 
 class Registration:
-    """The registration of one station. `found_reason`: the BootReason that the shell found, if no reboot of ours explains it."""
+    """The registration of one station.
+
+    `found_reason`: the BootReason that the shell found, if no reboot of ours explains the start.
+    """
 
     def __init__(self, *, intents: Intents, facts: Facts, found_reason: str = "PowerUp") -> None:
         self._intents = intents

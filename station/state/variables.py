@@ -1,19 +1,22 @@
 """The device model as the blocks know it: typed questions, changes as facts, values that survive in the database.
 
 Not here: who may change what (guards of blocks, B05 in `blocks/provisioning/variables.py`).
-Invariant: a change is told as VariableChanged in the step that made it; after a rolled-back step the memory equals the tables.
+Invariant: a change is told as VariableChanged in the step that made it; after a rolled-back step the memory equals the
+tables.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from datetime import datetime
+from typing import Final, Literal
 
-from device_model.model import AttributeType, Change, ComponentId, DeviceModel, Settable, VariableId
+from device_model.model import AttributeType, Change, ComponentId, DeviceModel, Settable, Variable, VariableId
 from device_model.storage import Storage
 from station.facts import Facts, VariableChanged
 from station.now import Now
 
 By = Literal["csms", "station", "operator"]
+CLOCK: Final = ComponentId("ClockCtrlr")
 
 
 class Variables:
@@ -51,14 +54,30 @@ class Variables:
         """The members of a list, in their order."""
         return self.model.members(component, variable, instance)
 
+    def allowed(self, component: str | ComponentId, variable: str, instance: str = "") -> tuple[str, ...]:
+        """The values list of a variable; nothing if the station lacks it."""
+        id_ = ComponentId(component) if isinstance(component, str) else component
+        found = self.model.find(id_, VariableId(variable, instance))
+        return found.characteristics.values if isinstance(found, Variable) else ()
+
     # changes
 
+    def tell_time(self, now: datetime) -> None:
+        """Before the model is read: ClockCtrlr.DateTime is the present. Nobody is told, nothing is written."""
+        text = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        self.model.set_by_station(CLOCK, VariableId("DateTime"), text)
+
     def set(self, component: str | ComponentId, variable: str, value: str, instance: str = "") -> None:
-        """What the station measured or decided. Live values stay in memory, persistent ones are written in this step."""
+        """What the station measured or decided. Live values stay in memory, persistent ones are written."""
         id_ = ComponentId(component) if isinstance(component, str) else component
         change = self.model.set_by_station(id_, VariableId(variable, instance), value)
         if change is not None:
             self._changed(change, "station")
+
+    def show(self, component: ComponentId, variable: str, value: str) -> None:
+        """As `set`, for what not every station has in its model."""
+        if isinstance(self.model.find(component, VariableId(variable)), Variable):
+            self.set(component, variable, value)
 
     def apply(self, settable: Settable, by: By = "csms") -> Change:
         """Do what `model.check_set` and the guards allowed."""

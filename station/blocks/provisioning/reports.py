@@ -78,9 +78,11 @@ class Reports(Block):
     def _messages(self, entries: Iterable[Entry], request_id: int) -> Iterator[NotifyReportRequest]:
         """B07.FR.04, B07.FR.10: one request id, seqNo from 0, `tbc` on all but the last."""
         for seq_no, page in zip(itertools.count(), pages(entries, PAGE_ITEMS, PAGE_BYTES, _size), strict=False):
+            generated_at = self._clock.utc_now()
+            self._variables.tell_time(generated_at)
             yield NotifyReportRequest(
                 request_id=request_id,
-                generated_at=self._clock.utc_now(),
+                generated_at=generated_at,
                 seq_no=seq_no,
                 tbc=not page.last,
                 report_data=[_data(entry) for entry in page.entries],

@@ -53,8 +53,8 @@ class VariableAccess(Block):
 
     def get(self, request: GetVariablesRequest, now: Now) -> GetVariablesResponse:
         """B06: one result for each element, in order."""
-        del now
         self._limit(len(request.get_variable_data), "GetVariables")  # B06.FR.16
+        self._variables.tell_time(now.utc)
         return GetVariablesResponse(get_variable_result=[self._got(one) for one in request.get_variable_data])
 
     def _got(self, asked: GetVariableDataType) -> GetVariableResultType:
@@ -85,7 +85,7 @@ class VariableAccess(Block):
         else:
             status = self._done(checked)
         return SetVariableResultType(
-            attribute_status=status.value,  # type: ignore[arg-type]  # Status spells SetVariableStatusEnumType
+            attribute_status=status.value,
             attribute_type=kind.value,
             attribute_status_info=info,
             component=asked.component,

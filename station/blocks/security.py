@@ -1,0 +1,156 @@
+"""Block A, as far as it is events: what concerns the station's security is logged, and told if it is critical (A04).
+
+Whoever notices something emits SecurityEventOccurred; the link's failures, a clock that jumps and broken frames are
+judged here. Nobody can fill the disk or the CSMS with it: each kind has a limit, and what it cut is counted.
+Not here: certificates and their renewal; the log file that people read.
+Invariant: a critical event is in the queue when its step has committed, and is never given up (A04.FR.02).
+"""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Mapping
+
+from station.block import Block, Reactions, on
+from station.facts import (
+    ClockStepped,
+    InvalidMessageReceived,
+    LinkLost,
+    LinkRestored,
+    SecurityEventOccurred,
+    StationStarted,
+)
+from station.now import Instant, Mono, Now
+from station.ocpp.messages import SecurityEventNotificationRequest
+from station.ports import Csms, Times
+from station.state.registration import Registration
+from station.state.variables import Variables
+
+log = logging.getLogger(__name__)
+
+CRITICAL = frozenset(
+    {
+        "FirmwareUpdated",
+        "SettingSystemTime",
+        "StartupOfTheDevice",
+        "ResetOrReboot",
+        "SecurityLogWasCleared",
+        "MemoryExhaustion",
+        "TamperDetectionActivated",
+        "InvalidFirmwareSignature",
+        "InvalidFirmwareSigningCertificate",
+        "InvalidCsmsCertificate",
+        "InvalidChargingStationCertificate",
+        "InvalidTLSVersion",
+        "InvalidTLSCipherSuite",
+        "MaintenanceLoginAccepted",
+        "MaintenanceLoginFailed",
+        # Beyond the appendix, which allows it: a handler failed repeatedly; a renewed certificate was given up.
+        "InternalError",
+        "DiscardedRenewedClientCertificate",
+    }
+)
+"""Events that the CSMS is told (appendix 1); all others are only logged."""
+
+LINK_EVENTS: Mapping[str, str] = {
+    "tls_certificate": "InvalidCsmsCertificate",
+    "tls_version": "InvalidTLSVersion",
+    "tls_cipher": "InvalidTLSCipherSuite",
+    "tls_client": "FailedToAuthenticateAtCsms",
+    "http_401": "FailedToAuthenticateAtCsms",
+}
+"""What the cause of a failed connection means (A00.FR.310, A00.FR.316, A00.FR.323), by the kind in LinkLost."""
+
+COLD_STARTS = frozenset({"PowerUp", "Unknown"})
+"""BootReasons of a StartupOfTheDevice; the others are a ResetOrReboot."""
+
+BURST = 10
+WITHIN_S = 3600.0
+"""So many events of one kind pass within so long."""
+
+
+class Security(Block):
+    """Block A: security events."""
+
+    def __init__(self, *, registration: Registration, variables: Variables, csms: Csms, times: Times) -> None:
+        self._registration = registration
+        self._variables = variables
+        self._csms = csms
+        self._times = times
+        self._limit = Limit()
+        self._series: set[str] = set()
+
+    def reactions(self) -> Reactions:
+        """Events that others noticed, and what is noticed here."""
+        return [
+            on(SecurityEventOccurred, self.occurred),
+            on(StationStarted, self.started),
+            on(ClockStepped, self.clock_stepped),
+            on(InvalidMessageReceived, self.invalid_message),
+            on(LinkLost, self.link_lost),
+            on(LinkRestored, self.link_restored),
+        ]
+
+    def occurred(self, fact: SecurityEventOccurred, now: Now) -> None:
+        """A04.FR.01, A04.FR.04."""
+        self._note(fact.type, fact.tech_info, now.instant, now)
+
+    def started(self, fact: StationStarted, now: Now) -> None:
+        """One event for each start; it waits in the queue until the CSMS has accepted us."""
+        reason = self._registration.boot_reason
+        self._note("StartupOfTheDevice" if reason in COLD_STARTS else "ResetOrReboot", reason, fact.at, now)
+
+    def clock_stepped(self, fact: ClockStepped, now: Now) -> None:
+        """A jump of the clock beyond TimeAdjustmentReportingThreshold."""
+        if abs(fact.by_s) > self._variables.integer("ClockCtrlr", "TimeAdjustmentReportingThreshold"):
+            self._note("SettingSystemTime", f"by {fact.by_s:+.0f} s, told by {fact.source}", now.instant, now)
+
+    def invalid_message(self, fact: InvalidMessageReceived, now: Now) -> None:
+        """A frame that is none."""
+        self._note("InvalidMessages", fact.description, now.instant, now)
+
+    def link_lost(self, fact: LinkLost, now: Now) -> None:
+        """Once for each cause until a connection stands: a server that stays wrong is one event, not thousands."""
+        event = LINK_EVENTS.get(fact.kind)
+        if event is not None and event not in self._series:
+            self._series.add(event)
+            self._note(event, fact.detail, now.instant, now)
+
+    def link_restored(self, fact: LinkRestored, now: Now) -> None:
+        """The next failure is news again."""
+        self._series.clear()
+        if fact.credentials:
+            self._note(
+                "FailedToAuthenticateAtCsms", "with the new credentials; the former are in use", now.instant, now
+            )
+
+    def _note(self, type_: str, tech_info: str, at: Instant, now: Now) -> None:
+        before = self._limit.cut(type_, now.mono)
+        if before is None:
+            return
+        if before:
+            tech_info = f"{tech_info} ({before} more since the last)"
+        critical = type_ in CRITICAL
+        log.warning("security.event", extra={"type": type_, "critical": critical, "info": tech_info})
+        if critical:
+            self._csms.tell(
+                SecurityEventNotificationRequest(type=type_, timestamp=self._times.utc(at), tech_info=tech_info or None)
+            )
+
+
+class Limit:
+    """How many events of a kind pass: BURST within WITHIN_S, then one each time the oldest of them has grown old."""
+
+    def __init__(self) -> None:
+        self._passed: dict[str, deque[Mono]] = {}
+        self._cut: dict[str, int] = {}
+
+    def cut(self, kind: str, now: Mono) -> int | None:
+        """None if this one is cut; else how many were cut since the last one that passed."""
+        passed = self._passed.setdefault(kind, deque(maxlen=BURST))
+        if len(passed) == BURST and now - passed[0] < WITHIN_S:
+            self._cut[kind] = self._cut.get(kind, 0) + 1
+            return None
+        passed.append(now)
+        return self._cut.pop(kind, 0)
