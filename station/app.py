@@ -8,31 +8,36 @@ so that one process could run several.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
 
 from device_model import catalogue
 from device_model.build import InitialValue, Layout, build, configure
+from device_model.model import ComponentId, VariableId
 from device_model.storage import Storage
 from station.block import Block, Reloads, Vetoes
 from station.blocks.authorization.block import Authorization
 from station.blocks.availability import Availability
+from station.blocks.data_transfer import DataTransfers
 from station.blocks.metering import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
+from station.blocks.provisioning.network import NetworkProfiles
 from station.blocks.provisioning.reports import Reports
+from station.blocks.provisioning.reset import Resetting
 from station.blocks.provisioning.variables import VariableAccess
 from station.blocks.remote_control import RemoteControl
+from station.blocks.security import Security
 from station.blocks.transactions.block import Transactions
 from station.blocks.transactions.conduct import States as TransactionStates
 from station.blocks.transactions.conduct import World as TransactionWorld
 from station.csms import StepCsms
 from station.effects import Effect, StepPorts
-from station.engine import Ask, Engine
+from station.engine import Ask, Engine, Happened
 from station.exchange import Exchange
-from station.facts import Facts
+from station.facts import Facts, StationStarted
 from station.now import BootId, Instant, Now, to_datetime
 from station.ocpp.rpc import Endpoint
 from station.ocpp.speaker import Speaker
@@ -42,7 +47,9 @@ from station.ports import Ids
 from station.state.connectors import Connectors
 from station.state.limits import Limits
 from station.state.meters import Meters
+from station.state.network import Network, NetworkProfile
 from station.state.registration import Registration
+from station.state.resets import Resets
 from station.state.sessions import Sessions
 from station.state.tokens import Tokens
 from station.state.variables import Variables
@@ -51,8 +58,8 @@ from station.store.db import Database
 from station.store.intents import Intents
 from station.store.outbox import Outbox
 
-FEATURES = frozenset[str]()
-"""What of the catalogue's optional features this agent has built in."""
+FEATURES = frozenset({"auth_cache", "security_downgrade"})
+"""What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
 """What TriggerMessage may ask for besides BootNotification (F06)."""
@@ -72,6 +79,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     strict: bool = False
     found_boot_reason: str = "PowerUp"
     message_timeout_s: float = 35.0
+    profiles: tuple[NetworkProfile, ...] = ()
+    """Network connection profiles, the preferred one first; the first is of the layout's security profile."""
+    certificates: frozenset[str] = frozenset()
+    """Kinds of certificates installed: CSMSRootCertificate, ChargingStationCertificate."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
 
@@ -100,9 +111,18 @@ class Station:
         self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts)
 
         model = build(catalogue.load(), setup.layout, FEATURES)
-        configure(model, setup.initial)
+        configure(model, (*_network_values(setup), *setup.initial))
         self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
         self.registration = Registration(intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason)
+        self.network = Network(
+            db=db,
+            variables=self.variables,
+            given=setup.profiles,
+            given_level=setup.layout.security_profile,
+            seal=world.seal,
+            unseal=world.unseal,
+        )
+        self.resets = Resets(db)
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
         self.tokens = Tokens(db)
@@ -110,11 +130,8 @@ class Station:
         self.limits = Limits()
         self.times = Walls(boots)
         self.ids = world.ids
-        self.meters = Meters()
-        self.limits = Limits()
-        self.ids = world.ids
-        self.times = Walls(boots)
         self.vetoes = Vetoes()
+        self.data_transfers = DataTransfers(csms=self.csms, vendors={})
         blocks = self._blocks()
         for block in blocks:
             self.vetoes.add(block.guards())
@@ -134,12 +151,23 @@ class Station:
 
     def _states(self) -> Sequence[Reloads]:
         """What is known, in the order in which it is read from the tables."""
-        return [self.intents, self.variables, self.registration, self.connectors, self.sessions, self.tokens]
+        return [
+            self.intents,
+            self.variables,
+            self.registration,
+            self.network,
+            self.resets,
+            self.connectors,
+            self.sessions,
+            self.tokens,
+        ]
 
     def _blocks(self) -> Sequence[Block]:
         """Who acts on it, in the order in which facts are heard."""
         return [
             DeliverySettings(variables=self.variables, csms=self.csms),
+            Security(registration=self.registration, variables=self.variables, csms=self.csms, times=self.times),
+            self._network_profiles(),
             BootSequence(
                 identity=_identity(self.setup.layout),
                 registration=self.registration,
@@ -184,7 +212,28 @@ class Station:
                 facts=self.facts,
                 triggers=TRIGGERS,
             ),
+            self.data_transfers,
+            Resetting(
+                resets=self.resets,
+                sessions=self.sessions,
+                connectors=self.connectors,
+                variables=self.variables,
+                station=self.ports,
+                hardware=self.ports,
+                facts=self.facts,
+            ),
         ]
+
+    def _network_profiles(self) -> NetworkProfiles:
+        certificates = self.setup.certificates
+        return NetworkProfiles(
+            network=self.network,
+            variables=self.variables,
+            csms=self.csms,
+            station=self.ports,
+            facts=self.facts,
+            installed=lambda kind: kind in certificates,
+        )
 
     def _transactions(self) -> Transactions:
         states = TransactionStates(
@@ -201,7 +250,8 @@ class Station:
     def start(self, now: Now) -> list[Effect]:
         """Read the tables: the station is as it was when it stopped, its contactors wanted open."""
         self.engine.load(now)
-        return self.exchange.give(Ask(self.boots.learn), now)
+        learnt = self.exchange.give(Ask(self.boots.learn), now)
+        return [*learnt, *self.exchange.give(Happened((StationStarted(at=now.instant),)), now)]
 
 
 class Walls:
@@ -213,6 +263,16 @@ class Walls:
     def utc(self, at: Instant) -> datetime:
         """The aware UTC datetime of an instant."""
         return to_datetime(self._boots.wall_of(at))
+
+
+def _network_values(setup: Setup) -> Iterator[InitialValue]:
+    """What the profiles say of the variables that go with them, unless the file says otherwise."""
+    comm, timeout_s = ComponentId("OCPPCommCtrlr"), setup.message_timeout_s
+    if setup.profiles:
+        slots = ",".join(str(profile.slot) for profile in setup.profiles)
+        yield InitialValue(comm, VariableId("NetworkConfigurationPriority"), slots)
+        timeout_s = setup.profiles[0].message_timeout_s
+    yield InitialValue(comm, VariableId("MessageTimeout", "Default"), str(round(timeout_s)))
 
 
 def _speakers(setup: Setup) -> list[Speaker]:
