@@ -8,9 +8,11 @@ import tempfile
 from pathlib import Path
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import settings
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from station.store import spool
 from station.store.outbox import Gate
 from station.store.rows import Again, Answered, Delivery, NotSent, Outcome, Refused, Row, TimedOut
 from tests.unit.store.queue import ERROR, Post
@@ -24,6 +26,8 @@ class QueueMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
+        self.patch = pytest.MonkeyPatch()
+        self.patch.setattr(spool, "WINDOW", 3)  # most of the queue lies on disk
         self.folder = Path(tempfile.mkdtemp())
         self.post = Post(self.folder / "station.db", Gate.CLOSED)
         self._configure()
@@ -37,6 +41,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.flying: Row | None = None
         self.late: list[str] = []
         self.sent_as: dict[str, str] = {}
+        self.not_before: dict[str, float] = {}
 
     def teardown(self) -> None:
         """In the end all arrives."""
@@ -45,6 +50,7 @@ class QueueMachine(RuleBasedStateMachine):
         finally:
             self.post.db.close()
             shutil.rmtree(self.folder)
+            self.patch.undo()
 
     # -- telling ----------------------------------------------------------------------------------------------------
 
@@ -57,15 +63,22 @@ class QueueMachine(RuleBasedStateMachine):
         if not self.open:
             self.offline.add(row.message_id)
 
-    @rule(tx=TRANSACTIONS, droppable=st.booleans())
-    def event(self, tx: str, droppable: bool) -> None:  # noqa: FBT001  # drawn
-        """A transaction event."""
-        self._expect(tx, self.post.event(tx, self._text(tx), droppable=droppable))
+    @initialize()
+    def begin_online(self) -> None:
+        """Most of life."""
+        self.gate(Gate.OPEN)
 
-    @rule()
-    def security_event(self) -> None:
+    @rule(tx=TRANSACTIONS, number=st.integers(1, 6))
+    def events(self, tx: str, number: int) -> None:
+        """Transaction events."""
+        for _ in range(number):
+            self._expect(tx, self.post.event(tx, self._text(tx)))
+
+    @rule(number=st.integers(1, 4))
+    def security_events(self, number: int) -> None:
         """Guaranteed delivery."""
-        self._expect("security", self.post.tell("SecurityEventNotification", self._text("security")))
+        for _ in range(number):
+            self._expect("security", self.post.tell("SecurityEventNotification", self._text("security")))
 
     @rule(asked=st.booleans())
     def status(self, asked: bool) -> None:  # noqa: FBT001  # drawn
@@ -83,28 +96,34 @@ class QueueMachine(RuleBasedStateMachine):
         """Some pages."""
         self.post.report(*(self._text("page") for _ in range(pages)))
 
-    @rule(tx=TRANSACTIONS)
-    def step_that_fails(self, tx: str) -> None:
+    def step_that_fails(self) -> None:
         """Nothing it told exists."""
         with contextlib.suppress(KeyError), self.post.db.transaction():
-            self.post.outbox.tell(self.post.told("TransactionEvent", "never", key=tx))
+            self.post.outbox.tell(self.post.told("TransactionEvent", "never", key="A"))
             self.post.outbox.ask(self.post.told("Authorize", "never"))
             self.post.outbox.tell(self.post.told("Nonsense"))
 
     # -- the wire ---------------------------------------------------------------------------------------------------
 
-    @rule(gate=st.sampled_from([Gate.BOOT, Gate.PENDING, Gate.OPEN, Gate.OPEN, Gate.OPEN]))
+    @rule(gate=st.sampled_from([Gate.BOOT, Gate.PENDING, *[Gate.OPEN] * 6]))
     def gate(self, gate: Gate) -> None:
         """A connection stands; the registration changes."""
         self.post.outbox.gate(gate)
         self.open = True
 
-    @rule()
+    @rule(reopen=st.booleans(), what=st.sampled_from(["link", "power", "step", "step"]))
+    def trouble(self, reopen: bool, what: str) -> None:  # noqa: FBT001  # drawn
+        """What goes wrong; often it is over at once."""
+        {"link": self.link_lost, "power": self.power_fails, "step": self.step_that_fails}[what]()
+        if reopen:
+            self.gate(Gate.OPEN)
+
     def link_lost(self) -> None:
         """No attempt of anything."""
         self.post.lose_link()
         self.open = False
         self.flying = None
+        self.not_before.clear()
         self.offline |= {message_id for rows in self.waiting.values() for message_id, _ in rows}
 
     @rule()
@@ -117,6 +136,7 @@ class QueueMachine(RuleBasedStateMachine):
             return
         assert row.message_id not in self.settled_now, "a settled row left again"
         assert self.sent_as.setdefault(row.message_id, row.payload.decode()) == row.payload.decode()
+        assert self.post.mono >= self.not_before.get(row.message_id, 0.0), "too early"
         key = self._key(row)
         if key is not None:
             if row.message_id in self.repeats:
@@ -126,17 +146,30 @@ class QueueMachine(RuleBasedStateMachine):
             assert row.offline == (row.message_id in self.offline)
         self.flying = row
 
-    @precondition(lambda self: self.flying is not None)
-    @rule()
+    @rule(number=st.integers(1, 5))
+    def exchanges(self, number: int) -> None:
+        """Rows go out and are answered."""
+        for _ in range(number):
+            if self.flying is None:
+                self.send()
+            if self.flying is not None:
+                self.answered()
+
+    @rule(refused=st.booleans())
+    def exchange_that_fails(self, refused: bool) -> None:  # noqa: FBT001  # drawn
+        """A row goes out, with no luck."""
+        if self.flying is None:
+            self.send()
+        if self.flying is not None:
+            self.failed(refused)
+
     def answered(self) -> None:
         """A CALLRESULT."""
         row = self._landed()
         outcome = self.post.outbox.acknowledged(row.message_id, "fine", self.post.now)
         self._outcome(row, outcome)
 
-    @precondition(lambda self: self.flying is not None)
-    @rule(refused=st.booleans())
-    def failed(self, refused: bool) -> None:  # noqa: FBT001  # drawn
+    def failed(self, refused: bool) -> None:  # noqa: FBT001  # as drawn
         """A CALLERROR or no answer."""
         row = self._landed()
         outbox = self.post.outbox
@@ -147,6 +180,7 @@ class QueueMachine(RuleBasedStateMachine):
         )
         if isinstance(failed, Again):
             assert row.stored or row.delivery is Delivery.LATEST
+            self.not_before[row.message_id] = failed.at
             if not refused:
                 self.late.append(row.message_id)
             return
@@ -183,7 +217,6 @@ class QueueMachine(RuleBasedStateMachine):
         assert due is None or due > self.post.mono
         self._take_outcomes()
 
-    @rule()
     def power_fails(self) -> None:
         """All that was in memory is gone."""
         self.post = self.post.restart()
@@ -193,6 +226,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.late.clear()
         self.settled_now.clear()
         self.asks.clear()
+        self.not_before.clear()
         self.offline |= {message_id for rows in self.waiting.values() for message_id, _ in rows}
 
     @invariant()
