@@ -10,7 +10,7 @@ station: {{identity: BENCH001, vendor: Example, model: Bench, serial: "1"}}
 csms: {{url: "{url}", security_profile: 1, password_file: password}}
 state_directory: state
 control_socket: {control}
-simulator: {{evses: 2}}
+simulator: {{evses: 2, phases: 1}}
 log_level: warning
 """
 
