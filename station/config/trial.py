@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from hal.api import Board, Meter
 from hal.context import DriverContext
@@ -62,8 +62,8 @@ def build(wiring: Wiring) -> Trial:
         except Exception as error:  # noqa: BLE001 - the same
             mistakes.append(_mistake((sections[entry.kind], entry.name), error))
     mistakes += _channels(wiring, made)
-    measurands = {name: _measurands(device) for name, device in made.items() if isinstance(device, Meter)}
-    return Trial(mistakes, measurands)
+    meters = {entry.name for entry in wiring.devices if entry.kind == "meter"} & made.keys()  # a sensor is shaped alike
+    return Trial(mistakes, {name: _measurands(cast("Meter", made[name])) for name in meters})
 
 
 def _channels(wiring: Wiring, made: Mapping[str, object]) -> list[Mistake]:
