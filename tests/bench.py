@@ -130,7 +130,11 @@ class Bench:
         self._downtime: float | None = None
         self._idle_at = 0.0
         self._late: list[SampleFailed] = []
-        self._profile = 0
+        self.unreachable: set[int] = set()
+        """Slots of network profiles whose CSMS does not answer."""
+        self.password: str | None = None
+        """The only password that the CSMS takes; None: it takes any."""
+        self._profile: NetworkProfile | None = None
         lock = any(connector.lock for connector in self.setup.layout.evses[0].connectors)
         connectors = len(self.setup.layout.evses[0].connectors)
         self.world = SimWorld(
@@ -231,12 +235,26 @@ class Bench:
         if up:
             offline_s = None if self._downtime is None else self.mono - self._downtime
             self._downtime = None
-            restored = LinkRestored(profile_slot=self._profile, security_profile=1, offline_s=offline_s)
+            profile = self._dialled()
+            restored = LinkRestored(
+                profile_slot=profile.slot,
+                security_profile=profile.security_profile,
+                offline_s=offline_s,
+                new_profile=self._profile not in {None, profile},
+                credentials=self.station.network.passwords().index(self.password) if self.password else 0,
+            )
+            self._profile = profile
             self._do(self.station.exchange.connected("ocpp2.0.1", restored, self.now))
         else:
             self._downtime = self.mono
             lost = LinkLost(kind="closed", detail="the test cut it", was_up=True)
             self._do(self.station.exchange.disconnected(lost, self.now))
+
+    def _dialled(self) -> NetworkProfile:
+        """The profile by which the link gets through: the one used last, else the first in the order."""
+        profiles = self.station.network.profiles()
+        last = [profile for profile in profiles if profile == self._profile]
+        return next(profile for profile in (*last, *profiles) if profile.slot not in self.unreachable)
 
     # ------------------------------------------------------------------------------------------------ the shell's part
 
