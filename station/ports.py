@@ -38,6 +38,11 @@ class Csms(Protocol):
         ...
 
     @property
+    def connected(self) -> bool:
+        """Whether a connection stands, whatever the registration says."""
+        ...
+
+    @property
     def last_sent(self) -> Mono | None:
         """When a CALL last left on the present connection: a heartbeat may be put off until it is old (G02.FR.05)."""
         ...

@@ -11,7 +11,7 @@ from datetime import datetime
 import msgspec
 
 from station.block import Answered, Block, NotSent, Outcome, Outcomes, Reactions, on, outcome
-from station.facts import LinkLost, LinkRestored, MessageTriggered, VariableChanged
+from station.facts import LinkRestored, MessageTriggered, VariableChanged
 from station.now import Deadline, Mono, MonoDeadline, Now
 from station.ocpp.messages import BootNotificationRequest, HeartbeatRequest
 from station.ocpp.types import ChargingStationType
@@ -50,10 +50,10 @@ class BootSequence(Block):
         self._variables = variables
         self._csms = csms
         self._station = station
-        self._linked = False
         self._asking = False
-        self._boot_at: Mono | None = None
+        self._boot_at = Mono(0.0)
         self._beat_at: Mono | None = None
+        self._told_time: Mono | None = None
 
     def outcomes(self) -> Outcomes:
         """B01-B03, G02."""
@@ -63,36 +63,33 @@ class BootSequence(Block):
         """The link, the trigger, and the one variable that matters here."""
         return [
             on(LinkRestored, self.link_restored),
-            on(LinkLost, self.link_lost),
             on(MessageTriggered, self.triggered),
             on(VariableChanged, self.retune),
         ]
 
     # the BootNotification
 
+    def load(self, now: Now) -> None:
+        """Nothing is under way; whether there is anything to do, the link and the registration tell."""
+        del now
+        self._asking = False
+        self._boot_at = Mono(0.0)
+        self._beat_at = None
+
     def link_restored(self, fact: LinkRestored, now: Now) -> None:
         """Introduce ourselves, unless this CSMS knows us already (part 4, 5.3) or told us to wait (B02.FR.04)."""
-        self._linked = True
         if fact.new_profile:  # B10.FR.10
             self._registration.judged("Unknown")
-            self._boot_at = None
+            self._boot_at = Mono(0.0)
         if self._registration.accepted:
             self._beat_at = now.mono if self._beats else None
-            return
-        if self._boot_at is None or self._registration.status == "Unknown":
+        elif self._boot_at <= now.mono or self._registration.status == "Unknown":
             self._introduce(now)
-
-    def link_lost(self, fact: LinkLost, now: Now) -> None:
-        """Nothing can be sent; a wait ordered by the CSMS goes on."""
-        del fact, now
-        self._linked = False
-        self._beat_at = None
 
     def _introduce(self, now: Now, *, triggered: bool = False) -> None:
         if self._asking and not triggered:
             return
         self._asking = True
-        self._boot_at = None
         reason = "Triggered" if triggered else self._registration.boot_reason  # B01.FR.09
         self._csms.ask(
             BootNotificationRequest(charging_station=self._identity, reason=reason),  # type: ignore[arg-type]  # checked by Registration
@@ -106,19 +103,18 @@ class BootSequence(Block):
         self._asking = False
         match outcome:
             case Answered(_, response):
-                self._take_time(response.current_time, "BootNotification")  # B01.FR.06: in every response
+                self._take_time(response.current_time, "BootNotification", now)  # B01.FR.06: in every response
                 self._registration.judged(response.status)
                 if response.status == "Accepted":
                     self._accepted(response.interval, now)
                 else:  # B02.FR.07, B02.FR.08, B03.FR.05, B03.FR.06
                     self._boot_at = now.after(response.interval if response.interval > 0 else RETRY_S)
-            case NotSent():
-                self._boot_at = now.after(RETRY_S) if self._linked else None
+            case NotSent() if not self._csms.connected:
+                self._boot_at = now.mono  # as soon as there is a link again
             case _:
                 self._boot_at = now.after(RETRY_S)
 
     def _accepted(self, interval_s: int, now: Now) -> None:
-        self._boot_at = None
         if interval_s > 0:  # B01.FR.04
             self._variables.set("OCPPCommCtrlr", "HeartbeatInterval", str(interval_s))
         self._beat_at = self._next_beat(now)
@@ -139,18 +135,18 @@ class BootSequence(Block):
 
     def heartbeat_answered(self, outcome: Outcome[HeartbeatRequest], now: Now) -> None:
         """G02.FR.06: the CSMS's clock."""
-        del now
         if isinstance(outcome, Answered):
-            self._take_time(outcome.response.current_time, "Heartbeat")
+            self._take_time(outcome.response.current_time, "Heartbeat", now)
 
-    def _take_time(self, current_time: datetime, source: str) -> None:
+    def _take_time(self, current_time: datetime, source: str, now: Now) -> None:
+        self._told_time = now.mono
         if "Heartbeat" in self._variables.members("ClockCtrlr", "TimeSource"):
             self._station.set_clock(current_time, source)
 
     def retune(self, fact: VariableChanged, now: Now) -> None:
         """A new HeartbeatInterval acts at once (digest B, tricky point 7)."""
         if (fact.component, fact.variable) == ("OCPPCommCtrlr", "HeartbeatInterval"):
-            self._beat_at = self._next_beat(now) if self._linked else None
+            self._beat_at = self._next_beat(now)
 
     # triggers and timers
 
@@ -163,20 +159,24 @@ class BootSequence(Block):
             self._beat_at = self._next_beat(now)
 
     def next_due(self) -> Deadline | None:
-        """The BootNotification to be repeated, or the next heartbeat."""
-        if not self._linked:
+        """The BootNotification to be sent, or the next heartbeat; nothing without a link or while one is asked."""
+        if not self._csms.connected or self._asking:
             return None
-        at = self._boot_at if self._boot_at is not None else self._beat_at
+        at = self._beat_at if self._registration.accepted else self._boot_at
         return MonoDeadline(at) if at is not None else None
 
     def due(self, now: Now) -> None:
         """Introduce ourselves again, or beat, unless something else was sent meanwhile (G02.FR.05)."""
-        if self._boot_at is not None:
+        if not self._registration.accepted:
             self._introduce(now)
             return
         quiet_since = self._csms.last_sent
-        if quiet_since is not None and quiet_since + self._interval_s > now.mono:
+        if quiet_since is not None and quiet_since + self._interval_s > now.mono and not self._needs_time(now):
             self._beat_at = Mono(quiet_since + self._interval_s)
             return
         self._csms.tell(HeartbeatRequest())
         self._beat_at = self._next_beat(now)
+
+    def _needs_time(self, now: Now) -> bool:
+        """G02.FR.07: however much else is sent, the time is asked for once a day."""
+        return self._told_time is None or now.mono - self._told_time >= LONGEST_WITHOUT_TIME_S
