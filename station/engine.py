@@ -131,6 +131,7 @@ class Engine:
         self._quarantined: set[int] = set()
         self._skipped: set[Culprit] = set()
         self._running: Culprit | None = None
+        self._hearing: object = None
         self._changes = 0
         self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
         self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
@@ -165,7 +166,7 @@ class Engine:
             return self._recover(given, now, error)
 
     def _attempt(self, given: Input, now: Now) -> Done:
-        self._running = None
+        self._running = self._hearing = None
         self._changes = self._db.connection.total_changes
         with self._db.transaction():
             self._csms.begin(now)
@@ -224,7 +225,7 @@ class Engine:
         for culprit, react in self._reactions.get(type(fact), ()):
             if culprit in self._skipped or self._failures.muted(culprit, now.mono):
                 continue
-            self._running = culprit
+            self._running, self._hearing = culprit, fact
             react(fact, now)
 
     def _timers(self, now: Now) -> None:
@@ -327,22 +328,17 @@ class Engine:
 
     def _blame(self, given: Input, culprit: Culprit | None, now: Now) -> tuple[object, ...]:
         """Count the failure and give what the station must be told about it."""
-        count = self._failures.happened((*culprit, *_source(given)) if culprit else _source(given), now.mono)
         if culprit is None:
             return ()
-        if culprit.given == "due" or not self._is_essential(culprit):
+        evse_id = getattr(self._hearing, "evse_id", None)
+        if evse_id is None or not self._is_essential(culprit):
             self._failures.mute(culprit, now.mono)
-            return () if count != 2 else (_bug_event(culprit),)  # noqa: PLR2004 - the second time
-        evses = (
-            {fact.evse_id for fact in given.facts if isinstance(fact, HardwareFact)}
-            if isinstance(given, Happened)
-            else set()
-        )
-        if count < 2 or not evses:  # noqa: PLR2004 - the second time
+            twice = self._failures.happened((*culprit, *_source(given)), now.mono) == 2  # noqa: PLR2004 - told once
+            return (_bug_event(culprit),) if twice else ()
+        if self._failures.happened((*culprit, evse_id), now.mono) < 2:  # noqa: PLR2004 - once may be chance
             return ()
-        for evse_id in evses:
-            self._quarantine(evse_id)
-        return (_bug_event(culprit), *(EvseQuarantined(evse_id=e, reason=str(culprit)) for e in sorted(evses)))
+        self._quarantine(evse_id)
+        return (_bug_event(culprit), EvseQuarantined(evse_id=evse_id, reason=str(culprit)))
 
     def _quarantine(self, evse_id: int) -> None:
         self._quarantined.add(evse_id)
