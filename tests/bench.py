@@ -36,6 +36,7 @@ from station.now import Instant, Mono, Now, Wall, to_datetime
 from station.shell.levels import presented, sampled
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
 from station.shell.reconcile import Reconciler
+from station.state.network import NetworkProfile
 from station.store.boots import Boots
 from station.store.db import Database
 from tests.csms import EPOCH, Csms
@@ -87,7 +88,9 @@ def setup(
         evses=(evse,) * evses,
         **{"identity": "CS-BENCH", **(layout or {})},
     )
-    return Setup(layout=built, initial=tuple(initial(name, value) for name, value in (variables or {}).items()), **more)
+    profile = NetworkProfile(slot=0, url="ws://csms.example/ocpp", security_profile=built.security_profile)
+    values = tuple(initial(name, value) for name, value in (variables or {}).items())
+    return Setup(layout=built, initial=values, **{"profiles": (profile,), **more})
 
 
 def initial(name: str, value: str) -> InitialValue:
@@ -224,7 +227,7 @@ class Bench:
         self.csms.order.rebooted()
         self.mono += down_s
         self.world.advance(self.mono)
-        self._downtime = None
+        self._downtime = self._profile = None
         self._late.clear()
         if boot:
             self.boot()
