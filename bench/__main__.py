@@ -46,9 +46,9 @@ async def agent(setting: Setting, *, deflate: bool = False) -> AsyncIterator[Run
     boots: list[Boot] = []
     process: subprocess.Popen[bytes]
     csms = Listener(on_boot=lambda: boots.append(Boot(cpu_ns(process.pid), time.monotonic() - begin)))
-    server = await csms.serve(deflate=deflate)
-    port = server.sockets[0].getsockname()[1]
-    config = setting.write(f"ws://127.0.0.1:{port}/ocpp")
+    server = await csms.serve(setting.port, deflate=deflate)
+    setting.port = server.sockets[0].getsockname()[1]
+    config = setting.write(f"ws://127.0.0.1:{setting.port}/ocpp")
     with (setting.folder / "agent.log").open("ab") as log:
         begin = time.monotonic()
         process = subprocess.Popen(  # noqa: S603, ASYNC220 - our own agent, started once

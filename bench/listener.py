@@ -34,12 +34,12 @@ class Listener:
         self._news = asyncio.Event()
         self._number = 0
 
-    async def serve(self, *, deflate: bool) -> Server:
-        """Listen on a free port of loopback; the server to close."""
+    async def serve(self, port: int, *, deflate: bool) -> Server:
+        """Listen on a port of loopback, 0: on a free one; the server to close."""
         return await serve(
             self._converse,
             "127.0.0.1",
-            0,
+            port,
             subprotocols=[Subprotocol("ocpp2.0.1")],
             compression="deflate" if deflate else None,
             ping_interval=None,

@@ -22,6 +22,8 @@ class Setting:
         self.folder = folder
         self.state = folder / "state"
         self.control = folder / "control.sock"
+        self.port = 0
+        """Of the CSMS: the first start chooses one and the others keep it, for a file that changed is parsed anew."""
 
     @property
     def database(self) -> Path:
