@@ -45,6 +45,7 @@ def plugged(session: Session, fact: PlugInserted) -> Session:
         plug_by=None,
         settled=False,
         signed=False,
+        begin=session.begin if session.started else None,
         spent=False,
         owed=owing(session, "evse"),
     )

@@ -160,7 +160,8 @@ class Conduct:
             return session
         if not self.signs:
             session = replace(session, begin=self._cached(session, how.now) or session.begin)
-        needed = session.started or (session.authorized and how.may_start)
+        at_once = session.plugged or not self.signs  # a signature is taken when the power path could be closed
+        needed = session.started or (session.authorized and how.may_start and at_once)
         if session.begin is None and not session.no_meter and needed and session.evse_id not in self._asked:
             self._asked.add(session.evse_id)
             self._hardware.sample(session.evse_id, signing("begin", sign=self.signs), how.now.after(how.closing_s))
