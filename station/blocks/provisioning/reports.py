@@ -6,7 +6,6 @@ variables cost no memory and hold up nothing else.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Iterable, Iterator
 
 from device_model.model import Variable
@@ -26,6 +25,7 @@ from station.ocpp.messages import (
 from station.ocpp.types import (
     ComponentVariableType,
     ReportDataType,
+    StatusInfoType,
     VariableAttributeType,
     VariableCharacteristicsType,
 )
@@ -35,6 +35,9 @@ from station.state.variables import Variables
 PAGE_ITEMS = 100
 PAGE_BYTES = 15_000
 """A CSMS may take no more than 16 kB in one message (field.md)."""
+AT_ONCE = 4
+"""So many reports may be under way; who asks for another is told to wait."""
+BUSY = StatusInfoType(reason_code="OutOfMemory", additional_info="other reports are under way")
 
 
 class Reports(Block):
@@ -44,6 +47,7 @@ class Reports(Block):
         self._variables = variables
         self._csms = csms
         self._clock = clock
+        self._open = 0
 
     def routes(self) -> Routes:
         """B07, B08."""
@@ -52,6 +56,8 @@ class Reports(Block):
     def base(self, request: GetBaseReportRequest, now: Now) -> GetBaseReportResponse:
         """B07: answered first, told after."""
         del now
+        if self._open >= AT_ONCE:  # B07.FR.13
+            return GetBaseReportResponse(status="Rejected", status_info=BUSY)
         entries = list(base_report(self._variables.model, Base(request.report_base)))
         if not entries:
             return GetBaseReportResponse(status="EmptyResultSet")
@@ -65,6 +71,8 @@ class Reports(Block):
         most = self._variables.integer("DeviceDataCtrlr", "ItemsPerMessage", "GetReport")
         if most and len(asked) > most:  # B08.FR.17
             raise RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{len(asked)} elements, at most {most} are taken")
+        if self._open >= AT_ONCE:  # B08.FR.16
+            return GetReportResponse(status="Rejected", status_info=BUSY)
         criteria = [Criterion(one) for one in request.component_criteria or ()]
         entries = list(custom_report(self._variables.model, criteria, [_filter(one) for one in asked]))
         if not entries:
@@ -77,16 +85,20 @@ class Reports(Block):
 
     def _messages(self, entries: Iterable[Entry], request_id: int) -> Iterator[NotifyReportRequest]:
         """B07.FR.04, B07.FR.10: one request id, seqNo from 0, `tbc` on all but the last."""
-        for seq_no, page in zip(itertools.count(), pages(entries, PAGE_ITEMS, PAGE_BYTES, _size), strict=False):
-            generated_at = self._clock.utc_now()
-            self._variables.tell_time(generated_at)
-            yield NotifyReportRequest(
-                request_id=request_id,
-                generated_at=generated_at,
-                seq_no=seq_no,
-                tbc=not page.last,
-                report_data=[_data(entry) for entry in page.entries],
-            )
+        self._open += 1
+        try:
+            for seq_no, page in enumerate(pages(entries, PAGE_ITEMS, PAGE_BYTES, _size)):
+                generated_at = self._clock.utc_now()
+                self._variables.tell_time(generated_at)
+                yield NotifyReportRequest(
+                    request_id=request_id,
+                    generated_at=generated_at,
+                    seq_no=seq_no,
+                    tbc=not page.last,
+                    report_data=[_data(entry) for entry in page.entries],
+                )
+        finally:  # told to the end, or given up with the connection
+            self._open -= 1
 
 
 def _filter(asked: ComponentVariableType) -> Filter:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def test_heartbeats_keep_the_interval_of_the_answer(tmp_path: Path) -> None:
 
     beats = [frame.at for frame in bench.csms.frames("Heartbeat")]
     assert len(beats) == 10
-    assert {(later - earlier).total_seconds() for earlier, later in zip(beats, beats[1:], strict=False)} == {60.0}
+    assert {(later - earlier).total_seconds() for earlier, later in itertools.pairwise(beats)} == {60.0}
     assert get(bench, "OCPPCommCtrlr.HeartbeatInterval") == "60"
 
 

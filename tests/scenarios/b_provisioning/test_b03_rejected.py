@@ -43,7 +43,7 @@ def test_without_an_interval_the_station_has_its_own(tmp_path: Path) -> None:
 
 @pytest.mark.req("B03.FR.08")
 @pytest.mark.parametrize(
-    ("action", "payload"),
+    "action, payload",
     [
         ("GetBaseReport", REPORT),
         ("TriggerMessage", {"requestedMessage": "BootNotification"}),
