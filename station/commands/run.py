@@ -16,26 +16,21 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
-from certs.keystore import TlsKey
-from certs.tls import TlsSettings
-from certs.trust import TrustStore
 from hal.errors import BadOptions
 from station.app import Station, World
 from station.blocks.remote_control import Unlock, UnlockTried
-from station.commands import errors, sealing, status
+from station.commands import errors, network, sealing, status
 from station.config import Config, ConfigError, load
 from station.now import Now
 from station.shell import boot, logs
-from station.shell.backoff import BackoffSettings
 from station.shell.clock import SavedTime, StationClock, boot_token
 from station.shell.control import Address, Answer, Control, Handler
 from station.shell.devices import HardwareThread
 from station.shell.hub import Setting
 from station.shell.jobs import Worker
-from station.shell.link import Link, LinkSetup
-from station.shell.network import Credentials, LinkOptions, NetworkProfile
+from station.shell.link import Link
 from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
-from station.shell.simulation import Simulation, network
+from station.shell.simulation import Simulation, network_switch
 from station.shell.watchdog import Notifier
 from station.store import files
 from station.store.boots import Boots
@@ -46,9 +41,6 @@ log = logging.getLogger(__name__)
 
 DATABASE = "station.db"
 DAILY_COPY = "station.copy.db"
-ROOTS = "CSMSRootCertificate"
-"""The use of certificates whose roots judge a CSMS."""
-
 MIGRATION_S = 120.0
 
 
@@ -142,7 +134,7 @@ def _core(config: Config, station: Station) -> Core:
         accepted=lambda: station.registration.ever_accepted,
         learn=station.boots.learn,
         last_words=last_words,
-        link_setup=lambda: link_setup(config, station),
+        link_setup=lambda: network.link_setup(config, station),
     )
 
 
@@ -157,7 +149,7 @@ def _outside(config: Config, station: Station, clock: StationClock, notifier: No
 
     return Outside(
         clock=clock,
-        link=lambda runner: Link(link_setup(config, station), runner, random.SystemRandom()),
+        link=lambda runner: Link(network.link_setup(config, station), runner, random.SystemRandom()),
         hardware=lambda tell: HardwareThread(wiring, tell, setting),
         control=control,
         workers=lambda runner: {Unlock: _unlocking(runner)},
@@ -193,60 +185,5 @@ def _commands(config: Config, station: Station, runner: Runner) -> dict[str, Han
     commands: dict[str, Handler] = {"status": tell_status}
     if any(bus.kind == "sim" for bus in config.wiring.buses):
         commands |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
-        commands["network"] = network(runner.link)
+        commands["network"] = network_switch(runner.link)
     return commands
-
-
-def link_setup(config: Config, station: Station) -> LinkSetup:
-    """Where and how to connect, as file and variables say now. A file that cannot be read leaves its part empty."""
-    whole = station.variables.integer
-
-    def number(name: str) -> int:
-        return whole("OCPPCommCtrlr", name)
-
-    csms = config.file.csms
-    profile = NetworkProfile(
-        slot=0,
-        url=csms.url,
-        security_profile=csms.security_profile,
-        subprotocols=tuple(f"ocpp{version}" for version in csms.versions),
-        message_timeout_s=csms.message_timeout_s,
-    )
-    return LinkSetup(
-        profiles=(profile,),
-        credentials=(credentials(config),),
-        options=LinkOptions(ping_interval_s=number("WebSocketPingInterval"), compression=csms.compression),
-        backoff=BackoffSettings(
-            wait_minimum_s=number("RetryBackOffWaitMinimum"),
-            random_range_s=number("RetryBackOffRandomRange"),
-            repeat_times=number("RetryBackOffRepeatTimes"),
-            attempts_per_profile=number("NetworkProfileConnectionAttempts"),
-        ),
-    )
-
-
-def credentials(config: Config) -> Credentials:
-    """Who the station is, from the files that are named."""
-    csms = config.file.csms
-
-    def text(name: str | None) -> str:
-        if name is None:
-            return ""
-        try:
-            return config.locate(name).read_text("utf-8")
-        except (OSError, UnicodeDecodeError):
-            log.exception("config.unreadable", extra={"file": name})
-            return ""
-
-    roots = text(csms.ca_file) + TrustStore(config.state / "roots").bundle(ROOTS)
-    return Credentials(
-        identity=config.file.station.identity,
-        password=text(csms.password_file).strip("\r\n"),
-        tls=TlsSettings(
-            roots_pem=roots,
-            system_roots=csms.system_roots,
-            chain=config.locate(csms.certificate) if csms.certificate is not None else None,
-            key=TlsKey(config.locate(csms.key_file)) if csms.key_file is not None else None,
-        ),
-        user_name=csms.user_name,
-    )

@@ -13,16 +13,18 @@ cache.py      the parsed file, for later starts  mistakes.py  how a mistake is t
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
+from device_model.model import ComponentId, VariableId
 from station.app import Setup
 from station.config import cache, checks, devices
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import Evse, File
 from station.shell.wiring import Wiring
+from station.state.network import PASSWORD, NetworkProfile
 from station.version import VERSION
 
 __all__ = ["Config", "ConfigError", "load"]
@@ -72,14 +74,33 @@ class Config(NamedTuple):
 
     def setup(self, found_boot_reason: str) -> Setup:
         """For `app.Station`."""
+        csms = self.file.csms
+        profile = NetworkProfile(
+            slot=0, url=csms.url, security_profile=csms.security_profile, message_timeout_s=csms.message_timeout_s
+        )
         return Setup(
             layout=self.layout,
-            initial=_initial(self.file),
-            versions=self.file.csms.versions,
-            strict=self.file.csms.strict,
+            initial=(*self._password(), *map(checks.initial, self.file.variables)),
+            versions=csms.versions,
+            strict=csms.strict,
             found_boot_reason=found_boot_reason,
-            message_timeout_s=self.file.csms.message_timeout_s,
+            message_timeout_s=csms.message_timeout_s,
+            profiles=(profile,),
+            certificates=frozenset(self._certificates()),
+            resume=self.file.resume_transactions,
         )
+
+    def _password(self) -> Iterator[InitialValue]:
+        if self.file.csms.password_file is not None:
+            password = checks.password_in(self.locate(self.file.csms.password_file))
+            yield InitialValue(ComponentId(PASSWORD[0]), VariableId(PASSWORD[1]), password)
+
+    def _certificates(self) -> Iterator[str]:
+        """Kinds of certificates that the file names."""
+        if self.file.csms.ca_file is not None or self.file.csms.system_roots:
+            yield "CSMSRootCertificate"
+        if self.file.csms.certificate is not None:
+            yield "ChargingStationCertificate"
 
 
 def load(path: Path, *, cached: bool = True) -> Config:
@@ -137,10 +158,6 @@ def _error(path: Path, mistakes: list[Mistake], lines: Lines) -> ConfigError:
 def _line_in(text: str) -> int:
     number = text.partition(":")[2].partition(":")[0]
     return int(number) if number.isdigit() else 0
-
-
-def _initial(file: File) -> tuple[InitialValue, ...]:
-    return tuple(map(checks.initial, file.variables))
 
 
 def layout(file: File, measurands: Mapping[str, tuple[str, ...]]) -> Layout:

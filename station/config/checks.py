@@ -29,6 +29,7 @@ CONNECTOR_TYPES = (
 
 _TLS = 2  # from this security profile on
 _OWN_CERTIFICATE = 3
+_SHORTEST, _LONGEST = 16, 64  # characters of a password (A00.FR.205)
 _SOCKET_PATH = 107  # bytes of sockaddr_un
 _BARE_IDENTITY = "identity"
 
@@ -82,6 +83,18 @@ def _readable(path: tuple[str | int, ...], file: Path, *, secret: bool) -> Itera
         yield Mistake(path, f"{file} holds a secret and is open to everybody", f"chmod 600 {file}")
     elif not os.access(file, os.R_OK):
         yield Mistake(path, f"{file} cannot be read by this user", "give it to the agent's user")
+    elif path[-1] == "password_file":
+        password = password_in(file)
+        if not (password.isascii() and password.isprintable()):
+            yield Mistake(path, f"{file} holds more than one line of plain text", "the password and nothing else")
+        elif not _SHORTEST <= len(password) <= _LONGEST:
+            reason = f"{file}: {len(password)} characters, a password has {_SHORTEST} to {_LONGEST}"
+            yield Mistake(path, reason, "agree on another one with the CSMS's operator")
+
+
+def password_in(file: Path) -> str:
+    """What a password file holds, without the line end that editors put there. Raises OSError."""
+    return file.read_bytes().decode("utf-8", "replace").strip("\r\n")
 
 
 def control(file: File) -> Iterator[Mistake]:

@@ -178,6 +178,8 @@ class File(Section, frozen=True):
     keys: Keys = Keys()
     clock: Clock = Clock()
     variables: tuple[InitialVariable, ...] = ()
+    resume_transactions: bool = False
+    """Go on with a transaction that a restart interrupted, if the vehicle is still there; else it is ended."""
     reboot_command: tuple[str, ...] = ()
     """What restarts the machine on a Reset; without it only the agent is restarted."""
     meter_period_s: Seconds = 60.0

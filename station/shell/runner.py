@@ -106,7 +106,7 @@ class Runner:
         self._down_at: float | None = None
         self._profile: object = None
         self.hardware = outside.hardware(self._heard_hardware)
-        self.link = outside.link(self)
+        self.link: Link
         self.jobs = Jobs(outside.workers(self), self._job_done)
 
     # --- the life of it all
@@ -116,8 +116,10 @@ class Runner:
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop, EXIT_STOPPED)
         self.hardware.start()
+        effects = self.core.start(self.clock.now())
+        self.link = self._outside.link(self)  # after the start: by now the station knows where to connect
         self.exchange.on_accepted = self.link.accepted
-        self._carry(self.core.start(self.clock.now()))
+        self._carry(effects)
         self._spawn(supervise("control", self._outside.control(self).run, _ignore), "control")
         self._spawn(supervise("link", self.link.run, _ignore), "link")
         code = EXIT_FAILED
@@ -268,6 +270,7 @@ class Runner:
             security_profile=up.profile.security_profile,
             offline_s=offline_s,
             new_profile=new,
+            credentials=up.credentials,
         )
         log.info("link.up", extra={"url": up.profile.url, "tls": up.tls, "compressed": up.compressed})
 

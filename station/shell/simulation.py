@@ -58,6 +58,10 @@ class PlugIn(Command, frozen=True, kw_only=True):
     capacity_wh: float = 60_000.0
     soc_percent: float = 20.0
     target_percent: float = 100.0
+    ramp_a_per_s: float = 4.0
+    """How fast its current follows the offer; 0: at once."""
+    cable_a: float | None = None
+    """What the cable it brings along is coded for; none if the cable is the station's."""
 
 
 class Unplug(Command, frozen=True, kw_only=True):
@@ -92,7 +96,7 @@ class SetFault(Command, frozen=True, kw_only=True):
 
 
 class Meter(Command, frozen=True, kw_only=True):
-    """What the meter shows."""
+    """What the meter shows; without values, it only tells."""
 
     evse: Annotated[int, msgspec.Meta(ge=0)] = 1
     energy_import_wh: float | None = None
@@ -186,6 +190,8 @@ class Simulation:
             max_a=given.current_a,
             min_a=min(6.0, given.current_a),
             phases=given.phases,
+            ramp_a_per_s=given.ramp_a_per_s,
+            cable_a=given.cable_a,
             evcc_id=EVCC_ID if speaks else None,
         )
         contract = Contract(given.contract.emaid, given.contract.certificate) if given.contract is not None else None
@@ -210,10 +216,18 @@ class Simulation:
             raise CommandError(f"no fault is called {given.fault!r} (there are: {', '.join(Faults)})")
         await self._do(lambda world: world.fault(given.evse, fault, on=given.on))
 
-    async def meter(self, given: Meter) -> None:
-        """What the meter shows, and when it says that it was read."""
+    async def meter(self, given: Meter) -> Answer:
+        """What the meter shows, and when it says that it was read; gives what it shows now."""
         sampled_at = None if given.timestamp is None else self._clock.mono_of(to_wall(given.timestamp))
-        await self._do(lambda world: world.meter(given.evse, given.energy_import_wh, given.power_import_w, sampled_at))
+
+        def read(world: SimWorld) -> Answer:
+            if (given.energy_import_wh, given.power_import_w, sampled_at) != (None, None, None):
+                world.meter(given.evse, given.energy_import_wh, given.power_import_w, sampled_at)
+                return {}
+            reading = world.reading(given.evse)
+            return {"energy_import_wh": reading.energy_import_mwh / 1000, "power_import_w": reading.power_import_w}
+
+        return await self._do(read)
 
     async def lock(self, given: Lock) -> None:
         """Whether the lock motor works."""
@@ -256,7 +270,7 @@ class Network(Command, frozen=True, kw_only=True):
     up: bool
 
 
-def network(link: Link) -> Handler:
+def network_switch(link: Link) -> Handler:
     """The command `network`: drop or restore the connection at once."""
 
     async def handle(line: bytes) -> Answer:

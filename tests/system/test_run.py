@@ -44,3 +44,24 @@ def test_the_csms_reads_its_variables(csms: LiveCsms) -> None:
     answer = csms.call("GetVariables", {"getVariableData": asked})
 
     assert answer["getVariableResult"][0]["attributeStatus"] == "Accepted"
+
+
+def test_a_driver_charges_and_the_csms_hears_all_of_it(csms: LiveCsms, agent: Agent) -> None:
+    """Plug in, swipe, charge, swipe, unplug: one Started, one Ended, energy as the meter counted it."""
+    csms.wait_for("BootNotification")
+
+    agent.command("plug_in", evse=1, current_a=16)
+    agent.command("swipe", id_token="04AABBCC", evses=[1])
+    csms.until(lambda: charging(csms), "charging")
+    agent.command("swipe", id_token="04AABBCC", evses=[1])
+    agent.command("unplug", evse=1)
+
+    (ended,) = csms.wait_for("TransactionEvent/Ended")
+    assert csms.script.actions().count("TransactionEvent/Started") == 1
+    assert ended["transactionInfo"]["stoppedReason"] == "Local"
+
+
+def charging(csms: LiveCsms) -> bool:
+    """Whether the last TransactionEvent says that energy flows."""
+    events = csms.script.frames("TransactionEvent")
+    return any(event.content["transactionInfo"].get("chargingState") == "Charging" for event in events)
