@@ -213,12 +213,17 @@ class Bench:
         self.hardware = Reconciler(places, self.station_boot)
         self._stop_listening = self.world.listen(Listener(board=self._saw, touched=lambda: None))
         self._do(self.station.start(self.now))
-        for number in self.world.numbers:
-            self.hardware.saw(number, self.world.evse(number).snapshot(), self.mono)
+        if not self.world.is_lost("board"):
+            self.found_board()
         self._idle_readings()
         if self.csms.connected:
             self._link(up=True)
         self.settle()
+
+    def found_board(self) -> None:
+        """The board answers (again) and tells its whole state."""
+        for number in self.world.numbers:
+            self.hardware.saw(number, self.world.evse(number).snapshot(), self.mono)
 
     def crash(self, *, down_s: float = 5.0, boot: bool = True) -> None:
         """Kill -9 or a power cut of the controller: memory is gone, the file and the hardware stay."""

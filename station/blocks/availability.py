@@ -115,6 +115,7 @@ class Availability(Block):
         self._connectors.block(DEGRADED, frozenset(self._connectors.evse_ids()) if self._disk_fails else None)
         unknown = _Shown("Unavailable", now.instant)
         self._shown = {place: self._shown.get(place, unknown) for place in self._connectors.places()}
+        self._told.clear()  # what a failed step told was not told
 
     # --- ChangeAvailability
 
@@ -159,14 +160,20 @@ class Availability(Block):
         """A fault makes the EVSE Faulted until it is gone."""
         del now
         self._connectors.set_fault(fact.evse_id, fact.fault, present=fact.present)
+        if fact.fault is Fault.LOCK_JAMMED:
+            for connector_id in self._connectors.connector_ids(fact.evse_id):
+                self._show_lock(fact.evse_id, connector_id, "Problem", fact.present)
         self._compare(fact.at)
 
     def lock_changed(self, fact: LockChanged, now: Now) -> None:
         """G05: a lock that does not do what was wanted is a problem of its component."""
         del now
-        lock = ComponentId(LOCK, "", fact.evse_id, fact.connector_id)
-        self._variables.show(lock, "Active", "true" if fact.locked else "false")
-        self._variables.show(lock, "Problem", "true" if fact.problem else "false")
+        self._show_lock(fact.evse_id, fact.connector_id, "Active", fact.locked)
+        jammed = fact.problem or Fault.LOCK_JAMMED in self._connectors.faults(fact.evse_id)
+        self._show_lock(fact.evse_id, fact.connector_id, "Problem", jammed)
+
+    def _show_lock(self, evse_id: int, connector_id: int, variable: str, truth: bool) -> None:  # noqa: FBT001 - the value
+        self._variables.show(ComponentId(LOCK, "", evse_id, connector_id), variable, "true" if truth else "false")
 
     def snapshot_told(self, fact: SnapshotTold, now: Now) -> None:
         """From now on it is known what the EVSE shows."""
@@ -224,11 +231,12 @@ class Availability(Block):
         """Note every connector whose status changed, and tell it while the CSMS listens (G01.FR.07, G03.FR.04)."""
         for place in self._connectors.places():
             status = self._connectors.status(*place)
-            if not self._connectors.known(place.evse_id) or self._shown[place].status == status:
+            if not self._connectors.known(place.evse_id):
                 continue
-            self._shown[place] = _Shown(status, at)
-            self._facts.emit(AvailabilityChanged(**place._asdict(), status=status, at=at))
-            if self._csms.online:
+            if self._shown[place].status != status:
+                self._shown[place] = _Shown(status, at)
+                self._facts.emit(AvailabilityChanged(**place._asdict(), status=status, at=at))
+            if self._csms.online and self._told.get(place) != status:
                 self._tell(place)
         self._note_states()
 

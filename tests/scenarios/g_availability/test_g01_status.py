@@ -1,0 +1,116 @@
+"""G01: the status of each connector, told when it changes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from hal.api import Fault
+from tests.bench import Bench
+from tests.scenarios.variables import get
+
+CARD = "04AABBCC"
+
+
+def told(bench: Bench) -> list[tuple[int, int, str]]:
+    return [(s["evseId"], s["connectorId"], s["connectorStatus"]) for s in bench.csms.received("StatusNotification")]
+
+
+@pytest.mark.req("G01.FR.01", "G01.FR.03", "G01.FR.04")
+def test_a_connector_is_occupied_while_a_vehicle_is_there(bench: Bench) -> None:
+    bench.csms.forget()
+
+    bench.evse(1).plug_in()
+    bench.advance(minutes=5)
+    bench.evse(1).unplug()
+
+    assert told(bench) == [(1, 1, "Occupied"), (1, 1, "Available")]
+
+
+@pytest.mark.req("G01.FR.08")
+def test_the_other_connector_of_the_evse_is_not_told(tmp_path: Path) -> None:
+    """It cannot be used, but it is no other than before; the EVSE as a whole is Occupied."""
+    bench = Bench(tmp_path, connectors=2)
+    bench.csms.forget()
+
+    bench.evse(1).plug_in(2)
+
+    assert told(bench) == [(1, 2, "Occupied")]
+    assert get(bench, "EVSE.AvailabilityState", evse=1) == "Occupied"
+    assert get(bench, "Connector.AvailabilityState", evse=1, connector=1) == "Available"
+
+
+def test_the_time_is_that_of_the_change(bench: Bench) -> None:
+    """Told later, it still says when it happened."""
+    bench.csms.disconnect()
+    bench.advance(minutes=1)
+    bench.evse(1).plug_in()
+    plugged = bench.utc
+    bench.advance(minutes=30)
+    bench.csms.forget()
+
+    bench.csms.connect()
+
+    (occupied,) = [s for s in bench.csms.received("StatusNotification") if s["evseId"] == 1]
+    assert occupied["timestamp"] == plugged.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.req("G01.FR.01")
+def test_a_fault_is_told_before_everything_else(bench: Bench) -> None:
+    """Faulted comes before Occupied; mended, the connector is what its plug says."""
+    bench.evse(1).plug_in()
+    bench.csms.forget()
+
+    bench.evse(1).fault(Fault.RCD)
+    bench.advance(seconds=10)
+    bench.evse(1).fault(Fault.RCD, on=False)
+    bench.advance(seconds=10)
+
+    assert told(bench) == [(1, 1, "Faulted"), (1, 1, "Occupied")]
+
+
+@pytest.mark.req("G05.FR.01")
+def test_where_the_lock_jams_nobody_charges(tmp_path: Path) -> None:
+    """The device model tells which lock it is; the connector is not Faulted for it."""
+    bench = Bench(tmp_path, lock=True)
+    bench.world.jam_lock(1)
+
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=30)
+
+    assert get(bench, "ConnectorPlugRetentionLock.Problem", evse=1, connector=1) == "true"
+    assert not bench.evse(1).charging
+
+
+@pytest.mark.req("G01.FR.01")
+def test_until_the_hardware_has_spoken_a_connector_is_unavailable(tmp_path: Path) -> None:
+    """What is not known is not told as Available; then comes the truth."""
+    bench = Bench(tmp_path, boot=False)
+    bench.world.plug_in(1, 1)
+    bench.world.lose("board")
+
+    bench.boot()
+    assert {status for _, _, status in told(bench)} == {"Unavailable"}
+
+    bench.csms.forget()
+    bench.world.lose("board", on=False)
+    bench.found_board()
+    bench.settle()
+    assert told(bench) == [(1, 1, "Occupied"), (2, 1, "Available")]
+
+
+def test_without_its_board_an_evse_is_faulted(bench: Bench) -> None:
+    """And available again when the board has told its state."""
+    bench.csms.forget()
+
+    bench.hardware.lost("board", "silent", bench.mono)
+    bench.settle()
+    assert told(bench) == [(1, 1, "Faulted"), (2, 1, "Faulted")]
+    assert get(bench, "ChargingStation.Problem") == "true"
+
+    bench.csms.forget()
+    bench.found_board()
+    bench.settle()
+    assert told(bench) == [(1, 1, "Available"), (2, 1, "Available")]
