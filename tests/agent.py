@@ -43,6 +43,7 @@ class Agent:
     def __init__(self, folder: Path, url: str, *, profile: int = 1, secrets: str = "", more: str = "") -> None:
         self.folder = folder
         self.environment: dict[str, str] = {}
+        self.program: tuple[str, ...] = (sys.executable, "-m", "station")
         self.process: subprocess.Popen[bytes] | None = None
         password = folder / "password"
         password.write_text(PASSWORD, "utf-8")
@@ -67,7 +68,7 @@ class Agent:
         environment = {k: v for k, v in os.environ.items() if k not in {"NOTIFY_SOCKET", "WATCHDOG_USEC"}}
         with (self.folder / "agent.log").open("ab") as log:
             self.process = subprocess.Popen(  # noqa: S603 - our own agent
-                [sys.executable, "-m", "station", "run", "--config", str(self.folder / "station.yaml")],
+                [*self.program, "run", "--config", str(self.folder / "station.yaml")],
                 stdout=log,
                 stderr=log,
                 env={**environment, **self.environment},

@@ -100,6 +100,7 @@ class Runner:
         self._late = Lateness(self.clock.mono)
         self._stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
+        self._link_ended = asyncio.Event()
         self._side: set[asyncio.Task[None]] = set()
         self._wires = 0  # connections that stood so far
         self._wire = 0  # the one that the core talks to
@@ -121,7 +122,7 @@ class Runner:
         self.exchange.on_accepted = self.link.accepted
         self._carry(effects)
         self._spawn(supervise("control", self._outside.control(self).run, _ignore), "control")
-        self._spawn(supervise("link", self.link.run, _ignore), "link")
+        self._spawn(supervise("link", self._run_link, _ignore), "link")
         code = EXIT_FAILED
         try:
             code = await self._serve()
@@ -165,13 +166,16 @@ class Runner:
             log.exception("stop.last_step")
         self.link.stop()
         await self.jobs.stop()
-        links = {task for task in self._side if task.get_name() == "link"}
-        if links:
-            await asyncio.wait(links, timeout=LINK_END_S if self.link.up else 0.1)
+        await asyncio.wait({asyncio.ensure_future(self._link_ended.wait())}, timeout=LINK_END_S)
         for task in self._side:
             task.cancel()
         await asyncio.gather(*self._side, return_exceptions=True)
         opening.join()  # nothing else is left to do
+
+    async def _run_link(self) -> None:
+        await self.link.run()
+        self._link_ended.set()  # it returns only when it was told to stop
+        await self._loop.create_future()
 
     def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
         task = self._loop.create_task(work, name=name)

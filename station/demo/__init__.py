@@ -1,0 +1,29 @@
+"""`ocpp-station demo`: a whole station on simulated hardware against a CSMS of its own, from plug-in to final bill.
+
+The station is the real agent in a process of its own, configured by a station.yaml; the CSMS, the vehicle's driver and
+the screen are here. Needs no configuration, no network and no root, and leaves nothing behind.
+
+    csms.py     the CSMS          place.py    folder, keys, station.yaml
+    session.py  what happens      view.py     what is shown          checks.py   was it right?
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import tempfile
+from pathlib import Path
+
+from station.demo import place
+from station.demo.session import Demo
+
+
+def demo(*, security_profile: int, once: bool) -> int:
+    """Play the demo; the exit code is 0 only if the session was right."""
+    with tempfile.TemporaryDirectory(prefix="ocpp-station-demo-") as folder:
+        scene = place.furnish(Path(folder), security_profile)
+        try:
+            return asyncio.run(Demo(scene, once=once).play())
+        except KeyboardInterrupt:
+            sys.stdout.write("\n")
+            return 130

@@ -1,0 +1,33 @@
+"""`ocpp-station demo --once`: what a newcomer runs first must be right."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.system
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_a_session_from_plug_in_to_final_bill_is_right(tmp_path: Path) -> None:
+    """With a certificate of the station (profile 3): exit code 0, a bill, and nothing left behind."""
+    done = subprocess.run(  # noqa: S603 - our own program
+        [sys.executable, "-m", "station", "demo", "--once"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+        env={"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "by certificate of 4711-0001" in done.stdout
+    assert "total" in done.stdout
+    assert "WRONG" not in done.stdout
+    assert "\x1b" not in done.stdout
+    assert list(tmp_path.iterdir()) == []
