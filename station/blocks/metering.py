@@ -171,8 +171,10 @@ class Metering(Block):
     def _replan(self, now: Now) -> None:
         """The next moment of everything that was due."""
         running = {session.evse_id: session for session in self._sessions.running()}
-        for (evse_id, _), at in list(self._agenda.items()):
-            if at <= now.mono and evse_id in running:
+        past = [key for key, at in self._agenda.items() if at <= now.mono]
+        for evse_id, reason in past:
+            del self._agenda[evse_id, reason]  # what has ended in this very step is planned no more
+            if evse_id in running:
                 self._plan_session(running[evse_id], now)
         if any(at <= now.wall for at in self._grid.values()):
             self._plan_grid(now)

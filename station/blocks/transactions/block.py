@@ -368,6 +368,5 @@ class Transactions(Block):
 
     def _timed_out(self, session: Session, now: Now) -> None:
         """C01.FR.26; E03.FR.05: the transaction ends, unless a parking bay ends it (E03.FR.15); E10.FR.02."""
-        ends = "ParkingBayOccupancy" not in self._variables.members("TxCtrlr", "TxStopPoint")
         after = changes.unauthorized(session, "Timeout", final=False)
-        self._conduct.settle(session, after, Cause(now.instant, "EVConnectTimeout", "Timeout", ends=ends), now)
+        self._conduct.settle(session, after, Cause(now.instant, "EVConnectTimeout", "Timeout"), now)

@@ -63,6 +63,16 @@ def stop_point(points: Collection[str], before: Situation, now: Situation) -> st
     return None
 
 
+def abandoned(points: Collection[str], before: Situation, now: Situation) -> bool:
+    """Whether the last one has left a transaction that no stop point would ever end: no vehicle, no driver.
+
+    The net of E03.FR.05, spread a little wider: started by Authorized and stopped by EVConnected, a driver who changes
+    his mind would leave it open, and the next one would charge on it. A parking bay ends its own (E03.FR.15).
+    """
+    somebody, nobody = before.connected or before.authorized, not (now.connected or now.authorized)
+    return somebody and nobody and "ParkingBayOccupancy" not in points
+
+
 START_TRIGGER: Mapping[str, TriggerReasonEnumType] = {
     "ParkingBayOccupancy": "EVDetected",
     "EVConnected": "CablePluggedIn",

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 from msgspec.structs import replace
 
 from station.blocks.transactions.changes import owing
-from station.blocks.transactions.rules import FAULTS, START_TRIGGER, Situation, start_point, stop_point
+from station.blocks.transactions.rules import FAULTS, START_TRIGGER, Situation, abandoned, start_point, stop_point
 from station.now import Instant, Now
 from station.ocpp.enums import ChargingStateEnumType, ReasonEnumType, TriggerReasonEnumType
 from station.state.sessions import Closing, Session
@@ -121,10 +121,14 @@ def advance(before: Session, after: Session, cause: Cause, how: Circumstances) -
     if after.closing is None:
         if not after.started:
             after = _started(after, cause, how)
-        elif cause.ends or stop_point(how.stop_points, situation(before), situation(after)):
+        elif cause.ends or _must_stop(situation(before), situation(after), how.stop_points):
             after = _stopped(after, cause, how)
     after = _shown(after, cause, how)
     return after, _events(before, after, cause)
+
+
+def _must_stop(before: Situation, now: Situation, points: frozenset[str]) -> bool:
+    return stop_point(points, before, now) is not None or abandoned(points, before, now)
 
 
 def _started(session: Session, cause: Cause, how: Circumstances) -> Session:
