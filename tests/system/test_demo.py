@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[2]
 
 def test_a_session_from_plug_in_to_final_bill_is_right(tmp_path: Path) -> None:
     """With a certificate of the station (profile 3): exit code 0, a bill, and nothing left behind."""
-    done = subprocess.run(  # noqa: S603 - our own program
+    done = subprocess.run(
         [sys.executable, "-m", "station", "demo", "--once"],
         cwd=ROOT,
         capture_output=True,
