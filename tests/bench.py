@@ -30,7 +30,7 @@ from station.app import Setup, Station, World
 from station.block import Job, JobResult
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
-from station.engine import Canary, Happened
+from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
 from station.now import Instant, Mono, Now, Wall, to_datetime
 from station.shell.levels import presented, sampled
@@ -374,6 +374,9 @@ class Bench:
         self.intents.append(effect)
         if effect.intent.kind == "reboot":
             self.reboots.append(effect.intent.reason)
+            self._do(
+                self.station.exchange.give(Ask(lambda _now: self.station.outbox.flush()), self.now)
+            )  # orderly stop
             self.csms.connected, was = False, self.csms.connected
             self.crash(boot=False)
             self.csms.connected = was

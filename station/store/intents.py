@@ -45,6 +45,7 @@ class Intents:
         self._db = db
         self._rows: list[Intent] = []
         self._boot = BootId(0)
+        self._last = 0
 
     def load(self, now: Now) -> None:
         """Read the rows again."""
@@ -57,14 +58,16 @@ class Intents:
                 continue
             by = Mono(kept.by) if kept.by is not None else None
             self._rows.append(Intent(row_id, kind, after, kept.reason, by, BootId(kept.boot)))
+            self._last = max(self._last, row_id)
 
     def add(self, kind: str, *, after: str, reason: str = "", by: Mono | None = None) -> None:
         """Write an intent; inside a step."""
         data = msgspec.json.encode(_Data(boot=self._boot, reason=reason, by=by))
         self._db.execute("DELETE FROM intent WHERE kind = ?", (kind,))
-        cursor = self._db.execute("INSERT INTO intent (kind, data, waits_for) VALUES (?, ?, ?)", (kind, data, after))
+        self._last += 1  # never used twice in a run: whoever carries intents out knows them by their id
+        self._db.execute("INSERT INTO intent VALUES (?, ?, ?, ?)", (self._last, kind, data, after))
         self._rows = [row for row in self._rows if row.kind != kind]
-        self._rows.append(Intent(cursor.lastrowid or 0, kind, after, reason, by, self._boot))
+        self._rows.append(Intent(self._last, kind, after, reason, by, self._boot))
 
     def pending(self) -> list[Intent]:
         """The intents of this boot that wait for their precondition."""
