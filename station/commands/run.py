@@ -16,21 +16,24 @@ import random
 from collections.abc import Iterator
 from pathlib import Path
 
+import msgspec
+
 from hal.errors import BadOptions
 from station.app import Station, World
 from station.blocks.remote_control import Unlock, UnlockTried
-from station.commands import errors, network, sealing, status
+from station.commands import errors, network, sealing
+from station.commands.control import commands
+from station.commands.upkeep import DAILY_COPY, Upkeep, remembered
 from station.config import Config, ConfigError, load
 from station.now import Now
 from station.shell import boot, logs
 from station.shell.clock import SavedTime, StationClock, boot_token
-from station.shell.control import Address, Answer, Control, Handler
+from station.shell.control import Address, Control
 from station.shell.devices import HardwareThread
 from station.shell.hub import Setting
 from station.shell.jobs import Worker
 from station.shell.link import Link
 from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
-from station.shell.simulation import Simulation, network_switch
 from station.shell.watchdog import Notifier
 from station.store import files
 from station.store.boots import Boots
@@ -40,7 +43,6 @@ from station.store.salvage import open_or_salvage
 log = logging.getLogger(__name__)
 
 DATABASE = "station.db"
-DAILY_COPY = "station.copy.db"
 MIGRATION_S = 120.0
 
 
@@ -98,7 +100,10 @@ def _run(config: Config) -> int:
     database.join(SavedTime(clock, boots.save))
     seals = sealing.Seals(config.keys)
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
-    station = Station(config.setup(reason), world, database, boots, clock.now().boot)
+    setup = config.setup(reason)
+    if salvaged is not None and (profiles := remembered(config.state, config.file.station.identity)):
+        setup = msgspec.structs.replace(setup, profiles=profiles)
+    station = Station(setup, world, database, boots, clock.now().boot)
     clock.sources = lambda: station.variables.members("ClockCtrlr", "TimeSource")
     log.info("agent.started", extra={"boot": clock.now().boot, "reason": reason, "pid": os.getpid()})
     return asyncio.run(_serve(config, station, clock, notifier))
@@ -134,6 +139,7 @@ def _core(config: Config, station: Station) -> Core:
         accepted=lambda: station.registration.ever_accepted,
         learn=station.boots.learn,
         last_words=last_words,
+        upkeep=Upkeep(station, config.state, config.file.station.identity).look,
         link_setup=lambda: network.link_setup(config, station),
     )
 
@@ -145,7 +151,7 @@ def _outside(config: Config, station: Station, clock: StationClock, notifier: No
     def control(runner: Runner) -> Control:
         given = config.file.control_socket
         address = Address.of(given, config.folder) if given is not None else None
-        return Control(address, config.file.control_group, _commands(config, station, runner), runner.ready)
+        return Control(address, config.file.control_group, commands(config, station, runner), runner.ready)
 
     return Outside(
         clock=clock,
@@ -172,18 +178,3 @@ def _unlocking(runner: Runner) -> Worker:
         )
 
     return unlock
-
-
-def _commands(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:
-    """What the control socket does: the state always, the rest where the hardware is simulated."""
-
-    async def tell_status(line: bytes) -> Answer:
-        del line
-        told: Answer = await runner.ask(lambda now: status.of(station, runner, config, now))
-        return told
-
-    commands: dict[str, Handler] = {"status": tell_status}
-    if any(bus.kind == "sim" for bus in config.wiring.buses):
-        commands |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
-        commands["network"] = network_switch(runner.link)
-    return commands

@@ -69,6 +69,8 @@ class Core(NamedTuple):
     """Inside a step: keep this boot's offset, now that it is known."""
     last_words: Callable[[Now], None]
     """Inside the last step of an orderly stop."""
+    upkeep: Callable[[Now], None]
+    """Between steps, about once a minute."""
     link_setup: Callable[[], LinkSetup]
     """Where and how to connect, as variables and files say now."""
 
@@ -357,6 +359,7 @@ class Runner:
                 collecting = True
                 gc.freeze()
                 gc.enable()
+            self.core.upkeep(self.clock.now())
             await asyncio.sleep(LOOK_EVERY_S if collecting else LOOK_EVERY_S / 10)
 
     def _clock_changed(self, change: Change | None) -> None:

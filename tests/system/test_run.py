@@ -65,3 +65,14 @@ def charging(csms: LiveCsms) -> bool:
     """Whether the last TransactionEvent says that energy flows."""
     events = csms.script.frames("TransactionEvent")
     return any(event.content["transactionInfo"].get("chargingState") == "Charging" for event in events)
+
+
+@pytest.mark.req("P02.FR.01")
+def test_a_vendors_message_goes_to_the_csms_and_its_answer_comes_back(csms: LiveCsms, agent: Agent) -> None:
+    """The command answers when the CSMS has."""
+    csms.wait_for("BootNotification")
+    csms.script.on("DataTransfer", {"status": "Accepted", "data": "pong"})
+
+    answer = agent.command("data_transfer", vendor_id="org.example", message_id="ping", data="1")
+
+    assert (answer["status"], answer["data"]) == ("Accepted", "pong")

@@ -1,0 +1,81 @@
+"""The commands of the control socket: the state always, the rest where the hardware is simulated (design 9)."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+
+from station.app import Station
+from station.block import Answered, Outcome, Refused
+from station.commands import status
+from station.config import Config
+from station.ocpp.messages import DataTransferRequest
+from station.shell.control import Answer, CommandError, Handler
+from station.shell.runner import Runner
+from station.shell.simulation import Command, Simulation, network_switch
+
+
+class DataTransfer(Command, frozen=True, kw_only=True):
+    """A message of a vendor's own to the CSMS (P02)."""
+
+    vendor_id: str
+    message_id: str | None = None
+    data: Any = None
+
+
+class EvCertificateRequest(Command, frozen=True, kw_only=True):
+    """The vehicle asks for its contract certificate (M01, M02)."""
+
+    evse: int = 1
+    action: str
+    schema_version: str
+    exi_request: str
+
+
+def commands(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:
+    """By name."""
+
+    async def tell_status(line: bytes) -> Answer:
+        del line
+        told: Answer = await runner.ask(lambda now: status.of(station, runner, config, now))
+        return told
+
+    found: dict[str, Handler] = {"status": tell_status}
+    if any(bus.kind == "sim" for bus in config.wiring.buses):
+        found |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
+        found["network"] = network_switch(runner.link)
+        found["data_transfer"] = _data_transfer(station, runner)
+        found["ev_certificate_request"] = _ev_certificate_request
+    return found
+
+
+def _data_transfer(station: Station, runner: Runner) -> Handler:
+    """Answers when the CSMS has."""
+
+    async def handle(line: bytes) -> Answer:
+        given = msgspec.json.decode(line, type=DataTransfer)
+        message = DataTransferRequest(vendor_id=given.vendor_id, message_id=given.message_id, data=given.data)
+        heard: asyncio.Future[Outcome[DataTransferRequest]] = asyncio.get_running_loop().create_future()
+
+        def told(outcome: Outcome[DataTransferRequest]) -> None:
+            if not heard.done():
+                heard.set_result(outcome)
+
+        await runner.ask(lambda now: station.data_transfers.send(message, told, now))
+        outcome = await heard
+        if isinstance(outcome, Answered):
+            return {"status": outcome.response.status, "data": outcome.response.data}
+        if isinstance(outcome, Refused):
+            raise CommandError(f"the CSMS refused it: {outcome.code} {outcome.description}")
+        raise CommandError(
+            "the CSMS did not answer" if not hasattr(outcome, "reason") else f"not sent: {outcome.reason}"
+        )
+
+    return handle
+
+
+async def _ev_certificate_request(line: bytes) -> Answer:
+    msgspec.json.decode(line, type=EvCertificateRequest)
+    raise CommandError("not built in")

@@ -1,0 +1,102 @@
+"""What the store needs now and then: the daily copy, the deferred check, the way to the CSMS kept beside it (design 7).
+
+Called between steps, about once a minute; each call does at most one thing that takes time.
+"""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+from station.app import Station
+from station.now import Now
+from station.state.network import NetworkProfile
+from station.store import essentials
+from station.store.db import StoreFailed
+
+log = logging.getLogger(__name__)
+
+DAILY_COPY = "station.copy.db"
+ESSENTIALS = "essentials.json"
+DAY_S = 86_400.0
+AT_THE_EARLIEST_S = 300.0
+"""After a start: an agent that restarts often must not spend its time copying."""
+
+
+class Upkeep:
+    """Of one station. A failing disk is logged here and met by the steps."""
+
+    def __init__(self, station: Station, state: Path, identity: str) -> None:
+        self._station = station
+        self._state = state
+        self._identity = identity
+        self._confirmed = False
+        self._copy_at: float | None = None
+        self._kept: essentials.Essentials | None = None
+
+    def look(self, now: Now) -> None:
+        """Do what is due."""
+        for notice in self._station.db.notices():
+            log.warning("store.notice", extra={"kind": notice.kind, "detail": notice.detail})
+        try:
+            if self._station.registration.ever_accepted and not self._confirmed:
+                self._confirm()
+            elif self._is_time_to_copy(now):
+                self._copy(now)
+        except (StoreFailed, OSError) as error:
+            log.warning("store.upkeep", extra={"reason": str(error)})
+
+    def _confirm(self) -> None:
+        """This image has proved itself; what was put off for a quick start is done now. Raises StoreFailed."""
+        self._confirmed = True
+        db = self._station.db
+        db.confirm()
+        if db.check_pending:
+            db.check()
+        kept = essentials.Essentials(self._identity, tuple(map(_kept, self._station.network.profiles())))
+        if kept != self._kept:
+            essentials.save(self._state / ESSENTIALS, kept)
+            self._kept = kept
+
+    def _is_time_to_copy(self, now: Now) -> bool:
+        if self._copy_at is None:
+            self._copy_at = now.mono + max(AT_THE_EARLIEST_S, DAY_S - self._age_s())
+        return now.mono >= self._copy_at and not self._station.connectors.busy()
+
+    def _age_s(self) -> float:
+        """How old the last copy is, by the clock that wrote it."""
+        try:
+            written = (self._state / DAILY_COPY).stat().st_mtime
+            return max(0.0, self._station.db.path.stat().st_mtime - written)
+        except OSError:
+            return DAY_S
+
+    def _copy(self, now: Now) -> None:
+        self._copy_at = now.mono + DAY_S
+        if not self._station.engine.fallback.active:
+            self._station.db.copy_to(self._state / DAILY_COPY)
+
+
+def remembered(state: Path, identity: str) -> tuple[NetworkProfile, ...]:
+    """The ways to the CSMS of a station whose database is lost; none if they were never kept."""
+    kept = essentials.load(state / ESSENTIALS)
+    if kept is None or kept.identity != identity:
+        return ()
+    return tuple(
+        NetworkProfile(
+            slot=each.slot,
+            url=each.url,
+            security_profile=each.security_profile,
+            message_timeout_s=float(each.timeout_s),
+        )
+        for each in kept.profiles
+    )
+
+
+def _kept(profile: NetworkProfile) -> essentials.NetworkProfile:
+    return essentials.NetworkProfile(
+        slot=profile.slot,
+        url=profile.url,
+        security_profile=profile.security_profile,
+        timeout_s=round(profile.message_timeout_s),
+    )
