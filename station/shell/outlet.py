@@ -127,10 +127,10 @@ class Outlet:
             retry.worked()
 
     def gone(self) -> None:
-        """The board does not answer: what it was permitted runs out there, and is unknown when it returns."""
+        """The board does not answer: its lease runs on there, and which permission that is must be said again."""
         self.lost = self.loss_told = True
-        self.busy = None
-        self.forget_lease()
+        self.busy = self._permit = None
+        self._renew_at = -math.inf
 
     def forget_lease(self) -> None:
         """No permission is known to stand."""
@@ -197,8 +197,9 @@ class Outlet:
             energised = self.live(now) or seen.contactor_closed or seen.limit_a > 0
             if energised and now >= self._deny_retry.at:
                 action = Deny(self.place.evse_id)
-        elif core_alive and now >= self._allow_retry.at and (goal != self._permit or now >= self._renew_at):
-            action = Allow(self.place.evse_id, goal)
+        elif core_alive and self.edge <= committed and now >= self._allow_retry.at:
+            if goal != self._permit or now >= self._renew_at:
+                action = Allow(self.place.evse_id, goal)
         action = action or self._lock_action(seen, now)
         self.busy = action
         return action
@@ -247,7 +248,7 @@ class Outlet:
             return math.inf
         due = [since + self._patience(w) for w, since in self._unmet.items() if w not in self._failed]
         if self.busy is None:
-            if self.live(now) and core_alive and self.goal(committed, now) is not None:
+            if self.live(now) and core_alive and self.edge <= committed and self.goal(committed, now) is not None:
                 due.append(max(self._renew_at, self._allow_retry.at))
             if self.live(now) and not core_alive:
                 due.append(self._lease_ends)

@@ -286,6 +286,39 @@ def test_a_board_that_returns_is_told_whole_and_its_wants_come_true_again(bench:
     assert bench.closed()
 
 
+def test_a_board_that_returns_within_its_lease_goes_on_charging(bench: Bench) -> None:
+    """A loose USB plug must not open the contactor under load; the lease is renewed once the core has looked."""
+    bench.charging()
+    bench.hardware.lose_board()
+    bench.advance(5)
+    bench.core_runs = False
+    bench.hardware.lose_board(on=False)
+    news = bench.settle()
+    bench.advance(3)
+    assert bench.closed()
+    assert PowerPathChanged(evse_id=1, at=Instant(BootId(7), Mono(105.0)), closed=False) not in news
+
+    bench.core_runs = True
+    bench.hardware.committed(10**6)
+    bench.advance(60)
+
+    assert bench.closed()
+    assert not [fact for fact in bench.told if isinstance(fact, PowerPathChanged) and not fact.closed]
+
+
+def test_a_board_that_returns_within_its_lease_is_not_renewed_by_a_core_that_stands_still(bench: Bench) -> None:
+    """Nobody has looked at who is plugged in now."""
+    bench.charging()
+    bench.hardware.lose_board()
+    bench.advance(5)
+    bench.core_runs = False
+    bench.hardware.lose_board(on=False)
+
+    bench.advance(6)
+
+    assert not bench.closed()
+
+
 @pytest.mark.parametrize("limit_a", [0.0, 5.9])
 def test_a_limit_below_the_minimum_suspends_without_ending_the_want(bench: Bench, limit_a: float) -> None:
     """field.md 15: contactor open, and the next higher limit resumes."""
