@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 
 from station.app import Station
-from station.block import Answered, Outcome, Refused
+from station.block import Answered, NotSent, Outcome, Refused
 from station.commands import status
 from station.config import Config
 from station.ocpp.messages import DataTransferRequest
@@ -69,9 +69,7 @@ def _data_transfer(station: Station, runner: Runner) -> Handler:
             return {"status": outcome.response.status, "data": outcome.response.data}
         if isinstance(outcome, Refused):
             raise CommandError(f"the CSMS refused it: {outcome.code} {outcome.description}")
-        raise CommandError(
-            "the CSMS did not answer" if not hasattr(outcome, "reason") else f"not sent: {outcome.reason}"
-        )
+        raise CommandError(f"not sent: {outcome.reason}" if isinstance(outcome, NotSent) else "the CSMS did not answer")
 
     return handle
 
