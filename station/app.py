@@ -85,6 +85,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Kinds of certificates installed: CSMSRootCertificate, ChargingStationCertificate."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
+    main_meter: bool = False
+    """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -198,12 +200,14 @@ class Station:
             Metering(
                 sessions=self.sessions,
                 connectors=self.connectors,
+                limits=self.limits,
                 meters=self.meters,
                 variables=self.variables,
                 csms=self.csms,
                 hardware=self.ports,
                 times=self.times,
                 facts=self.facts,
+                main_meter=self.setup.main_meter,
             ),
             RemoteControl(
                 registration=self.registration,

@@ -36,6 +36,7 @@ from station.ocpp.messages import MeterValuesRequest
 from station.ocpp.types import MeterValueType
 from station.ports import Csms, Hardware, Times
 from station.state.connectors import Connectors
+from station.state.limits import Limits, limit_a
 from station.state.meters import Meters, Sample, Wanted, purpose_of, sampled_values, signing
 from station.state.sessions import Session, Sessions
 from station.state.variables import Variables
@@ -43,6 +44,8 @@ from station.state.variables import Variables
 log = logging.getLogger(__name__)
 
 DAY_S = 86400
+MAIN = 0
+"""The "EVSE" of the main meter (J01.FR.03)."""
 FRESH_S = 1.0
 """A reading this old is still one of the moment."""
 ON_TIME_S = 2.0
@@ -52,10 +55,16 @@ ROUND_S = 5.0
 SIGNING_S = 15.0
 """The same where they sign."""
 
-SAMPLED = {"Updated": "TxUpdatedInterval", "Ended": "TxEndedInterval"}
-"""Reason -> interval of SampledDataCtrlr, counted from the start of the transaction (J02.FR.11)."""
-ALIGNED = {"AlignedUpdated": "Interval", "AlignedEnded": "TxEndedInterval"}
-"""Reason -> interval of AlignedDataCtrlr, on the grid from midnight (J01.FR.14)."""
+SAMPLED = {
+    "Updated": ("TxUpdatedInterval", "TxUpdatedMeasurands"),
+    "Ended": ("TxEndedInterval", "TxEndedMeasurands"),
+}
+"""Reason -> variables of SampledDataCtrlr; counted from the start of the transaction (J02.FR.11)."""
+ALIGNED = {
+    "AlignedUpdated": ("Interval", "Measurands"),
+    "AlignedEnded": ("TxEndedInterval", "TxEndedMeasurands"),
+}
+"""Reason -> variables of AlignedDataCtrlr; on the grid from midnight (J01.FR.14)."""
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -77,6 +86,7 @@ class Metering(Block):
         *,
         sessions: Sessions,
         connectors: Connectors,
+        limits: Limits,
         meters: Meters,
         variables: Variables,
         csms: Csms,
@@ -87,13 +97,14 @@ class Metering(Block):
     ) -> None:
         self._sessions = sessions
         self._connectors = connectors
+        self._limits = limits
         self._meters = meters
         self._variables = variables
         self._csms = csms
         self._hardware = hardware
         self._times = times
         self._facts = facts
-        self._places = (0,) if main_meter else ()
+        self._places = (MAIN,) if main_meter else ()
         self._rounds: list[Round] = []
         self._agenda: dict[tuple[int, str], Mono] = {}
         self._grid: dict[str, Wall] = {}
@@ -151,9 +162,9 @@ class Metering(Block):
         self._plan_grid(now)
 
     def _plan_session(self, session: Session, now: Now) -> None:
-        for reason, interval in SAMPLED.items():
-            seconds = self._variables.integer("SampledDataCtrlr", interval)
-            if seconds > 0 and self._variables.boolean("SampledDataCtrlr", "Enabled"):
+        for reason, (interval, measurands) in SAMPLED.items():
+            seconds = self._interval_s("SampledDataCtrlr", interval, measurands)
+            if seconds > 0:
                 begun = session.started_at
                 since = begun.mono if begun is not None and begun.boot == now.boot else self._since
                 self._agenda[session.evse_id, reason] = Mono(_next_step(now.mono, seconds, since))
@@ -161,12 +172,16 @@ class Metering(Block):
 
     def _plan_grid(self, now: Now) -> None:
         self._grid = {}
-        if self._variables.boolean("AlignedDataCtrlr", "Enabled"):
-            for reason, interval in ALIGNED.items():
-                seconds = self._variables.integer("AlignedDataCtrlr", interval)
-                if seconds > 0:
-                    self._grid[reason] = next_on_grid(now.wall, seconds)
+        for reason, (interval, measurands) in ALIGNED.items():
+            seconds = self._interval_s("AlignedDataCtrlr", interval, measurands)
+            if seconds > 0:
+                self._grid[reason] = next_on_grid(now.wall, seconds)
         self._arm(now)
+
+    def _interval_s(self, component: str, interval: str, measurands: str) -> int:
+        """0 where nothing is to be told: disabled, no interval, no measurands."""
+        wanted = self._variables.boolean(component, "Enabled") and self._variables.members(component, measurands)
+        return self._variables.integer(component, interval) if wanted else 0
 
     def _replan(self, now: Now) -> None:
         """The next moment of everything that was due."""
@@ -286,6 +301,7 @@ class Metering(Block):
                 measurands=self._variables.members("AlignedDataCtrlr", "Measurands"),
                 context=done.context,
                 without_phases=self._variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+                offered_a=self._offered_a(evse_id),
                 sign=self._variables.boolean("AlignedDataCtrlr", "SignReadings"),
                 public_key=self._variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue") == "EveryMeterValue",
             ),
@@ -294,6 +310,13 @@ class Metering(Block):
             stamp: datetime = self._times.utc(self._time_of(sample, done))
             meter_value = MeterValueType(timestamp=stamp, sampled_value=values)
             self._csms.tell(MeterValuesRequest(evse_id=evse_id, meter_value=[meter_value]), asked=asked)
+
+    def _offered_a(self, evse_id: int) -> float | None:
+        """Amperes per phase; the main meter knows of none."""
+        session = self._sessions.get(evse_id)
+        if evse_id == MAIN:
+            return None
+        return limit_a(session, self._connectors, self._limits) if session.offering else 0.0
 
     # --- what changes the plan
 

@@ -88,6 +88,7 @@ class Config(NamedTuple):
             profiles=(profile,),
             certificates=frozenset(self._certificates()),
             resume=self.file.resume_transactions,
+            main_meter=self.file.main_meter is not None,
         )
 
     def _password(self) -> Iterator[InitialValue]:

@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from station.state.connectors import Connectors
+from station.state.sessions import Session
+
 MIN_A = 6.0
 """The least current that IEC 61851-1 can offer; below it an EVSE offers nothing."""
 
@@ -36,3 +39,10 @@ class Limits:
     def ceiling(self, evse_id: int) -> Limit | None:
         """The ceiling of an EVSE, if there is one."""
         return self._ceilings.get(evse_id)
+
+
+def limit_a(session: Session, connectors: Connectors, limits: Limits) -> float:
+    """Amperes per phase that the EVSE may offer: by its build, the cable in it, and its ceiling."""
+    ceiling = limits.ceiling(session.evse_id)
+    all_of_them = (connectors.limit_a(session.evse_id), session.cable_max_a, ceiling.amperes if ceiling else None)
+    return min(each for each in all_of_them if each is not None)

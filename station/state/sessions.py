@@ -61,6 +61,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     flowing: bool = False
     bay_occupied: bool = False
     faults: tuple[Fault, ...] = ()
+    board_lost: bool = False
+    """Nothing is heard of its board, whose permission to charge ends by itself within seconds."""
 
     # the authorization
     authorized: bool = False
@@ -112,7 +114,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     closing: Closing | None = None
     last_at: Instant | None = None
     last_stamp: float = 0.0
-    """The wall time of the event told last; rendered times never fall."""
+    """The wall time of the event that the CSMS has seen last; rendered times never fall."""
     samples: int = 0
     spent: bool = False
     """This plug-in had its transaction: another needs a new authorization or a new vehicle."""
@@ -256,6 +258,7 @@ def interrupted(session: Session) -> Session:
         path_opened=None,
         flowing=False,
         faults=(),
+        board_lost=False,
         plug_by=None,
         offering=False,
         offered_at=None,

@@ -26,6 +26,8 @@ from station.facts import (
     AvailabilityChanged,
     BayOccupancyChanged,
     ConnectorUnlocked,
+    DeviceLost,
+    DeviceReturned,
     EnergyFlowChanged,
     EvseQuarantined,
     FaultChanged,
@@ -96,6 +98,8 @@ class Transactions(Block):
             on(BayOccupancyChanged, self.bay_changed),
             on(FaultChanged, self.fault_changed),
             on(VehicleStopped, self.vehicle_stopped),
+            on(DeviceLost, self.device_lost),
+            on(DeviceReturned, self.device_returned),
             on(MeterSampled, self.metered),
             on(SampleFailed, self.not_metered),
             on(SampleTaken, self._registers.sampled),
@@ -213,6 +217,19 @@ class Transactions(Block):
         session = self._session(fact.evse_id, now)
         if session.authorized:
             self._stop(session, "StopAuthorized", "StoppedByEV", now)
+
+    def device_lost(self, fact: DeviceLost, now: Now) -> None:
+        """A board that is not heard of charges nobody: suspended until it is back. A lost meter stops nothing."""
+        for evse_id in fact.evse_ids if fact.board else ():
+            session = self._session(evse_id, now)
+            cause = Cause(fact.at, "AbnormalCondition", "Other")
+            self._settle(session, replace(session, board_lost=True, flowing=False), cause, now)
+
+    def device_returned(self, fact: DeviceReturned, now: Now) -> None:
+        """It is back; what it shows is told besides."""
+        for evse_id in fact.evse_ids:
+            session = self._session(evse_id, now)
+            self._settle(session, replace(session, board_lost=False), Cause(fact.at), now)
 
     def quarantined(self, fact: EvseQuarantined, now: Now) -> None:
         """Nothing more will be heard of this EVSE: its transaction ends."""

@@ -15,13 +15,13 @@ from typing import NamedTuple
 
 from msgspec.structs import replace
 
-from station.blocks.transactions.events import Readings, Writer
+from station.blocks.transactions.events import Readings, Telling, Writer
 from station.blocks.transactions.session import SETTLE_S, Cause, Circumstances, Event, advance, ended, rested, vacated
 from station.facts import AuthorizationEnded, ChargingStateChanged, Facts, TransactionEnded, TransactionStarted
 from station.now import Mono, Now
 from station.ports import Csms, Hardware, Ids, Times
 from station.state.connectors import Connectors
-from station.state.limits import MIN_A, Limits
+from station.state.limits import MIN_A, Limits, limit_a
 from station.state.meters import Meters, Sample, never_falling, registers_only, signing
 from station.state.registration import Registration
 from station.state.sessions import Session, Sessions
@@ -111,7 +111,8 @@ class Conduct:
         self, session: Session, event: Event, readings: Sequence[Readings] = (), *, asked: bool = False
     ) -> Session:
         """Tell one event; gives the session after it, which must be saved in the same step."""
-        message, session = self._writer.write(session, event, readings, self.offered_a(session))
+        telling = Telling(offered_a=self.offered_a(session), online=self._csms.online)
+        message, session = self._writer.write(session, event, readings, telling)
         self._csms.tell(message, asked=asked)
         return session
 
@@ -237,9 +238,7 @@ class Conduct:
     # the hardware
 
     def _limit_a(self, session: Session) -> float:
-        ceiling = self._limits.ceiling(session.evse_id)
-        limits = [self._connectors.limit_a(session.evse_id), session.cable_max_a, ceiling and ceiling.amperes]
-        return min(limit for limit in limits if limit is not None)
+        return limit_a(session, self._connectors, self._limits)
 
     def offered_a(self, session: Session) -> float:
         """Amperes per phase that are offered now."""

@@ -35,6 +35,17 @@ class Readings(NamedTuple):
     context: ReadingContextEnumType
 
 
+class Telling(NamedTuple):
+    """Under which conditions an event is told.
+
+    `offered_a`: what the EVSE offers per phase. `online`: the CSMS sees the event's time as it is now; a queued event
+    is stamped anew when its clock turns out to have been wrong.
+    """
+
+    offered_a: float
+    online: bool
+
+
 def sampled(sample: Sample, variable: str, context: ReadingContextEnumType) -> Readings:
     """A reading of SampledDataCtrlr."""
     return Readings(sample, "SampledDataCtrlr", variable, context)
@@ -54,12 +65,12 @@ class Writer:
         self._times = times
 
     def write(
-        self, session: Session, event: Event, readings: Sequence[Readings] = (), offered_a: float | None = None
+        self, session: Session, event: Event, readings: Sequence[Readings], told: Telling
     ) -> tuple[TransactionEventRequest, Session]:
         """The message, and the session after it was told: what was owed is paid, the next seqNo is the next number."""
         stamp = self._stamp(session, event.at)
         readings = (*self._begin(session, event), *readings, *(self._whole(session) if event.kind == "Ended" else ()))
-        values, key_told = self._values(session, readings, stamp, offered_a)
+        values, key_told = self._values(session, readings, stamp, told.offered_a)
         owed = frozenset(session.owed)
         shows_evse = "evse" in owed and session.plugged
         phases = self._phases(session)
@@ -83,7 +94,7 @@ class Writer:
             phases_told=phases,
             public_key_told=key_told,
             last_at=event.at,
-            last_stamp=stamp.timestamp(),
+            last_stamp=stamp.timestamp() if told.online else session.last_stamp,
         )
 
     def _info(self, session: Session, event: Event) -> TransactionType:
@@ -104,9 +115,13 @@ class Writer:
     # times
 
     def _stamp(self, session: Session, at: Instant) -> datetime:
-        utc = self._times.utc(at)
-        last = datetime.fromtimestamp(session.last_stamp, UTC)
-        return max(utc, last) if session.last_stamp else utc
+        """Not before the event told last: by what is known of the clock now, and by what the CSMS has seen of it."""
+        moments = [self._times.utc(at)]
+        if session.last_at is not None:
+            moments.append(self._times.utc(session.last_at))
+        if session.last_stamp:
+            moments.append(datetime.fromtimestamp(session.last_stamp, UTC))
+        return max(moments)
 
     # meter values
 

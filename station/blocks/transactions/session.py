@@ -88,7 +88,7 @@ def offer(session: Session, how: Circumstances) -> Offer:
     """What is offered now. Without a transaction only where the flow of energy is what starts one."""
     if not (session.authorized and session.plugged) or session.closing is not None:
         return Offer.NONE
-    if session.suspended or session.faults or how.limited:
+    if session.suspended or session.faults or session.board_lost or how.limited:
         return Offer.BLOCKED
     may = session.started or (how.may_start and not session.spent and "EnergyTransfer" in how.start_points)
     known = session.begin is not None or session.no_meter
@@ -250,4 +250,5 @@ def _empty(session: Session) -> Session:
         flowing=session.flowing,
         bay_occupied=session.bay_occupied,
         faults=session.faults,
+        board_lost=session.board_lost,
     )
