@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from station.store import files
+from tests.crash.medium import memory
 from tests.crash.recorder import Recorder, RecordingOs
 
 
 @pytest.fixture
 def fast() -> Iterator[Path]:
     """A directory in memory if the machine has one: thousands of images are written to it."""
-    memory = Path("/dev/shm")  # noqa: S108  # only where it exists
-    with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as name:
-        yield Path(name)
+    with memory() as path:
+        yield path
 
 
 @pytest.fixture

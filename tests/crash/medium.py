@@ -13,8 +13,10 @@ Not modelled: a flash cache that lies about a sync, and damage to pages that nob
 
 from __future__ import annotations
 
+import contextlib
 import random
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -70,6 +72,8 @@ class Mark(NamedTuple):
     value: Any
 
 
+Waiting = Write | Truncate | Name | Unname
+"""What is not durable at once."""
 Operation = Write | Truncate | Sync | Name | Unname | SyncDirectory | Mark
 
 
@@ -113,7 +117,7 @@ class _Medium:
     def __init__(self) -> None:
         self.names: dict[str, int] = {}
         self.contents: dict[int, bytearray] = {}
-        self.waiting: list[Write | Truncate | Name | Unname] = []
+        self.waiting: list[Waiting] = []
         self.version = 0
 
     def take(self, operation: Operation) -> None:
@@ -137,7 +141,7 @@ class _Medium:
             self.waiting = [op for op in self.waiting if not durable(op)]
             self.version += 1
 
-    def state(self, kept: Iterable[Write | Truncate | Name | Unname]) -> dict[str, bytes]:
+    def state(self, kept: Iterable[Waiting]) -> dict[str, bytes]:
         """The files if just these waiting operations reached the medium."""
         kept = list(kept)
         names = dict(self.names)
@@ -149,7 +153,7 @@ class _Medium:
             for path, inode in names.items()
         }
 
-    def torn(self, rng: random.Random) -> Iterator[Write | Truncate | Name | Unname]:
+    def torn(self, rng: random.Random) -> Iterator[Waiting]:
         """A random part of what waits: a beginning of the names, any of the contents, writes torn."""
         names = [op for op in self.waiting if isinstance(op, Name | Unname)]
         kept_names = names[: rng.randint(0, len(names))]
@@ -195,8 +199,35 @@ def _directory(path: str) -> str:
     return path.rpartition("/")[0]
 
 
-def images(log: Sequence[Operation], *, seed: int = 0, start: int = 0) -> Iterator[Image]:
-    """Every image the medium may show if the power fails before operation `start`, or any later one, or at the end."""
+def images(log: Sequence[Operation], *, seed: int = 0, start: int = 0, most: int | None = None) -> Iterator[Image]:
+    """Every image the medium may show if the power fails before operation `start`, or any later one, or at the end.
+
+    `most`: only so many of them, chosen at random but always the same; the others are not built.
+    """
+    if most is None:
+        yield from (plan.build() for plan in _plans(log, start, seed))
+        return
+    count = sum(1 for _ in _plans(log, start, seed))
+    chosen = set(random.Random(seed).sample(range(count), min(most, count)))  # noqa: S311  # reproducible, not secret
+    for number, plan in enumerate(_plans(log, start, seed)):
+        if number in chosen:
+            yield plan.build()
+
+
+class _Plan(NamedTuple):
+    """An image not yet built: which of the waiting operations are kept. Good until the next plan is asked for."""
+
+    at: int
+    variant: str
+    medium: _Medium
+    kept: Sequence[Waiting]
+    marks: Sequence[Any]
+
+    def build(self) -> Image:
+        return Image(self.at, self.variant, self.medium.state(self.kept), self.marks)
+
+
+def _plans(log: Sequence[Operation], start: int, seed: int) -> Iterator[_Plan]:
     rng = random.Random(seed)  # noqa: S311  # reproducible, not secret
     medium = _Medium()
     marks: list[Any] = []
@@ -206,36 +237,47 @@ def images(log: Sequence[Operation], *, seed: int = 0, start: int = 0) -> Iterat
             marks.append(operation.value)
             continue
         if at >= start:
-            yield from _at(at, medium, tuple(marks), rng, dropped=shown != (medium.version, len(marks)))
+            for variant, kept in _variants(medium, rng, dropped=shown != (medium.version, len(marks))):
+                yield _Plan(at, variant, medium, kept, tuple(marks))
             shown = (medium.version, len(marks))
         medium.take(operation)
 
 
-def _at(at: int, medium: _Medium, marks: Sequence[Any], rng: random.Random, *, dropped: bool) -> Iterator[Image]:
+def _variants(medium: _Medium, rng: random.Random, *, dropped: bool) -> Iterator[tuple[str, Sequence[Waiting]]]:
+    waiting = list(medium.waiting)
     if dropped:
-        yield Image(at, "dropped", medium.state([]), marks)
-    if not medium.waiting:
+        yield "dropped", []
+    if not waiting:
         return
-    yield Image(at, "kept", medium.state(medium.waiting), marks)
-    names = [op for op in medium.waiting if isinstance(op, Name | Unname)]
-    if names and len(names) < len(medium.waiting):
-        yield Image(at, "names only", medium.state(names), marks)
-    if len(medium.waiting) > 1 or isinstance(medium.waiting[0], Write):
-        yield Image(at, "torn", medium.state(medium.torn(rng)), marks)
+    yield "kept", waiting
+    names = [op for op in waiting if isinstance(op, Name | Unname)]
+    if names and len(names) < len(waiting):
+        yield "names only", names
+    if len(waiting) > 1 or isinstance(waiting[0], Write):
+        yield "torn", list(medium.torn(rng))
 
 
-def power_cuts(
+@contextlib.contextmanager
+def memory() -> Iterator[Path]:
+    """A temporary directory, in memory if the machine has such a place."""
+    place = Path("/dev/shm")  # noqa: S108  # only where it exists
+    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as name:
+        yield Path(name)
+
+
+def power_cuts(  # noqa: PLR0913  # what, judged how, where; the rest is for special cases
     log: Sequence[Operation],
     oracle: Callable[[Path, Sequence[Any]], None],
     scratch: Path,
     *,
     start: int = 0,
     seed: int = 0,
+    most: int | None = None,
 ) -> Report:
-    """Show every image, laid out in a directory, to the oracle; whatever the oracle raises is a violation."""
+    """Show the images, each laid out in a directory, to the oracle; whatever the oracle raises is a violation."""
     count = 0
     violations = []
-    for image in images(log, seed=seed, start=start):
+    for image in images(log, seed=seed, start=start, most=most):
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         image.write(scratch)

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.store.db import Database
+from tests.crash.medium import memory
 
 
 @pytest.fixture
@@ -16,3 +17,10 @@ def db(tmp_path: Path) -> Iterator[Database]:
     database = Database.open(tmp_path / "station.db")
     yield database
     database.close()
+
+
+@pytest.fixture
+def fast() -> Iterator[Path]:
+    """A directory in memory if the machine has one: many images are written to it."""
+    with memory() as path:
+        yield path
