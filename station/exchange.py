@@ -111,7 +111,7 @@ class Exchange:
         self._csms.last_sent = None
         self._csms.connected = True
         self.outbox.gate(self._gate())  # before the step, so that what it tells finds the link open
-        self._csms.open = self._registration.status == "Accepted"
+        self._csms.open = self._registration.status == "Accepted" and not restored.new_profile
         self._give(Happened((restored,)), now)
         return self._finish(now)
 

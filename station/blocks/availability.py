@@ -264,12 +264,10 @@ class Availability(Block):
         self._csms.tell(message, asked=asked)
 
     def registered(self, fact: RegistrationChanged, now: Now) -> None:
-        """Everything after the first acceptance (B01.FR.05)."""
+        """Each acceptance follows an introduction, so everything is told (B01.FR.05, B10.FR.10)."""
         if fact.status == "Accepted":
             self._compare(now.instant)
-            if fact.first_since_boot:
-                self._told.clear()
-            self._tell_all(changed_only=not fact.first_since_boot)
+            self._tell_all(changed_only=False)
 
     def link_restored(self, fact: LinkRestored, now: Now) -> None:
         """After a long time offline everything, else what changed meanwhile (B04.FR.01, B04.FR.02)."""

@@ -108,9 +108,12 @@ class Network:
     # questions
 
     def profiles(self) -> list[NetworkProfile]:
-        """What to connect by in this run, in the order of NetworkConfigurationPriority; asked for each attempt."""
+        """What to connect by in this run, in the order of NetworkConfigurationPriority; asked for each attempt.
+
+        If nothing of that may be used, since the operator raised the level: what the file says. Never nothing.
+        """
         found = [self._active[slot] for slot in self._order if slot in self._active]
-        return [profile for profile in found if self.allows(profile.security_profile)]
+        return [profile for profile in found if self.allows(profile.security_profile)] or list(self._given.values())
 
     def passwords(self) -> tuple[str, ...]:
         """For Basic authentication: the present one, then the former one until the present one has been accepted."""

@@ -238,10 +238,12 @@ def test_a_power_cut_does_what_the_reset_wanted(bench: Bench) -> None:
     assert statuses(bench) == {1: "Occupied", 2: "Available"}
 
 
-def test_a_station_that_fails_to_restart_tries_again_and_then_goes_on(tmp_path: Path) -> None:
+def test_a_station_that_fails_to_restart_tries_again_and_then_goes_on(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """ResetRetries; in the end it serves drivers again."""
     bench = Bench(tmp_path, variables={"OCPPCommCtrlr.ResetRetries": "2"})
-    bench._carry_out = lambda effect: bench.intents.append(effect)  # type: ignore[method-assign]  # a shell that fails
+    monkeypatch.setattr(bench, "_carry_out", bench.intents.append)  # a shell that fails
     charge(bench)
     reset(bench, "Immediate")
 

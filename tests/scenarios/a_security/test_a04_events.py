@@ -1,0 +1,199 @@
+"""A04: security events are logged, and the critical ones are told."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.engine import Happened
+from station.facts import ClockStepped, Fact, LinkLost, SecurityEventOccurred
+from tests.bench import Bench
+
+
+def events(bench: Bench) -> list[tuple[str, str]]:
+    return [(e["type"], e.get("techInfo", "")) for e in bench.csms.received("SecurityEventNotification")]
+
+
+def happen(bench: Bench, *facts: Fact) -> None:
+    bench._do(bench.station.exchange.give(Happened(facts), bench.now))
+    bench.settle()
+
+
+def occur(bench: Bench, kind: str, info: str = "") -> None:
+    happen(bench, SecurityEventOccurred(type=kind, tech_info=info))
+
+
+@pytest.mark.req("A04.FR.01")
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "FirmwareUpdated",
+        "SecurityLogWasCleared",
+        "MemoryExhaustion",
+        "TamperDetectionActivated",
+        "InvalidFirmwareSignature",
+        "InvalidFirmwareSigningCertificate",
+        "InvalidCsmsCertificate",
+        "InvalidChargingStationCertificate",
+        "InvalidTLSVersion",
+        "InvalidTLSCipherSuite",
+        "MaintenanceLoginAccepted",
+        "MaintenanceLoginFailed",
+    ],
+)
+def test_a_critical_event_is_told(bench: Bench, kind: str) -> None:
+    bench.csms.forget()
+    bench.advance(minutes=1)
+
+    occur(bench, kind, "what was seen")
+
+    (told,) = bench.csms.received("SecurityEventNotification")
+    assert told == {"type": kind, "timestamp": bench.utc.strftime("%Y-%m-%dT%H:%M:%SZ"), "techInfo": "what was seen"}
+
+
+@pytest.mark.req("A04.FR.04")
+@pytest.mark.parametrize("kind", ["InvalidMessages", "AttemptedReplayAttacks", "FailedToAuthenticateAtCsms"])
+def test_any_other_event_is_logged_only(bench: Bench, kind: str, caplog: pytest.LogCaptureFixture) -> None:
+    bench.csms.forget()
+
+    occur(bench, kind)
+
+    assert events(bench) == []
+    assert [r.__dict__["type"] for r in caplog.records if r.message == "security.event"][-1] == kind
+
+
+@pytest.mark.req("A04.FR.01")
+@pytest.mark.parametrize("reason, kind", [("PowerUp", "StartupOfTheDevice"), ("Watchdog", "ResetOrReboot")])
+def test_each_start_is_one_event(tmp_path: Path, reason: str, kind: str) -> None:
+    """With the time of the start, told once however often the link is made."""
+    bench = Bench(tmp_path, connected=False, found_boot_reason=reason)
+    started = bench.utc
+    bench.advance(minutes=10)
+
+    for _ in range(3):
+        bench.csms.connect()
+        bench.advance(minutes=1)
+        bench.csms.disconnect()
+        bench.advance(minutes=1)
+
+    (told,) = bench.csms.received("SecurityEventNotification")
+    assert (told["type"], told["techInfo"]) == (kind, reason)
+    assert told["timestamp"] == started.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+@pytest.mark.req("A04.FR.01")
+def test_a_restart_that_was_ordered_is_a_reset(bench: Bench) -> None:
+    bench.csms.forget()
+
+    bench.csms.call("Reset", {"type": "Immediate"})
+    bench.settle()
+
+    assert events(bench) == [("ResetOrReboot", "RemoteReset")]
+
+
+@pytest.mark.req("A04.FR.02")
+def test_an_event_is_delivered_whatever_happens_meanwhile(bench: Bench) -> None:
+    """Offline, two power cuts, a CSMS that answers with errors: it still arrives."""
+    bench.csms.disconnect()
+    occur(bench, "TamperDetectionActivated")
+    bench.crash()
+    bench.crash()
+    bench.csms.forget()
+    bench.csms.error("SecurityEventNotification")
+    bench.csms.connect()
+    bench.advance(hours=3)
+
+    bench.csms.forget()
+    bench.csms.default("SecurityEventNotification")
+    bench.advance(hours=2)
+
+    arrived = [each["type"] for each in bench.csms.transmissions("SecurityEventNotification")]
+    assert "TamperDetectionActivated" in arrived
+    bench.csms.forget()
+    bench.advance(hours=6)
+    assert events(bench) == []
+
+
+@pytest.mark.parametrize(
+    "seconds, told", [(20, []), (-21, ["by -21 s, told by NTP"]), (3600, ["by +3600 s, told by NTP"])]
+)
+@pytest.mark.req("A04.FR.01")
+def test_a_clock_that_jumps_is_an_event(bench: Bench, seconds: int, told: list[str]) -> None:
+    """Beyond TimeAdjustmentReportingThreshold (20 s), in either direction."""
+    bench.csms.forget()
+
+    happen(bench, ClockStepped(by_s=seconds, source="NTP"))
+
+    assert events(bench) == [("SettingSystemTime", each) for each in told]
+
+
+def test_a_frame_that_is_none_is_an_event_of_the_log(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.csms.valid_answers = False
+    bench.csms.send_text("{this is no frame")
+
+    assert [r.__dict__["type"] for r in caplog.records if r.message == "security.event"] == ["InvalidMessages"]
+    assert events(bench) == [("StartupOfTheDevice", "PowerUp")]
+
+
+@pytest.mark.req("A00.FR.310", "A00.FR.316", "A00.FR.323", "A00.FR.413", "A00.FR.419", "A00.FR.426")
+@pytest.mark.parametrize(
+    "kind, event",
+    [
+        ("tls_certificate", "InvalidCsmsCertificate"),
+        ("tls_version", "InvalidTLSVersion"),
+        ("tls_cipher", "InvalidTLSCipherSuite"),
+    ],
+)
+def test_a_server_that_is_wrong_is_one_event_for_each_series(bench: Bench, kind: str, event: str) -> None:
+    """A thousand failed attempts are one event; after a good connection the next failure is news."""
+    bench.csms.forget()
+    for _ in range(2):
+        bench.csms.disconnect()
+        for _ in range(50):
+            happen(bench, LinkLost(kind=kind, detail="seen", was_up=False))
+            bench.advance(seconds=30)
+        bench.csms.connect()
+        bench.advance(seconds=5)
+
+    assert events(bench) == [(event, "seen")] * 2
+
+
+def test_a_flood_of_events_is_cut(bench: Bench) -> None:
+    """Ten an hour of one kind; what was cut is counted in the next that passes; other kinds are not held back."""
+    bench.csms.forget()
+
+    for _ in range(500):
+        occur(bench, "TamperDetectionActivated", "shaken")
+        bench.advance(seconds=2)
+    occur(bench, "MemoryExhaustion")
+    assert events(bench) == [("TamperDetectionActivated", "shaken")] * 10 + [("MemoryExhaustion", "")]
+
+    bench.advance(hours=1)
+    occur(bench, "TamperDetectionActivated", "shaken")
+    assert events(bench)[-1] == ("TamperDetectionActivated", "shaken (490 more since the last)")
+
+
+def test_a_long_text_is_cut_to_what_fits(bench: Bench) -> None:
+    bench.csms.forget()
+
+    occur(bench, "TamperDetectionActivated", "x" * 1000)
+
+    (told,) = bench.csms.received("SecurityEventNotification")
+    assert len(told["techInfo"]) == 255
+
+
+def test_a_password_that_the_csms_refuses_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The former one works; the operator finds the cause in the log."""
+    bench = Bench(tmp_path, variables={"SecurityCtrlr.BasicAuthPassword": "the-old-password-1"})
+    bench.password = "the-old-password-1"
+    element: dict[str, Any] = {
+        "component": {"name": "SecurityCtrlr"},
+        "variable": {"name": "BasicAuthPassword"},
+        "attributeValue": "the-new-password-2",
+    }
+
+    bench.csms.call("SetVariables", {"setVariableData": [element]})
+
+    assert "FailedToAuthenticateAtCsms" in [r.__dict__.get("type") for r in caplog.records]

@@ -1,0 +1,72 @@
+"""P01, P02: a vendor's own messages."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from station.block import Answered, NotSent
+from station.ocpp.messages import DataTransferRequest, DataTransferResponse
+from tests.bench import Bench
+
+
+def ask(bench: Bench, vendor: str, message: str | None = None, data: Any = None) -> dict[str, Any]:
+    request = {"vendorId": vendor} | ({"messageId": message} if message else {}) | ({"data": data} if data else {})
+    return bench.csms.call("DataTransfer", request)
+
+
+@pytest.mark.req("P01.FR.05")
+@pytest.mark.parametrize("data", [None, "text", 7, {"a": [1, None]}])
+def test_an_unknown_vendor_is_said_to_be_unknown(bench: Bench, data: Any) -> None:
+    """Whatever the message holds."""
+    assert ask(bench, "com.example", "hello", data) == {"status": "UnknownVendorId"}
+
+
+@pytest.mark.req("P01.FR.06", "P01.FR.07")
+def test_a_vendors_extension_answers_its_own_messages(bench: Bench) -> None:
+    """And says which of them it does not know."""
+
+    def echo(data: Any, now: object) -> DataTransferResponse:
+        del now
+        return DataTransferResponse(status="Accepted", data=data)
+
+    bench.station.data_transfers._vendors = {"com.example": {"echo": echo}}
+
+    assert ask(bench, "com.example", "echo", {"n": 1}) == {"status": "Accepted", "data": {"n": 1}}
+    assert ask(bench, "com.example", "shout") == {"status": "UnknownMessageId"}
+    assert ask(bench, "com.example") == {"status": "UnknownMessageId"}
+
+
+@pytest.mark.parametrize("status", ["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"])
+def test_what_the_csms_answers_is_heard_once(bench: Bench, status: str) -> None:
+    bench.csms.on("DataTransfer", {"status": status})
+    heard: list[Any] = []
+
+    send(bench, heard)
+
+    (outcome,) = heard
+    assert isinstance(outcome, Answered)
+    assert outcome.response.status == status
+    assert bench.csms.received("DataTransfer")[0]["data"] == {"n": 1}
+
+
+def test_offline_nothing_is_kept(bench: Bench) -> None:
+    """Whoever asked hears it at once."""
+    bench.csms.disconnect()
+    heard: list[Any] = []
+
+    send(bench, heard)
+    bench.csms.connect()
+
+    assert [type(each) for each in heard] == [NotSent]
+    assert bench.csms.received("DataTransfer") == []
+
+
+def send(bench: Bench, heard: list[Any]) -> None:
+    message = DataTransferRequest(vendor_id="com.example", message_id="echo", data={"n": 1})
+    _, effects = bench.station.exchange.ask(
+        lambda now: bench.station.data_transfers.send(message, heard.append, now), bench.now
+    )
+    bench._do(effects)
+    bench.settle()
