@@ -53,7 +53,7 @@ class Line(Protocol):
         """Send a message."""
         ...
 
-    async def ping(self) -> Awaitable[float]:
+    async def ping(self) -> Awaitable[None]:
         """Send a ping; what is returned is done when its pong has come, or the connection has gone."""
         ...
 
@@ -109,7 +109,7 @@ class Dialer:
         self._phase = "connection"
         sock = await _connect(addresses, options)
         self._phase = "TLS or WebSocket handshake" if context else "WebSocket handshake"
-        from station.shell import websocket  # noqa: PLC0415 - 40 ms, at the first attempt
+        from station.shell import websocket  # noqa: PLC0415 - dear, at the first attempt
 
         try:
             line = await websocket.open_line(sock, websocket.Upgrade(url, context, profile, credentials, options))

@@ -1,0 +1,61 @@
+"""A module that is imported only when it is asked for something."""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from station.shell.postponed import postponed
+
+
+@pytest.fixture
+def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """A package with a costly module."""
+    folder = tmp_path / "shelf"
+    folder.mkdir()
+    (folder / "__init__.py").touch()
+    (folder / "costly.py").write_text("ANSWER = 42\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    yield "shelf"
+    for name in ("shelf", "shelf.costly"):
+        sys.modules.pop(name, None)
+
+
+def test_what_is_never_asked_is_never_imported(package: str) -> None:
+    """The library is imported, the costly module is not; later importers get the real one."""
+    with postponed(f"{package}.costly"):
+        costly = importlib.import_module(f"{package}.costly")
+        assert "ANSWER" not in vars(costly)
+
+    assert f"{package}.costly" not in sys.modules
+    assert importlib.import_module(f"{package}.costly").ANSWER == 42
+
+
+def test_what_is_asked_is_imported(package: str) -> None:
+    """At once, inside, and also later on."""
+    with postponed(f"{package}.costly"):
+        costly = importlib.import_module(f"{package}.costly")
+        assert costly.ANSWER == 42
+        assert importlib.import_module(f"{package}.costly") is not costly
+
+    assert costly.ANSWER == 42
+    assert "ANSWER" in vars(sys.modules[f"{package}.costly"])
+
+
+def test_what_is_there_already_stays(package: str) -> None:
+    """Somebody else needed it before."""
+    real = importlib.import_module(f"{package}.costly")
+    with postponed(f"{package}.costly"):
+        assert importlib.import_module(f"{package}.costly") is real
+
+    assert sys.modules[f"{package}.costly"] is real
+
+
+def test_names_that_it_lacks_are_missing_there_too(package: str) -> None:
+    """`hasattr` tells the truth."""
+    with postponed(f"{package}.costly"):
+        assert not hasattr(importlib.import_module(f"{package}.costly"), "QUESTION")
