@@ -6,8 +6,10 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
+from hal.api import MeterReading
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, told, variable
 
@@ -189,3 +191,23 @@ def test_idle_metering_writes_nothing(tmp_path: Path) -> None:
 
     assert len(metered(station)) == 2 * 96
     assert station.database.wal_bytes() == before
+
+
+@pytest.mark.req("J01.FR.03", "J01.FR.04")
+def test_the_main_meter_is_told_as_evse_zero(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the energy of its own register; also while an EVSE is in a transaction."""
+    station = bench(tmp_path, "EVConnected", "EVConnected", variables=QUARTER, main_meter=True, boot=False)
+    reading = MeterReading(sampled_at=0.0, energy_import_mwh=77_000_000)
+    of_evse = station.world.reading
+    monkeypatch.setattr(
+        station.world,
+        "reading",
+        lambda evse: msgspec.structs.replace(reading, sampled_at=station.mono) if evse == 0 else of_evse(evse),
+    )
+    station.boot()
+    station.evse(1).plug_in()
+    station.advance(minutes=16)
+    main = [message for message in station.csms.received("MeterValues") if message["evseId"] == 0]
+
+    assert [each["meterValue"][0]["sampledValue"][0]["value"] for each in main] == [77_000]
+    assert metered(station) == [(0, "08:15:00", "Sample.Clock")]
