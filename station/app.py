@@ -115,7 +115,9 @@ class Station:
         model = build(catalogue.load(), setup.layout, FEATURES)
         configure(model, (*_network_values(setup), *setup.initial))
         self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
-        self.registration = Registration(intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason)
+        self.registration = Registration(
+            db=db, intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason
+        )
         self.network = Network(
             db=db,
             variables=self.variables,

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
-import gc
 import logging
 import os
 import random
@@ -46,11 +45,10 @@ DATABASE = "station.db"
 MIGRATION_S = 120.0
 
 
-def run(path: Path) -> int:
+def run(file: str) -> int:
     """Run the agent on this configuration; the exit code. Never raises."""
-    gc.disable()  # until the boot is over: nothing of what is made now is ever thrown away
     try:
-        config = load(path)
+        config = load(Path(file))
     except ConfigError as error:
         return errors.tell_config(error)
     logs.set_up(config.file.log_level)

@@ -77,12 +77,15 @@ class _Walk:
 
     def _leaf(self, data: Any, path: Path, error: str) -> None:
         reason, _, at = error.partition(" - at `")
+        steps = tuple(_steps(at))
+        for step in steps:
+            data = data[step] if isinstance(data, (list, dict)) else data
         remedy = ""
         if "`str`" in reason and isinstance(data, (int, float, bool)):
             remedy = "put it in quotes"
         shown = f", not {_kind(data)}" if reason.startswith("Expected") and ", got" in reason else ""
         reason = reason.split(", got")[0].replace("`", "")
-        self._wrong((*path, *_steps(at)), reason[0].lower() + reason[1:] + shown, remedy)
+        self._wrong((*path, *steps), reason[0].lower() + reason[1:] + shown, remedy)
 
     def _wrong(self, path: Path, reason: str, remedy: str) -> None:
         self.mistakes.append(Mistake(path, reason, remedy))

@@ -6,11 +6,13 @@ gated on it in the exchange (design A9), receiving in the blocks.
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from station.facts import Facts, RegistrationChanged
 from station.now import Now
+from station.store.db import Database
 from station.store.intents import Intents
+from station.store.volatile import Volatile
 
 Status = Literal["Unknown", "Pending", "Accepted", "Rejected"]
 
@@ -30,20 +32,35 @@ BOOT_REASONS = frozenset(
 """B01.FR.09."""
 
 
+class Verdict(NamedTuple):
+    """What the CSMS said last, and whether it ever said Accepted since the start."""
+
+    status: Status = "Unknown"
+    ever_accepted: bool = False
+
+
 class Registration:
     """The registration of one station.
 
     `found_reason`: the BootReason that the shell found, if no reboot of ours explains the start.
     """
 
-    def __init__(self, *, intents: Intents, facts: Facts, found_reason: str = "PowerUp") -> None:
+    def __init__(self, *, db: Database, intents: Intents, facts: Facts, found_reason: str = "PowerUp") -> None:
         self._intents = intents
         self._facts = facts
         self._found_reason = found_reason
-        self.status: Status = "Unknown"
-        self.ever_accepted = False
-        """Whether a CSMS has accepted this station since the start."""
+        self._verdict = Volatile(db, Verdict())
         self.boot_reason = found_reason
+
+    @property
+    def status(self) -> Status:
+        """The CSMS's last verdict."""
+        return self._verdict.value.status
+
+    @property
+    def ever_accepted(self) -> bool:
+        """Whether a CSMS has accepted this station since the start."""
+        return self._verdict.value.ever_accepted
 
     @property
     def accepted(self) -> bool:
@@ -59,12 +76,12 @@ class Registration:
 
     def judged(self, status: Status) -> None:
         """The CSMS has answered our BootNotification, or a new network profile makes us Unknown again (B10.FR.10)."""
-        first = status == "Accepted" and not self.ever_accepted
+        before = self._verdict.value
+        first = status == "Accepted" and not before.ever_accepted
+        self._verdict.value = Verdict(status, before.ever_accepted or first)
         if status == "Accepted":
-            self.ever_accepted = True
             reboot = self._intents.left_over("reboot")
             if reboot is not None:  # its reason has been told
                 self._intents.done(reboot)
-        if status != self.status or first:
-            self.status = status
+        if status != before.status or first:
             self._facts.emit(RegistrationChanged(status=status, first_since_boot=first))

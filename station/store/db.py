@@ -229,16 +229,18 @@ class Database:
         free = int(self.execute("PRAGMA freelist_count").fetchone()[0])
         return (pages - free) * self._page_size
 
+    def capacity_bytes(self) -> int:
+        """How large the file may become: without bound, in effect, unless the station runs on memory (`Fallback`)."""
+        return int(self.execute("PRAGMA max_page_count").fetchone()[0]) * self._page_size
+
     @property
     def _page_size(self) -> int:
         return int(self.execute("PRAGMA page_size").fetchone()[0])
 
     def wal_bytes(self) -> int:
         """Size of the write-ahead log."""
-        try:
-            return self.path.with_name(self.path.name + "-wal").stat().st_size
-        except OSError:
-            return 0
+        wal = self.path.with_name(self.path.name + "-wal")
+        return wal.stat().st_size if wal.exists() else 0
 
     def copy_to(self, target: Path) -> None:
         """Write a compact copy, from which salvage takes the variables. Raises StoreFailed. Not in a transaction."""
@@ -281,10 +283,10 @@ class Database:
         self._commits += 1
         if self._commits % _WAL_LOOK_EVERY:
             return
-        size = self.wal_bytes()
-        if size > WAL_ALARM_BYTES and not self._wal_alarm:
+        alarm = (size := self.wal_bytes()) > WAL_ALARM_BYTES
+        if alarm and not self._wal_alarm:
             self.notify("wal_large", f"{size} bytes")
-        self._wal_alarm = size > WAL_ALARM_BYTES
+        self._wal_alarm = alarm
 
 
 def store_failure(error: BaseException) -> StoreFailed | None:

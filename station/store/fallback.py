@@ -14,7 +14,7 @@ import sqlite3
 from .db import Database, StoreFailed, store_failure
 
 MEMORY_BYTES = 8_000_000
-"""How large the copy may grow; beyond it SQLite says FULL, and the outbox drops by its rules (E04.FR.08)."""
+"""By how much the copy may grow: 1 MB before that the outbox drops by its rules (E04.FR.08); beyond it is FULL."""
 
 
 class Fallback:
@@ -38,7 +38,8 @@ class Fallback:
             memory.close()
             raise (store_failure(error) or error) from error
         page_size = memory.execute("PRAGMA page_size").fetchone()[0]
-        memory.execute(f"PRAGMA max_page_count = {MEMORY_BYTES // page_size}")
+        pages = memory.execute("PRAGMA page_count").fetchone()[0]
+        memory.execute(f"PRAGMA max_page_count = {pages + MEMORY_BYTES // page_size}")
         self._disk, self._db.connection = self._db.connection, memory
 
     def leave(self) -> StoreFailed | None:

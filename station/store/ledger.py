@@ -23,6 +23,8 @@ FLUSH_AT_ROWS = 16
 _AGAIN_AFTER_S = 10.0
 """A flush that the medium refused is tried again after so long."""
 _QUOTA_LOOK_EVERY = 16
+_SPARE_BYTES = 1_000_000
+"""Kept free where the database has a limit of its own."""
 
 
 class Queue(Protocol):
@@ -175,6 +177,7 @@ class Ledger:
         if not self.quota_bytes or self._inserts < _QUOTA_LOOK_EVERY:
             return
         self._inserts = 0
-        excess = self._db.used_bytes() - self.quota_bytes
+        quota = min(self.quota_bytes, self._db.capacity_bytes() - _SPARE_BYTES)
+        excess = self._db.used_bytes() - quota
         if excess > 0:
-            self._thinned, self._dropped = thin(self._spool, excess + self.quota_bytes // 16, self._queue.spared())
+            self._thinned, self._dropped = thin(self._spool, excess + quota // 16, self._queue.spared())

@@ -157,6 +157,11 @@ class Reader(Pn532Chip):
         since = self.commands[::-1].index(_SAM_CONFIGURATION) if _SAM_CONFIGURATION in self.commands else 0
         return self._waiting and self.commands[-since:].count(_LIST) >= 2  # noqa: PLR2004 - the second look
 
+    def do_unplug(self) -> None:
+        """Its power comes from the adapter, too."""
+        super().do_unplug()
+        self.do_brown_out()
+
 
 class Site:
     """All of it, in a thread of its own. Every public method may be called from the test's thread."""

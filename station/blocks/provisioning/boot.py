@@ -51,6 +51,7 @@ class BootSequence(Block):
         self._csms = csms
         self._station = station
         self._asking = False
+        self._introduced: Mono | None = None
         self._boot_at = Mono(0.0)
         self._beat_at: Mono | None = None
         self._told_time: Mono | None = None
@@ -70,11 +71,13 @@ class BootSequence(Block):
     # the BootNotification
 
     def load(self, now: Now) -> None:
-        """Nothing is under way; whether there is anything to do, the link and the registration tell."""
-        del now
+        """Nothing is under way; whether there is anything to do, the link and the registration tell.
+
+        After a recovery it may be on its way all the same, so it is not sent again at once.
+        """
         self._asking = False
-        self._boot_at = Mono(0.0)
-        self._beat_at = None
+        self._boot_at = now.mono if self._introduced is None else Mono(self._introduced + RETRY_S)
+        self._beat_at = self._next_beat(now)
 
     def link_restored(self, fact: LinkRestored, now: Now) -> None:
         """Introduce ourselves, unless this CSMS knows us already (part 4, 5.3) or told us to wait (B02.FR.04)."""
@@ -89,7 +92,7 @@ class BootSequence(Block):
     def _introduce(self, now: Now, *, triggered: bool = False) -> None:
         if self._asking and not triggered:
             return
-        self._asking = True
+        self._asking, self._introduced = True, now.mono
         reason = "Triggered" if triggered else self._registration.boot_reason  # B01.FR.09
         self._csms.ask(
             BootNotificationRequest(charging_station=self._identity, reason=reason),  # type: ignore[arg-type]  # checked by Registration
