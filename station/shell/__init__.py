@@ -1,0 +1,14 @@
+"""The only asyncio and I/O of the station: what is outside comes in as inputs, what the core wants is carried out.
+
+runner       the process: inbox -> core -> effects;  inbox: what waits, bounded;  boot: what is asked once at the start
+link         dial, keep, dial again;  dial, connection, websocket: one attempt, one connection, the library
+             backoff, linkdown, names, network, probe: when, why not, where, with what, and what the server offered
+devices      the hardware thread;  hub: what runs in it;  wiring, drivers: what there is
+             reconcile, outlet, levels: from wanted to real, and from real to facts (pure);  metering: reading meters
+jobs         slow work outside a step
+control      the control socket;  simulation: its commands for simulated hardware
+clock        the wall clock and how far to trust it;  watchdog: systemd;  logs: one event a line
+supervise    keeping alive what may fail;  postponed: imports that can wait
+
+Invariant: nothing here decides policy, and nothing here may stop the core but the end of the process.
+"""
