@@ -141,11 +141,8 @@ class DeviceReturned(Fact, frozen=True, kw_only=True):
     at: Instant
 
 
-class SnapshotTold(Fact, frozen=True, kw_only=True):
+class SnapshotTold(HardwareFact, frozen=True, kw_only=True):
     """The whole state of an EVSE's hardware has been told once since the start (or since a recovery)."""
-
-    evse_id: int
-    at: Instant
 
 
 class TokenPresented(Fact, frozen=True, kw_only=True):
