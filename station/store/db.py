@@ -256,12 +256,11 @@ class Database:
     def make_ballast(self) -> bool:
         """Keep 1 MB in reserve, if the disk has room for it; given up on FULL so that deletes can commit."""
         try:
-            if not self._ballast.exists():
-                handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
-                try:
-                    os.posix_fallocate(handle, 0, BALLAST_BYTES)
-                finally:
-                    os.close(handle)
+            handle = os.open(self._ballast, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+            try:
+                os.posix_fallocate(handle, 0, BALLAST_BYTES)
+            finally:
+                os.close(handle)
         except OSError:
             files.remove(self._ballast)
             return False
