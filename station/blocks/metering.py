@@ -108,6 +108,7 @@ class Metering(Block):
         self._rounds: list[Round] = []
         self._agenda: dict[tuple[int, str], Mono] = {}
         self._grid: dict[str, Wall] = {}
+        self._told_at: dict[str, Wall] = {}
         self._next: Deadline | None = None
         self._since = Mono(0.0)
 
@@ -147,6 +148,7 @@ class Metering(Block):
                 reasons.setdefault(evse_id, set()).add(reason)
                 moments.append(at)
         clock = {reason for reason, at in self._grid.items() if at <= now.wall}
+        self._told_at |= {reason: self._grid[reason] for reason in clock}
         for evse_id in running if clock else ():
             reasons.setdefault(evse_id, set()).update(clock - self._silenced(evse_id))
         moments += [now.mono - (now.wall - self._grid[reason]) for reason in clock]
@@ -175,7 +177,11 @@ class Metering(Block):
         for reason, (interval, measurands) in ALIGNED.items():
             seconds = self._interval_s("AlignedDataCtrlr", interval, measurands)
             if seconds > 0:
-                self._grid[reason] = next_on_grid(now.wall, seconds)
+                at = next_on_grid(now.wall, seconds)
+                told = self._told_at.get(reason)
+                if told is not None and abs(at - told) < seconds / 2:  # the clock was set back a little: told already
+                    at = next_on_grid(at, seconds)
+                self._grid[reason] = at
         self._arm(now)
 
     def _interval_s(self, component: str, interval: str, measurands: str) -> int:

@@ -52,7 +52,8 @@ class Answers:
             self._judged(session, response.id_token_info, now)
 
     def _judged(self, session: Session, info: IdTokenInfoType, now: Now) -> None:
-        if info.status == "Accepted" or not session.authorized or session.suspended:
+        elsewhere = bool(info.evse_id) and session.evse_id not in (info.evse_id or ())
+        if (info.status == "Accepted" and not elsewhere) or not session.authorized or session.suspended:
             return
         variables = self._variables
         max_energy_wh = variables.integer("TxCtrlr", "MaxEnergyOnInvalidId")

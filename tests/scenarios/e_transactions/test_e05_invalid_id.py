@@ -128,6 +128,18 @@ def test_a_locked_cable_is_released_by_its_owner_only(tmp_path: Path) -> None:
     assert CARD not in str(lines())
 
 
+def test_a_token_that_is_good_for_other_evses_only_is_not_good_here(tmp_path: Path) -> None:
+    """Accepted, with a list of EVSEs that this one is not in."""
+    station = bench(tmp_path, "EVConnected", "EVConnected,Authorized")
+    verdict = {"idTokenInfo": {"status": "Accepted", "evseId": [2]}}
+    station.csms.on("TransactionEvent", lambda event: verdict if "idToken" in event else {})
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(5)
+
+    assert told(station)[-1] == "Ended/Deauthorized/EVConnected =DeAuthorized"
+
+
 def test_an_answer_without_a_verdict_changes_nothing(tmp_path: Path) -> None:
     """IdTokenInfo is optional in the answer."""
     station = bench(tmp_path, "EVConnected", "EVConnected,Authorized")

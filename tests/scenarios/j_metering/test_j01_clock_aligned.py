@@ -126,6 +126,18 @@ def test_the_grid_follows_a_clock_that_is_set(tmp_path: Path) -> None:
     assert [at for _, at, _ in metered(station)] == ["08:15:00"]
 
 
+def test_a_clock_that_is_set_back_a_little_repeats_no_moment(tmp_path: Path) -> None:
+    """A quarter of an hour was told; half a second later the CSMS says that it has not come yet."""
+    station = bench(tmp_path, "EVConnected", "EVConnected", variables=QUARTER)
+    station.advance(minutes=15, seconds=0.5)
+    station.true_offset -= 1.0
+    station.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+    station.advance(minutes=20)
+
+    assert station.clock_set[-1].wall < station.mono + station.true_offset
+    assert [at for _, at, _ in metered(station)] == ["08:15:00", "08:30:00"]
+
+
 @pytest.mark.req("J01.FR.14")
 def test_disabled_means_none(tmp_path: Path) -> None:
     """AlignedDataCtrlr.Enabled false."""
