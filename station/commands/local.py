@@ -42,12 +42,12 @@ def ask(address: str, command: dict[str, Any]) -> dict[str, Any]:
 def _connected(address: str) -> Iterator[socket.socket]:
     host, colon, port = address.rpartition(":")
     if colon and "/" not in address:
-        line = socket.create_connection((host.strip("[]"), int(port)), ANSWER_S)
-    else:
-        line = socket.socket(socket.AF_UNIX)
+        with socket.create_connection((host.strip("[]"), int(port)), ANSWER_S) as line:
+            yield line
+        return
+    with socket.socket(socket.AF_UNIX) as line:
         line.settimeout(ANSWER_S)
         line.connect(address)
-    with line:
         yield line
 
 

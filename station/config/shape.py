@@ -79,7 +79,7 @@ class _Walk:
         reason, _, at = error.partition(" - at `")
         steps = tuple(_steps(at))
         for step in steps:
-            data = data[step] if isinstance(data, (list, dict)) else data
+            data = data[step] if isinstance(data, (list, dict)) else data  # type: ignore[index]  # as the library says
         remedy = ""
         if "`str`" in reason and isinstance(data, (int, float, bool)):
             remedy = "put it in quotes"

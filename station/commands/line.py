@@ -1,0 +1,119 @@
+"""The words of the command line. What a command needs is imported when it is asked for, so that errors come at once.
+
+Names and exit codes are relied on by scripts; they change only with a line in the changelog.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from station.cli import run
+from station.version import VERSION
+
+CONFIG = "/etc/ocpp-station/station.yaml"
+
+RUN_EXITS = """\
+exit codes:
+  0   stopped as asked (SIGTERM, SIGINT)
+  1   the agent failed; its log tells why
+  2   wrong command line
+  3   the CSMS asked for a reset: start the agent again (the service does)
+  75  the state directory cannot be used: another agent, disk, permissions
+  78  station.yaml is wrong; every mistake is told with its line
+"""
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run a command; gives the exit code."""
+    given = _parser().parse_args(arguments)
+    return _COMMANDS[given.command](given)
+
+
+def _run(given: argparse.Namespace) -> int:
+    return run(given.config)
+
+
+def _check(given: argparse.Namespace) -> int:
+    from station.commands.check import check  # noqa: PLC0415 - see the module's first lines
+
+    return check(Path(given.config))
+
+
+def _demo(given: argparse.Namespace) -> int:
+    from station.demo import demo  # noqa: PLC0415 - see the module's first lines
+
+    return demo(security_profile=given.security_profile, once=given.once)
+
+
+def _status(given: argparse.Namespace) -> int:
+    from station.commands import local  # noqa: PLC0415 - see the module's first lines
+
+    return _at_socket(given, lambda address: local.status(address, watch=given.watch, raw=given.json))
+
+
+def _sim(given: argparse.Namespace) -> int:
+    from station.commands import local  # noqa: PLC0415 - see the module's first lines
+
+    return _at_socket(given, lambda address: local.sim(address, given.name, given.arguments))
+
+
+def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
+    from station.commands import errors, local  # noqa: PLC0415 - see the module's first lines
+    from station.config.mistakes import ConfigError  # noqa: PLC0415 - the same
+
+    try:
+        address = local.address_of(given.config, given.socket)
+    except ConfigError as error:
+        return errors.tell_config(error)
+    if not address:
+        return errors.tell("the configuration has no control socket", "add `control_socket:`", errors.EX_CONFIG)
+    return do(address)
+
+
+_COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim}
+
+
+def _parser() -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    parser = argparse.ArgumentParser(prog="ocpp-station", description="OCPP 2.0.1 charging-station agent.")
+    parser.add_argument("--version", action="version", version=f"ocpp-station {VERSION}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    agent = commands.add_parser(
+        "run", help="the agent; what the service starts", epilog=RUN_EXITS, formatter_class=plain
+    )
+    check = commands.add_parser(
+        "check", help="validate the configuration, then everything it names; exit 1 on error", formatter_class=plain
+    )
+    for parser_ in (agent, check):
+        parser_.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
+
+    demo = commands.add_parser("demo", help="a whole station on simulated hardware, shown live; needs nothing")
+    demo.add_argument("--security-profile", type=int, choices=(1, 2, 3), default=3, metavar="N", help="1, 2 or 3 (3)")
+    demo.add_argument("--once", action="store_true", help="end by itself; exit 0 only if the session was right")
+
+    status = commands.add_parser("status", help="what the running agent is doing")
+    status.add_argument("--watch", action="store_true", help="again every two seconds")
+    status.add_argument("--json", action="store_true", help="as it comes from the socket")
+    sim = commands.add_parser(
+        "sim", help="drive simulated hardware of a running agent", epilog=_SIM_EPILOG, formatter_class=plain
+    )
+    for parser_ in (status, sim):
+        parser_.add_argument("--config", default=None, metavar="FILE", help=f"default: {CONFIG}")
+        parser_.add_argument("--socket", default=None, metavar="ADDRESS", help="a path or 127.0.0.1:PORT instead")
+    sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")
+    sim.add_argument("arguments", nargs="*", metavar="KEY=VALUE")
+    return parser
+
+
+_SIM_EPILOG = """\
+examples:
+  ocpp-station sim plug_in evse=1 current_a=16
+  ocpp-station sim swipe id_token=04AABBCC evses=[1]
+  ocpp-station sim ev evse=1 state=pause
+  ocpp-station sim fault evse=1 fault=GroundFault on=true
+  ocpp-station sim network up=false
+  ocpp-station sim unplug evse=1
+"""

@@ -1,0 +1,124 @@
+"""A log line is an event with fields: one line, no secrets, nothing that a stranger could write into it."""
+
+from __future__ import annotations
+
+import io
+import logging
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from station.shell import logs
+
+Log = Callable[..., str]
+
+
+@pytest.fixture
+def root() -> Iterator[logging.Logger]:
+    """The root logger, as it was before."""
+    logger = logging.getLogger()
+    handlers, level = logger.handlers[:], logger.level
+    yield logger
+    logger.handlers[:] = handlers
+    logger.setLevel(level)
+
+
+@pytest.fixture
+def log(root: logging.Logger) -> Log:
+    """Logs an event, gives its line."""
+    stream = io.StringIO()
+    logs.set_up("info", stream, {"JOURNAL_STREAM": "1:2"})
+
+    def write(event: str, **extra: object) -> str:
+        stream.seek(0)
+        stream.truncate()
+        root.info(event, extra=extra)
+        return stream.getvalue()
+
+    return write
+
+
+def test_a_line_is_an_event_with_its_fields(log: Log) -> None:
+    """The priority in front is for journald, which takes it off."""
+    assert log("transaction.started", evse=1, tx="a b", trigger=None) == (
+        '<6>transaction.started evse=1 tx="a b" trigger=-\n'
+    )
+
+
+def test_on_a_terminal_it_bears_its_time(root: logging.Logger) -> None:
+    """UTC, with milliseconds."""
+    stream = io.StringIO()
+    logs.set_up("info", stream, {})
+
+    root.warning("link.down")
+
+    stamp, level, event = stream.getvalue().split()
+    assert (len(stamp), stamp[-1], level, event) == (24, "Z", "warning", "link.down")
+
+
+def test_below_its_level_nothing_is_written(log: Log, root: logging.Logger) -> None:
+    """And nothing is formatted."""
+    log("first")
+    formatted: list[int] = []
+
+    class Costly:
+        def __str__(self) -> str:
+            formatted.append(1)
+            return "x"
+
+    root.debug("second", extra={"field": Costly()})
+
+    assert formatted == []
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"password": "opensesame-opensesame"},
+        {"basic_auth_password": "opensesame-opensesame"},
+        {"authorization": "opensesame-opensesame"},
+        {"text": "Authorization: Basic opensesame-opensesame0=".replace("-", "+")},
+        {"url": "wss://me:opensesame-opensesame@host/ocpp"},
+        {"detail": "password=opensesame-opensesame"},
+        {"detail": '{"password": "opensesame-opensesame"}'},
+        {"pem": "-----BEGIN PRIVATE KEY-----\nopensesame-opensesame\n-----END PRIVATE KEY-----"},
+    ],
+)
+def test_a_secret_never_reaches_a_line(log: Log, fields: dict[str, str]) -> None:
+    """By the name of its field, or by its looks."""
+    line = log("event", **fields)
+
+    assert "opensesame" not in line
+    assert "***" in line
+
+
+def test_a_stranger_cannot_write_lines_of_his_own(log: Log) -> None:
+    """Line ends and escape sequences are shown, not done."""
+    line = log("rpc.invalid", text='x"\n<0>kernel.panic \x1b[31m')
+
+    assert line.count("\n") == 1
+    assert "\x1b" not in line
+    assert "\\n<0>kernel.panic \\x1b" in line
+
+
+def test_a_traceback_is_one_field(root: logging.Logger) -> None:
+    """One line per event, always."""
+    stream = io.StringIO()
+    logs.set_up("info", stream, {})
+
+    try:
+        int("the reason")
+    except ValueError:
+        root.exception("step.failed")
+
+    (line,) = stream.getvalue().splitlines()
+    assert "the reason" in line
+    assert "test_logs.py" in line
+
+
+def test_a_long_text_is_cut_in_the_middle(log: Log) -> None:
+    """A traceback's end matters more than its beginning."""
+    line = log("event", text="a" * 2000 + "THE END")
+
+    assert len(line) < 1200
+    assert "THE END" in line
