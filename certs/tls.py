@@ -88,7 +88,7 @@ def _load_chain(context: ssl.SSLContext, settings: TlsSettings) -> None:
             raise BadTlsSettings(f"{file} is missing: install the station's certificate and key")
     try:
         context.load_cert_chain(settings.chain, settings.key.file, settings.key.password)
-    except OSError as error:  # SSLError is one; a provider's failure may come with any errno (security.md, section 5)
+    except OSError as error:  # SSLError is one; a provider's failure may come with any errno
         reason = getattr(error, "reason", None) or type(error).__name__
         raise BadTlsSettings(_REMEDIES.get(reason, f"the station's certificate cannot be used ({reason})")) from error
 

@@ -71,7 +71,7 @@ Dial = Callable[[NetworkProfile, Credentials, LinkOptions], Awaitable[Line]]
 
 
 class Dialer:
-    """Reaches real CSMSs. Keeps one TLS context for reconnects, since a TPM has a slot for each (security.md)."""
+    """Reaches real CSMSs. Keeps one TLS context for reconnects, since a TPM has few slots."""
 
     def __init__(
         self,

@@ -328,7 +328,7 @@ def _refused(error: Exception, upgrade: Upgrade, line: Line | None) -> Down:
         return Down(DownKind.TLS_OTHER, "the server ended the TLS handshake without saying why")
     down = _handshake_failed(error, line.broken if line else None)
     if down.why.kind is DownKind.CLOSED and upgrade.profile.security_profile == 3:  # noqa: PLR2004 - its name
-        # With TLS 1.3 the server judges our certificate after our side of the handshake (security.md, section 8).
+        # With TLS 1.3 the server judges our certificate after our side of the handshake.
         return Down(DownKind.CLOSED, f"{down.why.detail}; it may have refused the station's certificate")
     return down
 
