@@ -8,7 +8,7 @@ CHECKED := $(PACKAGES) tests bench
 SETUP := .ci/setup pyproject.toml requirements.lock
 ARGS ?=
 
-.PHONY: help demo test system lint format generate conformance generated check bench pyc setup clean
+.PHONY: help demo test system lint style types format generate conformance generated check bench pyc setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -22,9 +22,13 @@ test: .venv/.set-up-dev ## all tests, real parts included
 system: .venv/.set-up-dev ## only the tests with real processes, sockets and units
 	$(BIN)/pytest -m system $(ARGS)
 
-lint: .venv/.set-up-dev ## ruff and mypy, strict
+lint: style types ## ruff and mypy, strict
+
+style: .venv/.set-up-dev
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
+
+types: .venv/.set-up-dev
 	$(BIN)/mypy $(CHECKED)
 
 format: .venv/.set-up-dev ## write the code in the agreed form
