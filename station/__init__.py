@@ -3,7 +3,7 @@
 A synchronous core and a thin asyncio shell. Every input (a CALL of the CSMS, a fact of the hardware, a timer that is
 due) is one synchronous step inside one SQLite transaction: state and queued messages commit together or not at all.
 
-    cli.py          the command line; __main__.py calls it
+    cli.py          the command line, in commands/; __main__.py calls it
     app.py          the wiring diagram: builds state objects, blocks and ports, in order; no logic
     config.py       station.yaml -> frozen structs
     exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import gc
-import os
 import sys
 from collections.abc import Sequence
+
+from station.commands.start import start
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -14,7 +14,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         match words:
             case ["run", "--config", file]:  # a parser would cost half a unit of CPU at every start
-                code = run(file)
+                code = start(file)
             case _:
                 from station.commands import line  # noqa: PLC0415 - see above
 
@@ -25,14 +25,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stderr.close()
         code = 0
     return code
-
-
-def run(file: str) -> int:
-    """The agent with this configuration. Ends the process."""
-    gc.disable()  # until the boot is over: nothing of what is made now is ever thrown away
-    from station.commands.run import run as agent  # noqa: PLC0415 - for this command alone
-
-    code = agent(file)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(code)  # nothing that hangs in a thread may keep the process (design 6)

@@ -9,7 +9,7 @@ import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from station.cli import run
+from station.commands.start import start
 from station.version import VERSION
 
 CONFIG = "/etc/ocpp-station/station.yaml"
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
 
 
 def _run(given: argparse.Namespace) -> int:
-    return run(given.config)
+    return start(given.config)
 
 
 def _check(given: argparse.Namespace) -> int:
