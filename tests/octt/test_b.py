@@ -1,0 +1,370 @@
+"""The OCA's test cases of block B (provisioning): booting, resets, networks, offline (part 6, 2.3, with its errata).
+
+Variables and reports are in test_b_variables.py.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from station.shell.backoff import BackoffSettings, Redial
+from tests.bench import Bench
+from tests.octt.provisioned import booted, network_profile, other_slot, reset, statuses, stop_authorized, unavailable
+from tests.octt.states import VALID, VALID2, charging, energy_transfer_started, ev_connected_pre_session
+from tests.scenarios.variables import entries, get, put
+
+PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
+POINTS = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "Authorized"}
+
+Make = Callable[..., Bench]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Make:
+    """A station whose transactions end with the authorization, and further variables."""
+
+    def made(variables: dict[str, str] | None = None, **more: Any) -> Bench:
+        return Bench(tmp_path, variables={**POINTS, **(variables or {})}, **more)
+
+    return made
+
+
+def rebooting(make: Make, verdict: dict[str, Any]) -> Bench:
+    """The manual action: reboot the station; BootNotification is answered by this."""
+    bench = make(boot=False)
+    bench.csms.on("BootNotification", verdict)
+    bench.boot()
+    return bench
+
+
+# --- boot
+
+
+@pytest.mark.octt("TC_B_01_CS")
+@pytest.mark.req("B01.FR.01", "B01.FR.05", "B01.FR.09")
+def test_tc_b_01_cs(make: Make) -> None:
+    """Cold boot, Accepted."""
+    bench = make()
+
+    assert booted(bench)["reason"] == "PowerUp"
+
+
+@pytest.mark.octt("TC_B_02_CS")
+@pytest.mark.req("B02.FR.01", "B02.FR.02", "B02.FR.04", "B02.FR.05", "B02.FR.06", "B02.FR.08")
+def test_tc_b_02_cs(make: Make) -> None:
+    """Cold boot, Pending: variables and reports meanwhile, no transaction; then a triggered introduction."""
+    bench = rebooting(make, {"status": "Pending", "interval": 300})
+    bench.csms.forget()
+
+    assert put(bench, "OCPPCommCtrlr.OfflineThreshold", "300") == "Accepted"
+    assert get(bench, "OCPPCommCtrlr.OfflineThreshold") == "300"
+    assert bench.csms.call("GetBaseReport", {"requestId": 5, "reportBase": "FullInventory"}) == {"status": "Accepted"}
+    pages = bench.csms.received("NotifyReport")
+    assert [page["seqNo"] for page in pages] == list(range(len(pages)))
+    assert not pages[-1].get("tbc", False)
+    assert entries(bench, 5)
+
+    start = {"remoteStartId": 1, "evseId": 1, "idToken": {"idToken": VALID, "type": "ISO14443"}}
+    assert bench.csms.call("RequestStartTransaction", start)["status"] == "Rejected"
+    assert set(bench.csms.actions()) == {"NotifyReport"}
+
+    bench.csms.default("BootNotification")
+    assert bench.csms.call("TriggerMessage", {"requestedMessage": "BootNotification"})["status"] == "Accepted"
+    assert booted(bench)["reason"] == "Triggered"
+
+
+@pytest.mark.octt("TC_B_03_CS")
+@pytest.mark.req("B03.FR.02", "B03.FR.06")
+def test_tc_b_03_cs(make: Make) -> None:
+    """Cold boot, Rejected: silence for the interval, then the introduction again."""
+    bench = rebooting(make, {"status": "Rejected", "interval": 60})
+    bench.csms.default("BootNotification")
+    first = bench.csms.frames("BootNotification")[0].at
+
+    bench.advance(seconds=70)
+
+    second = bench.csms.frames("BootNotification")[1].at
+    assert (second - first).total_seconds() >= 60
+    assert bench.csms.actions()[:2] == ["BootNotification", "BootNotification"]
+    booted(bench)
+
+
+@pytest.mark.octt("TC_B_30_CS")
+@pytest.mark.req("B03.FR.08")
+def test_tc_b_30_cs(make: Make) -> None:
+    """A CALL to a rejected station is a SecurityError."""
+    bench = rebooting(make, {"status": "Rejected", "interval": 60})
+
+    error = bench.csms.refused("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
+
+    assert error.code == "SecurityError"
+
+
+# --- reset
+
+
+@pytest.mark.octt("TC_B_20_CS")
+@pytest.mark.req("B01.FR.03", "B11.FR.01", "B11.FR.03", "B11.FR.04")
+def test_tc_b_20_cs(make: Make) -> None:
+    """Reset of the idle station, OnIdle."""
+    bench = make()
+
+    assert reset(bench) == "Accepted"
+    booted(bench)
+
+
+@pytest.mark.octt("TC_B_21_CS")
+@pytest.mark.req("B12.FR.01", "B12.FR.03")
+def test_tc_b_21_cs(make: Make) -> None:
+    """Reset with a running transaction, OnIdle: Scheduled, done when it has been stopped."""
+    bench = make()
+    charging(bench)
+
+    assert reset(bench) == "Scheduled"
+    assert bench.csms.received("BootNotification") == []
+
+    stop_authorized(bench)
+    assert booted(bench, e1c1="Occupied")["reason"] == "ScheduledReset"
+
+
+@pytest.mark.octt("TC_B_41_CS")
+@pytest.mark.req("B12.FR.01", "B12.FR.03")
+def test_tc_b_41_cs(make: Make) -> None:
+    """The same with several transactions: the last one counts."""
+    bench = make()
+    charging(bench)
+    ev_connected_pre_session(bench, 2)
+    bench.evse(2).present_token(VALID2)
+    energy_transfer_started(bench, 2)
+
+    assert reset(bench) == "Scheduled"
+    stop_authorized(bench, 1, VALID)
+    assert bench.csms.received("BootNotification") == []
+
+    stop_authorized(bench, 2, VALID2)
+    assert booted(bench, e1c1="Occupied", e2c1="Occupied")["reason"] == "ScheduledReset"
+
+
+@pytest.mark.octt("TC_B_22_CS")
+@pytest.mark.req("B01.FR.03", "B12.FR.02", "B12.FR.04")
+def test_tc_b_22_cs(make: Make) -> None:
+    """Reset with a running transaction, Immediate: it is ended first."""
+    bench = make()
+    charging(bench)
+
+    assert reset(bench, "Immediate") == "Accepted"
+    bench.advance(seconds=10)
+
+    assert_reset_ended(bench)
+    assert booted(bench, e1c1="Occupied")["reason"] == "RemoteReset"
+
+
+def assert_reset_ended(bench: Bench) -> None:
+    """Ended by the command, with the state of a connected vehicle and without a token."""
+    ended = bench.events()[-1]
+    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "ResetCommand")
+    assert ended["transactionInfo"]["chargingState"] == "EVConnected"
+    assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
+    assert "idToken" not in ended
+
+
+@pytest.mark.octt("TC_B_23_CS")
+@pytest.mark.req("B01.FR.03", "B11.FR.01", "B11.FR.02", "B11.FR.03", "B11.FR.04")
+def test_tc_b_23_cs(make: Make) -> None:
+    """Unavailable persists over a reset."""
+    bench = make()
+    unavailable(bench, 1, 1)
+
+    assert reset(bench) == "Accepted"
+    assert booted(bench, e1c1="Unavailable")["reason"] == "RemoteReset"
+
+
+@pytest.mark.octt("TC_B_25_CS")
+@pytest.mark.req("B11.FR.01", "B11.FR.08", "B11.FR.10")
+def test_tc_b_25_cs(make: Make) -> None:
+    """Reset of an idle EVSE."""
+    bench = make()
+
+    assert get(bench, "EVSE.AllowReset", evse=1) == "true"
+    assert reset(bench, "OnIdle", 1) == "Accepted"
+
+
+@pytest.mark.octt("TC_B_26_CS")
+@pytest.mark.req("B12.FR.01", "B12.FR.07")
+def test_tc_b_26_cs(make: Make) -> None:
+    """Reset of an EVSE with a running transaction, OnIdle: it ends as its driver wants."""
+    bench = make()
+    charging(bench)
+
+    assert reset(bench, "OnIdle", 1) == "Scheduled"
+
+    stop_authorized(bench)
+    bench.evse(1).unplug()
+    bench.advance(seconds=2)
+    assert statuses(bench)[1, 1] == "Available"
+    assert bench.csms.received("BootNotification") == []
+
+
+@pytest.mark.octt("TC_B_27_CS")
+@pytest.mark.req("B12.FR.02", "B12.FR.08")
+def test_tc_b_27_cs(make: Make) -> None:
+    """Reset of an EVSE with a running transaction, Immediate."""
+    bench = make()
+    charging(bench)
+
+    assert reset(bench, "Immediate", 1) == "Accepted"
+    bench.advance(seconds=10)
+
+    assert_reset_ended(bench)
+    assert bench.csms.received("BootNotification") == []
+
+
+@pytest.mark.octt("TC_B_28_CS")
+@pytest.mark.req("B11.FR.01", "B11.FR.09")
+def test_tc_b_28_cs(make: Make) -> None:
+    """Reset of an idle EVSE where that is not supported."""
+    assert reset(make(layout={"evse_reset": False}), "OnIdle", 1) == "Rejected"
+
+
+@pytest.mark.octt("TC_B_29_CS")
+@pytest.mark.req("B12.FR.09")
+def test_tc_b_29_cs(make: Make) -> None:
+    """Reset of a busy EVSE where that is not supported."""
+    bench = make(layout={"evse_reset": False})
+    charging(bench)
+
+    assert reset(bench, "OnIdle", 1) == "Rejected"
+
+
+# --- network profiles
+
+
+def migrate(bench: Bench) -> tuple[int, int]:
+    """Steps 1 to 4: the other slot gets a profile and the first place; gives both slots."""
+    slot, active = other_slot(bench)
+    assert bench.csms.call("SetNetworkProfile", network_profile(slot))["status"] == "Accepted"
+    assert put(bench, PRIORITY, f"{slot},{active}") in {"Accepted", "RebootRequired"}
+    return slot, active
+
+
+def dialled(bench: Bench, *, silent: list[int]) -> list[tuple[int, float]]:
+    """What the link does by the station's profiles and variables: (slot, seconds waited before) until one answers.
+
+    `silent`: slots whose endpoint does not answer, one entry for each attempt that it lets pass.
+    """
+    number = bench.station.variables.integer
+    settings = BackoffSettings(
+        wait_minimum_s=number("OCPPCommCtrlr", "RetryBackOffWaitMinimum"),
+        random_range_s=number("OCPPCommCtrlr", "RetryBackOffRandomRange"),
+        repeat_times=number("OCPPCommCtrlr", "RetryBackOffRepeatTimes"),
+        attempts_per_profile=number("OCPPCommCtrlr", "NetworkProfileConnectionAttempts"),
+    )
+    slots = [profile.slot for profile in bench.station.network.profiles()]
+    redial = Redial(slots, settings, random.Random(1))  # noqa: S311 - chance that a test can repeat
+    tried: list[tuple[int, float]] = []
+    while True:
+        slot = redial.slot
+        assert slot is not None
+        tried.append((slot, redial.wait_s))
+        if slot not in silent:
+            return tried
+        silent.remove(slot)
+        redial.failed()
+
+
+@pytest.mark.octt("TC_B_43_CS")
+@pytest.mark.req("B09.FR.05")
+def test_tc_b_43_cs(make: Make) -> None:
+    """A slot that is not there."""
+    assert make().csms.call("SetNetworkProfile", network_profile(999))["status"] == "Rejected"
+
+
+@pytest.mark.octt("TC_B_45_CS")
+@pytest.mark.req("B09.FR.01", "B10.FR.01", "B10.FR.04")
+def test_tc_b_45_cs(make: Make) -> None:
+    """Migration to another profile: after the reset the station connects by it."""
+    bench = make()
+    slot, _ = migrate(bench)
+
+    assert reset(bench) == "Accepted"
+
+    booted(bench)
+    assert get(bench, "OCPPCommCtrlr.ActiveNetworkProfile") == str(slot)
+
+
+@pytest.mark.octt("TC_B_46_CS")
+@pytest.mark.req("B10.FR.03", "B10.FR.04")
+def test_tc_b_46_cs(make: Make) -> None:
+    """The first entry does not answer NetworkProfileConnectionAttempts times: the second one."""
+    bench = make({"OCPPCommCtrlr.NetworkProfileConnectionAttempts": "2"})
+    slot, active = migrate(bench)
+    bench.unreachable = {slot}
+
+    assert reset(bench) == "Accepted"
+
+    assert [each for each, _ in dialled(bench, silent=[slot] * 9)] == [slot, slot, active]
+    booted(bench)
+    assert get(bench, "OCPPCommCtrlr.ActiveNetworkProfile") == str(active)
+
+
+@pytest.mark.octt("TC_B_49_CS")
+@pytest.mark.req("B10.FR.03", "B10.FR.08", "B10.FR.09")
+def test_tc_b_49_cs(make: Make) -> None:
+    """No entry answers: the station goes on with the list, never sooner than RetryBackOffWaitMinimum."""
+    bench = make(
+        {
+            "OCPPCommCtrlr.NetworkProfileConnectionAttempts": "1",
+            "OCPPCommCtrlr.RetryBackOffRepeatTimes": "0",
+            "OCPPCommCtrlr.RetryBackOffRandomRange": "0",
+            "OCPPCommCtrlr.RetryBackOffWaitMinimum": "7",
+        }
+    )
+    slot, active = migrate(bench)
+    bench.unreachable = {slot}
+
+    assert reset(bench) == "Accepted"
+
+    tried = dialled(bench, silent=[slot] * 9 + [active])
+    assert [each for each, _ in tried] == [slot, active, slot, active]
+    assert min(waited for _, waited in tried[1:]) >= 7
+    booted(bench)
+
+
+# --- offline
+
+
+def offline(bench: Bench, seconds: float) -> None:
+    """The test tool closes the connection; a vehicle is plugged in; it accepts the reconnection."""
+    bench.csms.forget()
+    bench.csms.disconnect()
+    bench.evse(1).plug_in()
+    bench.advance(seconds=seconds)
+    bench.csms.connect()
+    bench.advance(seconds=1)
+
+
+@pytest.mark.octt("TC_B_51_CS")
+@pytest.mark.req("B04.FR.01")
+def test_tc_b_51_cs(make: Make) -> None:
+    """Offline for longer than OfflineThreshold: each connector is told."""
+    bench = make({"OCPPCommCtrlr.OfflineThreshold": "30"})
+
+    offline(bench, 32)
+
+    assert statuses(bench) == {(1, 1): "Occupied", (2, 1): "Available"}
+
+
+@pytest.mark.octt("TC_B_52_CS")
+@pytest.mark.req("B04.FR.02")
+def test_tc_b_52_cs(make: Make) -> None:
+    """Offline for less: only what changed."""
+    bench = make({"OCPPCommCtrlr.OfflineThreshold": "30"})
+
+    offline(bench, 28)
+
+    assert statuses(bench) == {(1, 1): "Occupied"}
