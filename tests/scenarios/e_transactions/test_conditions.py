@@ -16,10 +16,11 @@ from station.facts import (
     CostReceived,
     DeviceLost,
     DeviceReturned,
+    EnergyFlowChanged,
     IdTokenInfoReceived,
     LimitChanged,
 )
-from station.now import Wall
+from station.now import Instant, Mono, Wall
 from station.shell.outlet import Action, Allow
 from station.state.limits import Limit
 from tests.bench import Bench
@@ -204,12 +205,32 @@ def test_a_clock_that_is_set_back_does_not_turn_the_story_around(tmp_path: Path)
     """Online, the CSMS has seen the later times already: what follows is not earlier."""
     station = charging(tmp_path)
     station.advance(60)
-    station.true_offset -= 40
+    seen = station.events()[-1]["timestamp"]
+    station.true_offset -= 100
     station.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
-    station.advance(120)
+    station.evse(1).ev("pause")
+    station.advance(2)
+    paused = station.events()[-1]["timestamp"]
+    station.advance(180)
     stamps = [event["timestamp"] for event in station.events()]
 
+    assert station.clock_set
+    assert paused == seen
     assert stamps == sorted(stamps)
+    assert stamps[-1] > seen
+
+
+def test_a_fact_that_comes_late_does_not_turn_the_story_around(tmp_path: Path) -> None:
+    """The board says that current stopped ten seconds ago, after a sample of just now was told."""
+    station = charging(tmp_path, variables={"SampledDataCtrlr.TxUpdatedInterval": "31"})
+    station.advance(1.5)
+    early = Instant(station.station_boot, Mono(station.mono - 10))
+    station.hardware.tell(EnergyFlowChanged(evse_id=1, at=early, flowing=False))
+    station.advance(1)
+    *_, sample, paused = station.events()
+
+    assert told(station)[-2:] == ["Updated/MeterValuePeriodic/Charging", "Updated/ChargingStateChanged/SuspendedEV"]
+    assert paused["timestamp"] == sample["timestamp"]
 
 
 # --- what others say

@@ -21,7 +21,15 @@ from station.blocks.transactions.session import (
     rested,
     vacated,
 )
-from station.facts import Authorized, FaultChanged, LockChanged, PlugInserted, PlugRemoved, PowerPathChanged
+from station.facts import (
+    Authorized,
+    BayOccupancyChanged,
+    FaultChanged,
+    LockChanged,
+    PlugInserted,
+    PlugRemoved,
+    PowerPathChanged,
+)
 from station.now import BootId, Instant, Mono, Now, Wall
 from station.ocpp.types import IdTokenType
 from station.state.meters import Sample
@@ -154,6 +162,16 @@ def test_an_allowance_counts_from_the_verdict_and_only_once() -> None:
 
     assert allowed.energy_until_mwh == 505_000
     assert changes.judged_invalid(later, Verdict.ALLOW, 500) is later
+
+
+def test_another_vehicle_in_the_bay_earns_another_transaction_and_one_that_leaves_does_not() -> None:
+    """Spent is forgotten by the arrival alone."""
+    there = replace(PLUGGED, bay_occupied=True, spent=True)
+    gone = changes.bay_changed(there, BayOccupancyChanged(evse_id=1, at=AT, occupied=False))
+    back = changes.bay_changed(gone, BayOccupancyChanged(evse_id=1, at=AT, occupied=True))
+
+    assert (gone.spent, back.spent) == (True, False)
+    assert changes.bay_changed(there, BayOccupancyChanged(evse_id=1, at=AT, occupied=True)).spent
 
 
 # --- what follows
