@@ -73,7 +73,8 @@ class View:
             for code in (DIM, BOLD, GREEN, YELLOW, CYAN, RED, PLAIN):
                 text = text.replace(code, "")
         else:
-            text = text[: 4 * shutil.get_terminal_size().columns]
+            width = 3 * shutil.get_terminal_size().columns  # a longer line tells nothing more, and pushes others away
+            text = "\n".join(line[:width] for line in text.split("\n"))
         self._stream.write(text + "\n")
         self._draw()
         self._stream.flush()
