@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from station.blocks.transactions.block import Transactions
 from station.effects import SetClock
 from station.facts import (
     ChargingPriorityReceived,
@@ -220,17 +221,39 @@ def test_a_clock_that_is_set_back_does_not_turn_the_story_around(tmp_path: Path)
     assert stamps[-1] > seen
 
 
-def test_a_fact_that_comes_late_does_not_turn_the_story_around(tmp_path: Path) -> None:
+@pytest.mark.parametrize("online", [True, False])
+def test_a_fact_that_comes_late_does_not_turn_the_story_around(tmp_path: Path, *, online: bool) -> None:
     """The board says that current stopped ten seconds ago, after a sample of just now was told."""
     station = charging(tmp_path, variables={"SampledDataCtrlr.TxUpdatedInterval": "31"})
+    if not online:
+        station.csms.disconnect()
     station.advance(1.5)
     early = Instant(station.station_boot, Mono(station.mono - 10))
     station.hardware.tell(EnergyFlowChanged(evse_id=1, at=early, flowing=False))
     station.advance(1)
+    if not online:
+        station.csms.connect()
+        station.advance(1)
     *_, sample, paused = station.events()
 
     assert told(station)[-2:] == ["Updated/MeterValuePeriodic/Charging", "Updated/ChargingStateChanged/SuspendedEV"]
     assert paused["timestamp"] == sample["timestamp"]
+
+
+def test_nothing_is_energised_before_the_hardware_has_told_its_state(tmp_path: Path) -> None:
+    """Whatever is authorized: after a start everything is wanted off until then."""
+    station = bench(tmp_path, "EVConnected", "EVConnected")
+    conduct = next(block for block in station.station.engine._blocks if isinstance(block, Transactions))._conduct
+    conduct.told.clear()
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(20)
+    before = station.evse(1).contactor_closed
+    station.hardware.snapshot_again()
+    station.advance(20)
+
+    assert not before
+    assert station.evse(1).charging
 
 
 # --- what others say

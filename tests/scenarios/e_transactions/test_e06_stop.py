@@ -89,6 +89,19 @@ def test_a_remote_stop_that_is_no_stop_point_stops_energy_and_gives_the_reason_l
     assert lines() == ["Ended/EVCommunicationLost/Idle =Remote"]
 
 
+def test_the_first_reason_to_stop_is_the_one_that_ended_gives(tmp_path: Path) -> None:
+    """The driver stopped it, then the CSMS did too, then the cable was pulled: Local."""
+    station = charging(tmp_path, "EVConnected")
+    station.evse(1).present_token(CARD)
+    station.advance(2)
+    station.csms.call("RequestStopTransaction", {"transactionId": transaction_id(station)})
+    station.advance(2)
+    station.evse(1).unplug()
+    station.advance(2)
+
+    assert told(station)[-2:] == ["Updated/RemoteStop/EVConnected", "Ended/EVCommunicationLost/Idle =Local"]
+
+
 @pytest.mark.req("F03.FR.02")
 def test_the_csms_may_stop_a_transaction_that_nobody_was_authorized_for(tmp_path: Path) -> None:
     """Started by the plug; a driver never came."""

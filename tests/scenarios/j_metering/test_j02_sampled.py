@@ -40,6 +40,19 @@ def test_updated_comes_at_every_interval_counted_from_the_start_of_the_transacti
     assert {v["context"] for v in sampled["meterValue"][0]["sampledValue"]} == {"Sample.Periodic"}
 
 
+def test_a_transaction_without_its_cable_tells_no_samples(tmp_path: Path) -> None:
+    """Started by the card: whose register it will be, the cable shows; from then on the old beat counts."""
+    station = bench(tmp_path, "Authorized", "Authorized", variables={"SampledDataCtrlr.TxUpdatedInterval": "20"})
+    station.evse(1).present_token(CARD)
+    station.advance(50)
+    before = periodic(station)
+    station.evse(1).plug_in()
+    station.advance(25)
+
+    assert before == []
+    assert periodic(station) == ["08:01:00"]
+
+
 @pytest.mark.req("J02.FR.11")
 def test_an_interval_that_is_changed_counts_at_once_from_the_same_start(tmp_path: Path) -> None:
     """60 s, then 20 s, then none."""
