@@ -100,7 +100,7 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
     queue = told["queue"]
     yield f"queue     {'transaction events wait' if queue['transactions_waiting'] else 'empty'}; store {told['store']}"
     for certificate in told.get("certificates", ()):
-        yield f"cert      {certificate['role']}: {certificate['subject']}, until {certificate['until']}"
+        yield f"valid     {certificate['role']} until {certificate['until']}"
 
 
 def _evse(evse: dict[str, Any]) -> str:

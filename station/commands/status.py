@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from station.app import Station
+from station.commands import expiry
 from station.config import Config
 from station.now import Now, rfc3339
 from station.shell.control import Answer
 from station.shell.runner import Runner
+from station.state.meters import Sample
 from station.state.sessions import Session
 from station.store.outbox import Outbox
 from station.version import VERSION
@@ -27,6 +29,7 @@ def of(station: Station, runner: Runner, config: Config, now: Now) -> Answer:
         "boot_reason": station.registration.boot_reason,
         "evses": [_evse(station, evse_id) for evse_id in station.connectors.evse_ids()],
         "queue": _queue(station.outbox),
+        "certificates": list(expiry.certificates(config)),
         "store": "in memory: the disk fails" if station.engine.fallback.active else "ok",
     }
 
@@ -63,16 +66,17 @@ def _evse(station: Station, evse_id: int) -> dict[str, Any]:
         told["offered_a"] = want.limit_a
     session = station.sessions.on_evse(evse_id)
     if session is not None and session.transaction_id is not None:
-        told["transaction"] = _transaction(session)
+        told["transaction"] = _transaction(session, station.meters.last(evse_id))
     return told
 
 
-def _transaction(session: Session) -> dict[str, Any]:
+def _transaction(session: Session, newest: Sample | None) -> dict[str, Any]:
     told: dict[str, Any] = {"id": session.transaction_id, "charging_state": session.charging_state}
-    if session.begin is not None and session.last is not None:
-        charged_mwh = session.last.reading.energy_import_mwh - session.begin.reading.energy_import_mwh
+    last = newest or session.last
+    if session.begin is not None and last is not None:
+        charged_mwh = last.reading.energy_import_mwh - session.begin.reading.energy_import_mwh
         told["energy_wh"] = charged_mwh / 1000
-        told["power_w"] = session.last.reading.power_import_w
+        told["power_w"] = last.reading.power_import_w
     return told
 
 
