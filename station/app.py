@@ -239,6 +239,7 @@ class Station:
             station=self.ports,
             facts=self.facts,
             installed=lambda kind: kind in certificates,
+            disk_fails=lambda: self.engine.fallback.active,
         )
 
     def _transactions(self) -> Transactions:

@@ -27,10 +27,14 @@ NEEDS = {2: ("CSMSRootCertificate",), 3: ("CSMSRootCertificate", "ChargingStatio
 """Certificates that must be there before a profile of this level may be used (A05.FR.02, A05.FR.03)."""
 
 NO_DOWNGRADE = Refusal("NoSecurityDowngrade", "less secure than the connection in use")
+NOT_STORED = Refusal("OutOfStorage", "the disk takes no writes")
 
 
 class NetworkProfiles(Block):
-    """Block B: network connection profiles. `installed` tells whether a certificate of a kind is there."""
+    """Block B: network connection profiles.
+
+    `installed` tells whether a certificate of a kind is there, `disk_fails` whether nothing can be stored now.
+    """
 
     def __init__(  # noqa: PLR0913 - the wiring of a block, named at the one call
         self,
@@ -41,6 +45,7 @@ class NetworkProfiles(Block):
         station: Station,
         facts: Facts,
         installed: Callable[[str], bool],
+        disk_fails: Callable[[], bool],
     ) -> None:
         self._network = network
         self._variables = variables
@@ -48,6 +53,7 @@ class NetworkProfiles(Block):
         self._station = station
         self._facts = facts
         self._installed = installed
+        self._disk_fails = disk_fails
 
     def routes(self) -> Routes:
         """B09."""
@@ -70,6 +76,8 @@ class NetworkProfiles(Block):
         refusal = self._flaw(slot, data)
         if refusal is not None:
             return SetNetworkProfileResponse(status="Rejected", status_info=_info(refusal))
+        if self._disk_fails():  # B09.FR.03
+            return SetNetworkProfileResponse(status="Failed", status_info=_info(NOT_STORED))
         self._network.store(
             NetworkProfile(
                 slot=slot,

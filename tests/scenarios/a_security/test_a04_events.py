@@ -53,7 +53,6 @@ def test_a_critical_event_is_told(bench: Bench, kind: str) -> None:
     assert told == {"type": kind, "timestamp": bench.utc.strftime("%Y-%m-%dT%H:%M:%SZ"), "techInfo": "what was seen"}
 
 
-@pytest.mark.req("A04.FR.04")
 @pytest.mark.parametrize("kind", ["InvalidMessages", "AttemptedReplayAttacks", "FailedToAuthenticateAtCsms"])
 def test_any_other_event_is_logged_only(bench: Bench, kind: str, caplog: pytest.LogCaptureFixture) -> None:
     bench.csms.forget()

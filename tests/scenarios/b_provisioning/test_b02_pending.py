@@ -142,6 +142,28 @@ def test_the_connection_stays(tmp_path: Path) -> None:
     assert bench.csms.connected
 
 
+@pytest.mark.req("B03.FR.01")
+@pytest.mark.parametrize("verdict", ["Pending", "Rejected"])
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_whether_one_may_charge_before_the_verdict_is_configured(tmp_path: Path, verdict: str, enabled: str) -> None:
+    """TxBeforeAcceptedEnabled: what was charged is told when the station is accepted, and not before."""
+    variables = {"TxCtrlr.TxBeforeAcceptedEnabled": enabled, "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"}
+    bench = Bench(tmp_path, boot=False, variables=variables)
+    bench.csms.on("BootNotification", {"status": verdict, "interval": 600})
+    bench.boot()
+    bench.csms.forget()
+
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=5)
+    assert bench.evse(1).charging is (enabled == "true")
+    assert bench.csms.actions() == []
+
+    bench.csms.default("BootNotification")
+    bench.advance(minutes=6)
+    assert ("TransactionEvent/Started" in bench.csms.actions()) is (enabled == "true")
+
+
 def test_what_happened_meanwhile_is_told_when_the_verdict_is_good(tmp_path: Path) -> None:
     """The connector that was plugged in while Pending is Occupied; no intermediate state is told."""
     bench = pending(tmp_path, interval=60)

@@ -98,6 +98,15 @@ def test_a_profile_that_could_never_work_is_rejected(bench: Bench, wrong: dict[s
     assert bench.station.network.stored(1) is None
 
 
+@pytest.mark.req("B09.FR.03")
+def test_a_profile_that_cannot_be_stored_has_failed(bench: Bench) -> None:
+    """The disk takes no writes: what is kept in memory only would be gone when it is needed."""
+    bench.station.engine.fallback.enter()
+
+    assert store(bench, 1) == ("Failed", "OutOfStorage")
+    assert bench.station.network.stored(1) is None
+
+
 @pytest.mark.req("B09.FR.05")
 @pytest.mark.parametrize("slot", [3, 999, -1])
 def test_a_slot_that_is_not_there_is_rejected(bench: Bench, slot: int) -> None:

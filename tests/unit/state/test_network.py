@@ -43,6 +43,7 @@ def made(db: Database, boot: int = 1) -> tuple[Network, Variables]:
     return network, variables
 
 
+@pytest.mark.req("A01.FR.10")
 def test_passwords_lie_sealed_on_the_disk(db: Database) -> None:
     """The new one and the former one; they come back as they were."""
     network, variables = made(db)
