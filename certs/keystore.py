@@ -10,7 +10,9 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 
 class KeyKind(enum.Enum):
@@ -21,7 +23,7 @@ class KeyKind(enum.Enum):
     RSA_3072 = "rsa-3072"
 
 
-class Subject(NamedTuple):
+class Subject(msgspec.Struct, frozen=True):
     """Whom a certificate names. A00.FR.509: the organisation; A00.FR.511: the serial number as common name."""
 
     common_name: str
@@ -31,7 +33,7 @@ class Subject(NamedTuple):
     domain_component: str | None = None
 
 
-class HashData(NamedTuple):
+class HashData(msgspec.Struct, frozen=True):
     """How a certificate is named on the wire (CertificateHashDataType, SHA-256): hexadecimal, lower case."""
 
     issuer_name_hash: str
@@ -40,7 +42,7 @@ class HashData(NamedTuple):
     """Without leading zeroes."""
 
 
-class TlsKey(NamedTuple):
+class TlsKey(msgspec.Struct, frozen=True):
     """A private key in the form that `SSLContext.load_cert_chain` takes.
 
     `file` is a PEM file: the key itself, or what a provider of OpenSSL makes of it (a TSS2 key, a PKCS#11 URI).

@@ -12,7 +12,8 @@ import re
 import ssl
 from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from certs import atomic
 from certs.errors import BadCertificate
@@ -21,7 +22,7 @@ from certs.keystore import HashData
 _USE = re.compile(r"[A-Za-z0-9]{1,50}")
 
 
-class Root(NamedTuple):
+class Root(msgspec.Struct, frozen=True):
     """An installed root certificate."""
 
     use: str

@@ -8,7 +8,7 @@ Values of the station's file come last, by `configure`: they are checked by type
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Final, NamedTuple
+from typing import Final
 
 import msgspec
 
@@ -110,7 +110,7 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
         return tuple(one for one in MEASURANDS if one in able)
 
 
-class _Place(NamedTuple):
+class _Place(msgspec.Struct, frozen=True):
     """Where a component is being made; what sources may look at."""
 
     layout: Layout

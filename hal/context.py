@@ -6,7 +6,7 @@ The constructor checks its options with `parse_options`, keeps what it needs and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import msgspec
 
@@ -15,7 +15,7 @@ from hal.errors import BadOptions
 T = TypeVar("T")
 
 
-class DriverContext(NamedTuple):
+class DriverContext(msgspec.Struct, frozen=True):
     """What a driver is given besides its options.
 
     `clock` returns monotonic seconds. `resources` holds what several drivers share, by the name that options refer to:

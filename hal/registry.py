@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Callable, Iterable, Mapping
-from typing import NamedTuple, cast
+from typing import cast
+
+import msgspec
 
 from hal import buses
 from hal.context import DriverContext, DriverFactory
@@ -47,7 +49,7 @@ WORLD = "hal.sim.driver:build_world"
 """A simulated world: what the simulated drivers share as others share a bus."""
 
 
-class DriverEntry(NamedTuple):
+class DriverEntry(msgspec.Struct, frozen=True):
     """A driver that can be named in a configuration."""
 
     kind: str

@@ -21,7 +21,7 @@ All of that happens together when the step commits, or not at all.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -51,7 +51,7 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What came of a job. One subclass per kind, routed by type to the block that lists it in `results()`."""
 
 
-class Later(NamedTuple):
+class Later(msgspec.Struct, frozen=True):
     """The reply to a CALL that needs slow work first.
 
     The job's result goes to the block's `results()` handler, which returns the response. If none has come at `by`,
@@ -66,7 +66,7 @@ class Later(NamedTuple):
     otherwise: Response
 
 
-class Answered(NamedTuple, Generic[Q]):
+class Answered(msgspec.Struct, Generic[Q], frozen=True):
     """The CSMS answered a message of ours. `context` is what was given with `ask`, else None."""
 
     request: Q
@@ -74,7 +74,7 @@ class Answered(NamedTuple, Generic[Q]):
     context: Any = None
 
 
-class Refused(NamedTuple, Generic[Q]):
+class Refused(msgspec.Struct, Generic[Q], frozen=True):
     """The CSMS answered with a CALLERROR.
 
     A durable message is tried again by its own rules; this tells each attempt.
@@ -86,14 +86,14 @@ class Refused(NamedTuple, Generic[Q]):
     context: Any = None
 
 
-class TimedOut(NamedTuple, Generic[Q]):
+class TimedOut(msgspec.Struct, Generic[Q], frozen=True):
     """No answer within MessageTimeout. A late one may still come for a durable message."""
 
     request: Q
     context: Any = None
 
 
-class NotSent(NamedTuple, Generic[Q]):
+class NotSent(msgspec.Struct, Generic[Q], frozen=True):
     """An ask that never left: offline, gated by the registration, or its deadline passed in the queue."""
 
     request: Q
@@ -105,28 +105,28 @@ Outcome = Answered[Q] | Refused[Q] | TimedOut[Q] | NotSent[Q]
 """What became of a message: exactly one per ask; one per attempt for a durable message."""
 
 
-class Route(NamedTuple):
+class Route(msgspec.Struct, frozen=True):
     """One action that a block answers."""
 
     request: type[Request[Any, Any]]
     handle: Callable[[Any, Now], Response | Later]
 
 
-class OutcomeRow(NamedTuple):
+class OutcomeRow(msgspec.Struct, frozen=True):
     """One message of ours whose outcomes a block wants."""
 
     request: type[Request[Any, Any]]
     handle: Callable[[Any, Now], None]
 
 
-class Reaction(NamedTuple):
+class Reaction(msgspec.Struct, frozen=True):
     """One kind of fact that a block wants to hear."""
 
     fact: type[Any]
     react: Callable[[Any, Now], None]
 
 
-class Guard(NamedTuple):
+class Guard(msgspec.Struct, frozen=True):
     """One variable whose owner may refuse a value before it is written (design B1)."""
 
     component: str
@@ -153,7 +153,7 @@ class Vetoes:
         return None
 
 
-class ResultRow(NamedTuple):
+class ResultRow(msgspec.Struct, frozen=True):
     """One kind of job result that a block wants."""
 
     result: type[JobResult]

@@ -157,10 +157,11 @@ class StepCsms:
         fitted, reasons = message, []
         for speaker in self._speakers:
             try:
-                fitted, cut = speaker.fit(fitted)
+                tried = speaker.fit(fitted)
             except CannotRender as error:
                 reasons.append(f"{speaker.version}: {error.description}")
                 continue
+            fitted, cut = tried.message, tried.truncated
             if cut:
                 log.warning("message.truncated", extra={"action": action, "version": speaker.version, "fields": cut})
         if len(reasons) == len(self._speakers):

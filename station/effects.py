@@ -8,7 +8,8 @@ Invariant: an effect leaves only after the commit of the step that asked for it.
 from __future__ import annotations
 
 from datetime import datetime
-from typing import NamedTuple
+
+import msgspec
 
 from station.block import Job
 from station.now import Mono, Wall, to_wall
@@ -16,7 +17,7 @@ from station.ports import Precondition
 from station.store.intents import Intent, Intents
 
 
-class Want(NamedTuple):
+class Want(msgspec.Struct, frozen=True):
     """The wanted condition of an EVSE (design A6): `limit_a` per phase; energise False means no current is offered."""
 
     energise: bool
@@ -25,21 +26,21 @@ class Want(NamedTuple):
     lock: bool = False
 
 
-class Send(NamedTuple):
+class Send(msgspec.Struct, frozen=True):
     """A text frame for the connection `connection`; dropped if that one is gone."""
 
     text: str
     connection: int
 
 
-class SetWant(NamedTuple):
+class SetWant(msgspec.Struct, frozen=True):
     """The hardware thread shall make this true."""
 
     evse_id: int
     want: Want
 
 
-class TakeSample(NamedTuple):
+class TakeSample(msgspec.Struct, frozen=True):
     """The hardware thread shall read the meter of this EVSE."""
 
     evse_id: int
@@ -47,31 +48,31 @@ class TakeSample(NamedTuple):
     by: Mono
 
 
-class StartJob(NamedTuple):
+class StartJob(msgspec.Struct, frozen=True):
     """Slow work to be done."""
 
     generation: int
     job: Job
 
 
-class CancelJob(NamedTuple):
+class CancelJob(msgspec.Struct, frozen=True):
     """Slow work no longer wanted."""
 
     kind: type[Job]
 
 
-class SetClock(NamedTuple):
+class SetClock(msgspec.Struct, frozen=True):
     """A time heard from `source`, for the clock discipline."""
 
     wall: Wall
     source: str
 
 
-class TellSnapshot(NamedTuple):
+class TellSnapshot(msgspec.Struct, frozen=True):
     """The core forgot what it had seen: the hardware thread tells every state again (design A3)."""
 
 
-class CarryOut(NamedTuple):
+class CarryOut(msgspec.Struct, frozen=True):
     """An intent whose precondition holds: reconnect or reboot, after what was sent before is flushed."""
 
     intent: Intent

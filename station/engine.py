@@ -19,7 +19,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from station.block import Block, JobResult, Later, Outcome, Reloads
 from station.effects import Effect, StepPorts, TellSnapshot
@@ -34,40 +36,40 @@ from station.store.fallback import Fallback
 log = logging.getLogger(__name__)
 
 
-class Call(NamedTuple):
+class Call(msgspec.Struct, frozen=True):
     """The CSMS asks something."""
 
     request: Request[Any, Any]
 
 
-class Fate(NamedTuple):
+class Fate(msgspec.Struct, frozen=True):
     """What became of a message of ours."""
 
     outcome: Outcome[Any]
 
 
-class Happened(NamedTuple):
+class Happened(msgspec.Struct, frozen=True):
     """Facts of the hardware, the link, the clock: everything that was seen at one time."""
 
     facts: tuple[object, ...]
 
 
-class TimersDue(NamedTuple):
+class TimersDue(msgspec.Struct, frozen=True):
     """The earliest deadline has come; all that are due at one instant are one input."""
 
 
-class JobDone(NamedTuple):
+class JobDone(msgspec.Struct, frozen=True):
     """Slow work has ended. `generation`: which start of it; an older one than the last is news without effect."""
 
     generation: int
     result: JobResult
 
 
-class Canary(NamedTuple):
+class Canary(msgspec.Struct, frozen=True):
     """Nothing happened; the watchdog wants to see an input come through (design 6)."""
 
 
-class Ask(NamedTuple):
+class Ask(msgspec.Struct, frozen=True):
     """A local command (the control socket): runs in a step of its own, may write, gives its result as the reply."""
 
     command: Callable[[Now], Any]
@@ -76,14 +78,14 @@ class Ask(NamedTuple):
 Input = Call | Fate | Happened | TimersDue | JobDone | Canary | Ask
 
 
-class Done(NamedTuple):
+class Done(msgspec.Struct, frozen=True):
     """What a step gave: the reply (if it was asked for one) and what the shell shall do, in this order."""
 
     reply: Any
     effects: list[Effect]
 
 
-class Waiting(NamedTuple):
+class Waiting(msgspec.Struct, frozen=True):
     """The reply of a step whose handler returned `Later`: the job runs as `generation`."""
 
     generation: int

@@ -15,7 +15,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Sequence
 from datetime import timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Registered(Protocol):
         ...
 
 
-class _Owed(NamedTuple):
+class _Owed(msgspec.Struct, frozen=True):
     """A CALL whose reply waits for a job."""
 
     message_id: str

@@ -12,6 +12,8 @@ from __future__ import annotations
 from collections import deque
 from typing import NamedTuple
 
+import msgspec
+
 from station.now import Mono
 
 Source = tuple[str | int, ...]
@@ -30,7 +32,7 @@ class Culprit(NamedTuple):
     given: str
 
 
-class _Muted(NamedTuple):
+class _Muted(msgspec.Struct, frozen=True):
     until: Mono
     for_s: float
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 
-class Refusal(NamedTuple):
+class Refusal(msgspec.Struct, frozen=True):
     """Why something is not done: becomes `statusInfo` of a response, never a CALLERROR.
 
     `reason_code` is one of the appendix (at most 20 characters); `additional_info` is for people.

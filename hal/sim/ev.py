@@ -7,7 +7,6 @@ Losses are left out: what the meter counts is what the battery gains.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
 import msgspec
 
@@ -48,7 +47,7 @@ class EvSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"no vehicle is like this: {self}")
 
 
-class Ramp(NamedTuple):
+class Ramp(msgspec.Struct, frozen=True):
     """A current per phase: `start_a` at `since`, going to `target_a` at `slope_a_per_s` (0: at once), then level."""
 
     since: float

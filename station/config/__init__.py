@@ -15,7 +15,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
@@ -33,7 +34,7 @@ _VOLTAGE = 230.0
 _DEFAULT_MEASURANDS: tuple[str, ...] = ("Energy.Active.Import.Register",)
 
 
-class Config(NamedTuple):
+class Config(msgspec.Struct, frozen=True):
     """A file without mistakes. `file` has simulated hardware written out; `folder` is where relative paths begin."""
 
     file: File

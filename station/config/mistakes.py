@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+
+import msgspec
 
 Path = tuple[str | int, ...]
 """The way to a place in the file: `("evses", 0, "board")`."""
@@ -12,7 +13,7 @@ Lines = dict[Path, int]
 """Where each place stands, counted from 1."""
 
 
-class Mistake(NamedTuple):
+class Mistake(msgspec.Struct, frozen=True):
     """One mistake; never holds a secret."""
 
     path: Path

@@ -12,7 +12,7 @@ from __future__ import annotations
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple, TypeVar, get_args, get_origin
+from typing import Any, TypeVar, get_args, get_origin
 
 import msgspec
 
@@ -116,7 +116,7 @@ _WRITE: Fixes = {datetime: instant_text, float: number}
 _READ: Fixes = {datetime: _in_utc, float: _unchanged}
 
 
-class _Spot(NamedTuple):
+class _Spot(msgspec.Struct, frozen=True):
     """A field that holds instants or numbers: itself (`kind` is that type) or in a structure (`kind` is its class)."""
 
     name: str

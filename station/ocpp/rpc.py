@@ -13,8 +13,8 @@ Duplicate keys in a payload follow JSON's usual rule (the last one counts), numb
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import NamedTuple
 
+import msgspec
 from msgspec import Struct
 
 from station.ocpp.errors import ErrorCode, RpcError
@@ -114,7 +114,7 @@ class _Ended(Struct, frozen=True):
     answered: bool
 
 
-class _Ours(NamedTuple):
+class _Ours(msgspec.Struct, frozen=True):
     """The CALL of ours that an answer belongs to."""
 
     id: str

@@ -18,7 +18,7 @@ import functools
 import math
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Annotated, Any, Literal, NamedTuple, Union
+from typing import Annotated, Any, Literal, Union
 
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
@@ -37,7 +37,7 @@ UNBOUNDED = (-math.inf, math.inf)
 ROOT = "$"
 
 
-class Field(NamedTuple):
+class Field(msgspec.Struct, frozen=True):
     """One field's rule, parsed. `low` and `high` bound a number's value or a text's length, `items` a list's length."""
 
     required: bool
@@ -47,7 +47,7 @@ class Field(NamedTuple):
     high: float | None
 
 
-class Mistake(NamedTuple):
+class Mistake(msgspec.Struct, frozen=True):
     """Something that the version does not allow. `text` quotes no value.
 
     `where` is the way from the payload to the value; `rule` is `Object.field`; `cut` is the length to which a text that
@@ -70,7 +70,7 @@ class Mistake(NamedTuple):
         return f"{self.path}: {self.text}"
 
 
-class Judged(NamedTuple):
+class Judged(msgspec.Struct, frozen=True):
     """A document as far as it is allowed (unknown fields left out, `1.0` made 1), and what is wrong with it."""
 
     document: Any

@@ -7,7 +7,7 @@ state of the station and has no policy; what it must remember of a message (the 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Generic, NamedTuple, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import msgspec
 
@@ -18,21 +18,21 @@ M = TypeVar("M", bound=Message)
 R = TypeVar("R", bound=Message)
 
 
-class Wire(NamedTuple):
+class Wire(msgspec.Struct, frozen=True):
     """One CALL as it leaves: the action's name in that version and the payload object's text."""
 
     action: str
     payload: bytes
 
 
-class Rendered(NamedTuple):
+class Rendered(msgspec.Struct, frozen=True):
     """What a version makes of one message: no, one or several CALLs, and what must be stored with the answer."""
 
     wires: tuple[Wire, ...]
     memo: Mapping[str, Any] | None = None
 
 
-class Fitted(NamedTuple, Generic[M]):
+class Fitted(msgspec.Struct, Generic[M], frozen=True):
     """A message that the version can express, and the paths of the free texts that were cut for it."""
 
     message: M

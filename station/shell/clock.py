@@ -15,7 +15,8 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+
+import msgspec
 
 from station.now import BootId, Instant, Mono, Now, Wall
 
@@ -64,7 +65,7 @@ class Machine:
         time.clock_settime(time.CLOCK_REALTIME, wall)
 
 
-class Change(NamedTuple):
+class Change(msgspec.Struct, frozen=True):
     """The wall clock was moved by `by_s` seconds (0: it is only believed from now on) on the word of `source`."""
 
     by_s: float

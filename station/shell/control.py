@@ -15,7 +15,7 @@ import os
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
@@ -41,7 +41,7 @@ class _Head(msgspec.Struct):
     cmd: str
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True):
     """Where to listen: a path, or a port of loopback."""
 
     path: Path | None = None

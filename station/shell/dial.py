@@ -53,7 +53,7 @@ class Line(Protocol):
         """Send a message."""
         ...
 
-    async def ping(self) -> Awaitable[None]:
+    async def ping(self) -> Awaitable[object]:
         """Send a ping; what is returned is done when its pong has come, or the connection has gone."""
         ...
 

@@ -12,7 +12,8 @@ import logging
 import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
-from typing import NamedTuple
+
+import msgspec
 
 from hal.api import BoardSnapshot, LockingBoard, LockState
 from hal.errors import DeviceError, Refused
@@ -38,7 +39,7 @@ WITHDRAW_S = 3.0
 """At the orderly stop, how long boards may take to open."""
 
 
-class Setting(NamedTuple):
+class Setting(msgspec.Struct, frozen=True):
     """What the hardware's loop is given. `clock`: monotonic seconds, the same as `Now.mono`."""
 
     boot: BootId
@@ -47,7 +48,7 @@ class Setting(NamedTuple):
     registry: Registry | None = None
 
 
-class Duty(NamedTuple):
+class Duty(msgspec.Struct, frozen=True):
     """A task to keep alive: whose it is, what it does, which EVSEs miss it."""
 
     device: str

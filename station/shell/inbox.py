@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Hashable
-from typing import NamedTuple
+
+import msgspec
 
 from station.effects import Effect
 from station.facts import Fact, MeterSampled, SensorRead
@@ -23,7 +24,7 @@ BEHIND = 16
 """With more than so many waiting, samples are thinned out."""
 
 
-class Item(NamedTuple):
+class Item(msgspec.Struct, frozen=True):
     """An input: `run` gives it to the core, `after` is called when its effects have been handed over."""
 
     run: Callable[[Now], list[Effect]]

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from hal.api import Meter, MeterReading, SignedMeter, SignMoment
 from hal.errors import DeviceError, NotFound
@@ -43,7 +44,7 @@ class _Request:
         self.timer: asyncio.TimerHandle | None = None
 
 
-class MeterHooks(NamedTuple):
+class MeterHooks(msgspec.Struct, frozen=True):
     """What a meter needs of its surroundings."""
 
     boot: BootId

@@ -13,14 +13,15 @@ import queue
 import socket
 import threading
 from collections.abc import Callable
-from typing import NamedTuple
+
+import msgspec
 
 from station.shell.linkdown import Down, DownKind
 
 _MAX_REMEMBERED = 16
 
 
-class Address(NamedTuple):
+class Address(msgspec.Struct, frozen=True):
     """Where to connect to: what `socket.getaddrinfo` tells, without what nobody needs."""
 
     family: int

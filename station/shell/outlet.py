@@ -9,7 +9,8 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+
+import msgspec
 
 from hal.api import LEASE_S, BoardInfo, BoardSnapshot, Fault, LockState, Permit
 from station.effects import Want
@@ -23,7 +24,7 @@ HARMLESS = frozenset({Fault.LOCK_JAMMED})
 """Faults that do not by themselves forbid current; whether the lock is needed is what the core wants of it."""
 
 
-class Timing(NamedTuple):
+class Timing(msgspec.Struct, frozen=True):
     """The lease rule and the patience with hardware, in seconds. A bench that needs no leases sets them to infinity."""
 
     lease_s: float = LEASE_S
@@ -37,7 +38,7 @@ class Timing(NamedTuple):
     retry_longest_s: float = 60.0
 
 
-class Place(NamedTuple):
+class Place(msgspec.Struct, frozen=True):
     """Where an EVSE's hardware is, and what it can do."""
 
     evse_id: int
@@ -48,20 +49,20 @@ class Place(NamedTuple):
     """The lock is a device of its own: its state comes by `lock_is`, not with the board's snapshot."""
 
 
-class Allow(NamedTuple):
+class Allow(msgspec.Struct, frozen=True):
     """Give or renew the permission."""
 
     evse_id: int
     permit: Permit
 
 
-class Deny(NamedTuple):
+class Deny(msgspec.Struct, frozen=True):
     """Withdraw the permission."""
 
     evse_id: int
 
 
-class MoveLock(NamedTuple):
+class MoveLock(msgspec.Struct, frozen=True):
     """Drive the connector lock."""
 
     evse_id: int

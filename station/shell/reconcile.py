@@ -8,7 +8,8 @@ Invariant: what a failed step was told is told again (`snapshot_again`), except 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+
+import msgspec
 
 from hal.api import BoardSnapshot, LockState
 from station.effects import Want
@@ -29,7 +30,7 @@ IDLE = "idle"
 """The purpose of a reading that nobody asked for."""
 
 
-class Batch(NamedTuple):
+class Batch(msgspec.Struct, frozen=True):
     """Facts for one step of the core, which answers `committed(number)`. An empty one asks for a sign of life."""
 
     number: int

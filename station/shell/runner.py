@@ -15,7 +15,9 @@ import logging
 import signal
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
+
+import msgspec
 
 from station.block import Job
 from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
@@ -58,7 +60,7 @@ class Served(Protocol):
         ...
 
 
-class Core(NamedTuple):
+class Core(msgspec.Struct, frozen=True):
     """The station as the runner sees it. Everything here runs in the core's loop, between steps or inside of one."""
 
     exchange: Exchange
@@ -75,7 +77,7 @@ class Core(NamedTuple):
     """Where and how to connect, as variables and files say now."""
 
 
-class Outside(NamedTuple):
+class Outside(msgspec.Struct, frozen=True):
     """What the runner drives; made by functions that are given the ends it holds."""
 
     clock: StationClock

@@ -15,7 +15,9 @@ import socket
 import ssl
 from collections import deque
 from collections.abc import Awaitable
-from typing import NamedTuple, cast
+from typing import cast
+
+import msgspec
 
 from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
@@ -245,7 +247,7 @@ class Line(asyncio.Protocol):
         return Down(DownKind.CLOSED, "connection lost without a close frame")
 
 
-class Upgrade(NamedTuple):
+class Upgrade(msgspec.Struct, frozen=True):
     """What the opening handshake needs: where, how secured, who, which versions."""
 
     url: str

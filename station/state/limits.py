@@ -5,7 +5,7 @@ Memory only: who lowers a limit states it again after a start. Whoever changes o
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import msgspec
 
 from station.state.connectors import Connectors
 from station.state.sessions import Session
@@ -14,7 +14,7 @@ MIN_A = 6.0
 """The least current that IEC 61851-1 can offer; below it an EVSE offers nothing."""
 
 
-class Limit(NamedTuple):
+class Limit(msgspec.Struct, frozen=True):
     """Amperes per phase, and the number of phases; None: as many as the EVSE has."""
 
     amperes: float

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -25,7 +25,7 @@ Purpose = Literal["begin", "sample", "stop", "allowance"]
 SIGNED = "+signed"
 
 
-class Sample(NamedTuple):
+class Sample(msgspec.Struct, frozen=True):
     """A reading and when it was taken."""
 
     at: Instant
@@ -90,7 +90,7 @@ def registers_only(reading: MeterReading) -> MeterReading:
 # --- sampled values -------------------------------------------------------------------------------------------------
 
 
-class Wanted(NamedTuple):
+class Wanted(msgspec.Struct, frozen=True):
     """Which values to make of a reading.
 
     `offered_a`: what the EVSE offers per phase.
@@ -153,7 +153,7 @@ def _power_offered(reading: MeterReading, wanted: Wanted) -> Figures:
         yield None, wanted.offered_a * wanted.phases * sum(volts) / len(volts)
 
 
-class Source(NamedTuple):
+class Source(msgspec.Struct, frozen=True):
     """Where a measurand comes from and in which unit; Wh is the default and not written."""
 
     figures: Callable[[MeterReading, Wanted], Figures]

@@ -6,7 +6,9 @@ gated on it in the exchange (design A9), receiving in the blocks.
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from station.facts import Facts, RegistrationChanged
 from station.now import Now
@@ -32,7 +34,7 @@ BOOT_REASONS = frozenset(
 """B01.FR.09."""
 
 
-class Verdict(NamedTuple):
+class Verdict(msgspec.Struct, frozen=True):
     """What the CSMS said last, and whether it ever said Accepted since the start."""
 
     status: Status = "Unknown"

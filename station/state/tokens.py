@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from typing import NamedTuple
 
 import msgspec
 
@@ -27,7 +26,7 @@ NEVER_CACHED = frozenset({"NoAuthorization", "Central"})
 """C02.FR.03, C03.FR.02, C05.FR.02."""
 
 
-class CacheRules(NamedTuple):
+class CacheRules(msgspec.Struct, frozen=True):
     """AuthCacheCtrlr.Enabled and LifeTime (seconds; 0: entries do not age)."""
 
     enabled: bool = True

@@ -14,7 +14,9 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import Protocol
+
+import msgspec
 
 from . import files
 
@@ -65,7 +67,7 @@ class NeedsNewerAgent(Exception):  # noqa: N818  # says what is needed
     """The file was made by a newer agent that older ones must not open."""
 
 
-class Notice(NamedTuple):
+class Notice(msgspec.Struct, frozen=True):
     """Something an operator should hear about the store; the engine turns it into a fact.
 
     `kind` is one of `ballast_released`, `wal_large`, `copy_failed`, `quarantined`.

@@ -7,8 +7,6 @@ Invariant: at most one intent of a kind; a newer one replaces the older.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import msgspec
 
 from station.now import BootId, Mono, Now
@@ -24,7 +22,7 @@ class _Data(msgspec.Struct, frozen=True, omit_defaults=True):
     by: float | None = None
 
 
-class Intent(NamedTuple):
+class Intent(msgspec.Struct, frozen=True):
     """One intent: `kind` is reconnect or reboot, `after` is now, reply or drained.
 
     `by`: when `drained` need not be true any more.

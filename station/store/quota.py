@@ -6,7 +6,8 @@ Never Started or Ended, never the oldest in a row: every second Updated of the t
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import NamedTuple
+
+import msgspec
 
 from .spool import Spool
 
@@ -15,7 +16,7 @@ _ROW_OVERHEAD = 200
 _UNDELIVERED_FIRST = 64
 
 
-class Thinned(NamedTuple):
+class Thinned(msgspec.Struct, frozen=True):
     """Updated events of a transaction that were dropped; the gaps in its seqNo are these."""
 
     transaction: str

@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from typing import NamedTuple
 
 import msgspec
 
@@ -58,7 +57,7 @@ class Delivery(enum.Enum):
     """Pages, each made when the previous is answered; given up when the link is lost."""
 
 
-class Rule(NamedTuple):
+class Rule(msgspec.Struct, frozen=True):
     """How one action is delivered."""
 
     lane: Lane
@@ -143,14 +142,14 @@ class Row(msgspec.Struct, frozen=True):
         return self.id > 0
 
 
-class Answered(NamedTuple):
+class Answered(msgspec.Struct, frozen=True):
     """The CSMS answered. `response` is what the caller handed in."""
 
     row: Row
     response: object
 
 
-class Refused(NamedTuple):
+class Refused(msgspec.Struct, frozen=True):
     """The CSMS answered with a CALLERROR, for the last time. `undelivered`: the row was moved there."""
 
     row: Row
@@ -158,7 +157,7 @@ class Refused(NamedTuple):
     undelivered: bool = False
 
 
-class TimedOut(NamedTuple):
+class TimedOut(msgspec.Struct, frozen=True):
     """No answer in time, for the last time. `undelivered`: the row was moved there."""
 
     row: Row
@@ -175,7 +174,7 @@ class Why(enum.Enum):
     NOT_RENDERED = "the negotiated version cannot express it"
 
 
-class NotSent(NamedTuple):
+class NotSent(msgspec.Struct, frozen=True):
     """The message will not be sent (again)."""
 
     row: Row
@@ -185,7 +184,7 @@ class NotSent(NamedTuple):
 Outcome = Answered | Refused | TimedOut | NotSent
 
 
-class Again(NamedTuple):
+class Again(msgspec.Struct, frozen=True):
     """Not an outcome: the transmission failed, and the row is sent again at `at`."""
 
     row: Row

@@ -15,7 +15,9 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
+
+import msgspec
 
 from . import files
 from .db import SCHEMA, Database, Fault, StoreFailed, companions, condemned, connect, prepare
@@ -27,7 +29,7 @@ _KEPT = 3
 _MARK = "salvaged_from"
 
 
-class Salvaged(NamedTuple):
+class Salvaged(msgspec.Struct, frozen=True):
     """What became of a damaged database. `rows` by table; of the tables `damaged` rows may be missing."""
 
     quarantine: Path

@@ -7,7 +7,7 @@ the driver may have gone (design A4).
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import msgspec
 
@@ -57,7 +57,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     group_id_token: str | None = None
 
 
-class _Floating(NamedTuple):
+class _Floating(msgspec.Struct, frozen=True):
     """A driver who may charge and has not plugged in yet; which EVSE, shows the plug."""
 
     authorized: Authorized

@@ -5,14 +5,16 @@ The order is local list, cache, CSMS (C12-C15). A token that is in a store is no
 
 from __future__ import annotations
 
-from typing import Literal, NamedTuple
+from typing import Literal
+
+import msgspec
 
 from station.ocpp.types import IdTokenInfoType
 
 ACCEPTED = IdTokenInfoType(status="Accepted")
 
 
-class Rules(NamedTuple):
+class Rules(msgspec.Struct, frozen=True):
     """The variables that decide. Names as in AuthCtrlr, AuthCacheCtrlr and LocalAuthListCtrlr."""
 
     pre_authorize: bool
@@ -29,18 +31,18 @@ class Rules(NamedTuple):
     """LocalAuthListCtrlr.DisablePostAuthorize."""
 
 
-class Accept(NamedTuple):
+class Accept(msgspec.Struct, frozen=True):
     """It may charge. `unknown`: accepted offline without being known; the CSMS judges it later (C15)."""
 
     info: IdTokenInfoType
     unknown: bool = False
 
 
-class AskCsms(NamedTuple):
+class AskCsms(msgspec.Struct, frozen=True):
     """The CSMS decides."""
 
 
-class Refuse(NamedTuple):
+class Refuse(msgspec.Struct, frozen=True):
     """It may not charge. `status` as in AuthorizationStatusEnumType."""
 
     status: str

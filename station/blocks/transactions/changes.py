@@ -5,8 +5,7 @@ What follows from a change (a transaction starts, an event is told) is none of i
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
+import msgspec
 from msgspec.structs import replace
 
 from station.blocks.transactions.rules import FAULTS, Verdict
@@ -51,7 +50,7 @@ def plugged(session: Session, fact: PlugInserted) -> Session:
     )
 
 
-class Unplugging(NamedTuple):
+class Unplugging(msgspec.Struct, frozen=True):
     """StopTxOnEVSideDisconnect, UnlockOnEVSideDisconnect, and when the wait for another plug-in ends."""
 
     stops: bool

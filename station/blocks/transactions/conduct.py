@@ -11,8 +11,8 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from station.blocks.transactions.events import Readings, Telling, Writer
@@ -37,7 +37,7 @@ CACHED_S = 120.0
 """Power and voltage read longer ago than this are not told any more; a register holds while the contactor is open."""
 
 
-class States(NamedTuple):
+class States(msgspec.Struct, frozen=True):
     """The state objects that transactions ask."""
 
     sessions: Sessions
@@ -48,7 +48,7 @@ class States(NamedTuple):
     registration: Registration
 
 
-class World(NamedTuple):
+class World(msgspec.Struct, frozen=True):
     """The ports that transactions use."""
 
     csms: Csms

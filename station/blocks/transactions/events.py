@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import NamedTuple
 
+import msgspec
 from msgspec.structs import replace
 
 from station.blocks.transactions.session import Event
@@ -26,7 +26,7 @@ MAX_VALUES = 400
 """Sampled values in one Ended; above it intermediate ones are left out (J02.FR.20)."""
 
 
-class Readings(NamedTuple):
+class Readings(msgspec.Struct, frozen=True):
     """A reading to be told with an event: the variable that lists its measurands, and its context."""
 
     sample: Sample
@@ -35,7 +35,7 @@ class Readings(NamedTuple):
     context: ReadingContextEnumType
 
 
-class Telling(NamedTuple):
+class Telling(msgspec.Struct, frozen=True):
     """Under which conditions an event is told.
 
     `offered_a`: what the EVSE offers per phase. `online`: the CSMS sees the event's time as it is now; a queued event

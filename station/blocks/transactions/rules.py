@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Collection, Mapping
-from typing import NamedTuple
+
+import msgspec
 
 from hal.api import Fault
 from station.ocpp.enums import ReasonEnumType, TriggerReasonEnumType
 
 
-class Situation(NamedTuple):
+class Situation(msgspec.Struct, frozen=True):
     """What the points are about; `energy`: it flows, `signed`: the meter has signed the start value."""
 
     bay: bool = False
@@ -84,7 +85,7 @@ START_TRIGGER: Mapping[str, TriggerReasonEnumType] = {
 """The trigger of a Started whose cause has no more specific one, e.g. because the start was not allowed before."""
 
 
-class FaultRule(NamedTuple):
+class FaultRule(msgspec.Struct, frozen=True):
     """Whether a fault ends a transaction, and with which reason; one that does not only suspends it."""
 
     ends: bool

@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Callable
-from typing import Literal, NamedTuple
+from typing import Literal
 
+import msgspec
 from msgspec.structs import replace
 
 from station.blocks.transactions.changes import owing
@@ -27,7 +28,7 @@ SETTLE_S = 10.0
 """A vehicle that does not charge this long after the offer does not want to (IEC 61851-1 lets it take 3 s and more)."""
 
 
-class Cause(NamedTuple):
+class Cause(msgspec.Struct, frozen=True):
     """Why a session changed. `trigger` None: only the consequences are told.
 
     `reason`: the stoppedReason if this is what ends the transaction. `ends`: it does, whatever the stop points say.
@@ -39,7 +40,7 @@ class Cause(NamedTuple):
     ends: bool = False
 
 
-class Circumstances(NamedTuple):
+class Circumstances(msgspec.Struct, frozen=True):
     """What besides the session decides.
 
     `may_start`: a transaction may start on this EVSE now. `limited`: too little current is left to offer any.
@@ -56,7 +57,7 @@ class Circumstances(NamedTuple):
     new_id: Callable[[], str]
 
 
-class Event(NamedTuple):
+class Event(msgspec.Struct, frozen=True):
     """A TransactionEvent to be told."""
 
     kind: Literal["Started", "Updated", "Ended"]

@@ -16,7 +16,7 @@ EXPIRED = IdTokenInfoType(status="Expired")
 
 
 def rules(**given: bool) -> Rules:
-    return PLAIN._replace(**given)
+    return msgspec.structs.replace(PLAIN, **given)
 
 
 ONLINE = [
@@ -70,7 +70,7 @@ def test_offline(
 
 def test_nothing_but_an_accepted_entry_or_the_rule_for_unknown_tokens_ever_lets_charge() -> None:
     stores = [None, ACCEPTED, BLOCKED, EXPIRED]
-    for flags in itertools.product([False, True], repeat=len(Rules._fields)):
+    for flags in itertools.product([False, True], repeat=len(Rules.__struct_fields__)):
         for listed, cached, online in itertools.product(stores, stores, [False, True]):
             decision = decide(Rules(*flags), online=online, listed=listed, cached=cached)
             if isinstance(decision, Accept):

@@ -179,7 +179,7 @@ def test_another_vehicle_in_the_bay_earns_another_transaction_and_one_that_leave
 
 def test_one_started_for_one_plug_in() -> None:
     """Spent: the vehicle has had its transaction; a new authorization earns another."""
-    how = HOW._replace(start_points=frozenset({"EVConnected"}))
+    how = replace(HOW, start_points=frozenset({"EVConnected"}))
     fresh, events = advance(Session(evse_id=1), PLUGGED, Cause(AT, "CablePluggedIn"), how)
     spent, none = advance(PLUGGED, replace(PLUGGED, spent=True), Cause(AT, "CablePluggedIn"), how)
     again, more = advance(spent, changes.authorized(spent, authorized(), Mono(160.0)), Cause(AT, "Authorized"), how)
@@ -192,7 +192,7 @@ def test_one_started_for_one_plug_in() -> None:
 
 def test_nothing_starts_where_nothing_may() -> None:
     """Out of service, not registered, store failing: and it starts when it may."""
-    blocked, none = advance(PLUGGED, READY, Cause(AT, "Authorized"), HOW._replace(may_start=False))
+    blocked, none = advance(PLUGGED, READY, Cause(AT, "Authorized"), replace(HOW, may_start=False))
     started, events = advance(blocked, blocked, Cause(AT), HOW)
 
     assert (blocked.transaction_id, none) == (None, ())
@@ -206,13 +206,13 @@ def test_nothing_starts_where_nothing_may() -> None:
     [
         (READY, HOW, Offer.PENDING),
         (CHARGING, HOW, Offer.MADE),
-        (READY, HOW._replace(start_points=frozenset({"EnergyTransfer"})), Offer.MADE),
+        (READY, replace(HOW, start_points=frozenset({"EnergyTransfer"})), Offer.MADE),
         (replace(CHARGING, authorized=False), HOW, Offer.NONE),
         (replace(CHARGING, plugged=False), HOW, Offer.NONE),
         (replace(CHARGING, begin=None), HOW, Offer.PENDING),
         (replace(CHARGING, begin=None, no_meter=True), HOW, Offer.MADE),
-        (CHARGING, HOW._replace(told=False), Offer.PENDING),
-        (CHARGING, HOW._replace(limited=True), Offer.BLOCKED),
+        (CHARGING, replace(HOW, told=False), Offer.PENDING),
+        (CHARGING, replace(HOW, limited=True), Offer.BLOCKED),
         (replace(CHARGING, faults=(Fault.OVER_TEMPERATURE,)), HOW, Offer.BLOCKED),
         (replace(CHARGING, suspended=True), HOW, Offer.BLOCKED),
     ],

@@ -12,6 +12,7 @@ from station.blocks.transactions.rules import (
     START,
     START_TRIGGER,
     STOP,
+    FaultRule,
     Situation,
     Verdict,
     abandoned,
@@ -110,9 +111,9 @@ def test_a_transaction_without_vehicle_and_driver_is_abandoned_unless_a_bay_ends
 def test_every_fault_has_its_rule() -> None:
     """A fault that a driver may report and that no rule knows would raise in the field."""
     assert FAULTS.keys() == set(Fault)
-    assert FAULTS[Fault.GROUND_FAULT] == (True, "GroundFault")
-    assert FAULTS[Fault.OVER_CURRENT] == (True, "OvercurrentFault")
-    assert FAULTS[Fault.EMERGENCY_STOP] == (True, "EmergencyStop")
+    assert FAULTS[Fault.GROUND_FAULT] == FaultRule(ends=True, reason="GroundFault")
+    assert FAULTS[Fault.OVER_CURRENT] == FaultRule(ends=True, reason="OvercurrentFault")
+    assert FAULTS[Fault.EMERGENCY_STOP] == FaultRule(ends=True, reason="EmergencyStop")
     assert not FAULTS[Fault.OVER_TEMPERATURE].ends
 
 

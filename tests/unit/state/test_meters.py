@@ -7,6 +7,7 @@ import base64
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
 from hal.api import MeterReading, PerPhase, SignedText
 from station.now import BootId, Instant, Mono, Now, Wall
@@ -115,8 +116,8 @@ def test_a_signed_text_is_passed_on_unchanged_with_the_total_register() -> None:
     wanted = Wanted(measurands=(REGISTER, "Voltage"), context="Transaction.End", sign=True)
 
     register, voltage = sampled_values(reading, wanted)
-    with_key = sampled_values(reading, wanted._replace(public_key=True))[0]
-    unsigned = sampled_values(reading, wanted._replace(sign=False))[0]
+    with_key = sampled_values(reading, replace(wanted, public_key=True))[0]
+    unsigned = sampled_values(reading, replace(wanted, sign=False))[0]
 
     assert register.signed_meter_value is not None
     assert base64.b64decode(register.signed_meter_value.signed_meter_data).decode() == signed.data
