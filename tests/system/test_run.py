@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -76,3 +78,150 @@ def test_a_vendors_message_goes_to_the_csms_and_its_answer_comes_back(csms: Live
     answer = agent.command("data_transfer", vendor_id="org.example", message_id="ping", data="1")
 
     assert (answer["status"], answer["data"]) == ("Accepted", "pong")
+
+
+def charge(csms: LiveCsms, agent: Agent) -> None:
+    """A session that runs."""
+    csms.wait_for("BootNotification")
+    agent.command("plug_in", evse=1, current_a=32, ramp_a_per_s=0)
+    agent.command("swipe", id_token="04AABBCC", evses=[1])
+    csms.until(lambda: charging(csms), "charging")
+
+
+# --- ends and starts
+
+
+@pytest.mark.req("B01.FR.09")
+def test_a_start_after_a_stop_is_an_application_reset(csms: LiveCsms, agent: Agent) -> None:
+    """The machine did not restart, so it is no PowerUp."""
+    csms.wait_for("BootNotification")
+    agent.stop()
+
+    agent.start()
+
+    assert csms.wait_for("BootNotification", 2)[1]["reason"] == "ApplicationReset"
+
+
+@pytest.mark.req("B01.FR.09")
+def test_a_start_after_the_watchdog_tells_so(csms: LiveCsms, agent: Agent) -> None:
+    """The unit's ExecStopPost leaves how systemd saw the end."""
+    csms.wait_for("BootNotification")
+    agent.kill()
+    (agent.folder / "state" / "service-result").write_text("watchdog", "ascii")
+
+    agent.start()
+
+    assert csms.wait_for("BootNotification", 2)[1]["reason"] == "Watchdog"
+
+
+@pytest.mark.parametrize("how", ["stop", "kill"])
+def test_a_session_that_an_end_interrupts_is_ended_at_the_next_start(csms: LiveCsms, agent: Agent, how: str) -> None:
+    """Neither SIGTERM nor a power cut leaves a transaction open for ever (E04, field.md 5)."""
+    charge(csms, agent)
+
+    getattr(agent, how)()
+    agent.start()
+
+    (ended,) = csms.wait_for("TransactionEvent/Ended")
+    (started,) = csms.wait_for("TransactionEvent/Started")
+    assert ended["transactionInfo"]["transactionId"] == started["transactionInfo"]["transactionId"]
+    assert ended["transactionInfo"]["stoppedReason"] in {"PowerLoss", "Reboot", "Other"}
+
+
+def test_a_reset_of_the_csms_ends_with_the_code_that_starts_the_agent_again(csms: LiveCsms, agent: Agent) -> None:
+    """B12: Accepted is heard, then exit code 3; after it the boot tells RemoteReset."""
+    csms.wait_for("BootNotification")
+
+    answer = csms.call("Reset", {"type": "Immediate"})
+
+    assert answer == {"status": "Accepted"}
+    assert agent.wait() == 3
+    agent.start()
+    assert csms.wait_for("BootNotification", 2)[1]["reason"] == "RemoteReset"
+
+
+def test_two_agents_never_use_one_state_directory(csms: LiveCsms, agent: Agent) -> None:
+    """The second one says so in one line and leaves the first in peace."""
+    csms.wait_for("BootNotification")
+
+    with Agent(agent.folder, csms.url) as second:
+        assert second.wait() == 75
+
+    assert agent.log.splitlines()[-1].endswith("another agent uses this directory - check owner and disk")
+    assert agent.command("status")["link"]["up"]
+
+
+def test_a_wrong_configuration_is_told_without_a_traceback(tmp_path: Path) -> None:
+    """Every mistake, and exit code 78."""
+    with Agent(tmp_path, "ftp://nowhere", more="log_levl: info\n") as agent:
+        assert agent.wait() == 78
+
+    assert "csms.url" in agent.log
+    assert "did you mean 'log_level'?" in agent.log
+    assert "Traceback" not in agent.log
+
+
+# --- the link
+
+
+@pytest.mark.req("E04.FR.03")
+def test_what_happens_without_a_csms_is_told_when_there_is_one(csms: LiveCsms, agent: Agent) -> None:
+    """A dropped cable: the session is charged all the same, its events come later, marked offline."""
+    charge(csms, agent)
+
+    agent.command("network", up=False)
+    agent.command("unplug", evse=1)
+    agent.until(lambda status: "transaction" not in status["evses"][0], "the end of the session")
+    assert agent.command("status")["queue"]["transactions_waiting"]
+    agent.command("network", up=True)
+
+    (ended,) = csms.wait_for("TransactionEvent/Ended")
+    assert ended["offline"] is True
+
+
+def test_a_station_starts_and_waits_without_a_csms(tmp_path: Path) -> None:
+    """The control socket serves, and tells what is wrong and what to do."""
+    with Agent(tmp_path, "ws://localhost:9/ocpp") as agent:
+        status = agent.until(lambda status: status["link"].get("kind"), "a failed attempt")
+
+        assert status["link"]["kind"] == "refused"
+        assert "check the port" in status["link"]["remedy"]
+        assert agent.stop() == 0
+
+
+# --- systemd
+
+
+def test_systemd_hears_that_it_is_ready_and_alive(tmp_path: Path, csms: LiveCsms) -> None:
+    """READY=1, then WATCHDOG=1 from canaries that went through inbox and engine, STOPPING=1 at the end."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(10)
+        agent = Agent(tmp_path, csms.url)
+        agent.environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "300000"}
+        with agent:
+            heard: list[bytes] = []
+            while heard.count(b"WATCHDOG=1") < 3:
+                heard.append(manager.recv(1000))
+            assert agent.stop() == 0
+            while b"STOPPING=1" not in heard:
+                heard.append(manager.recv(1000))
+
+    assert b"READY=1" in heard
+
+
+# --- secrets
+
+
+@pytest.mark.req("A00.FR.202", "A00.FR.203", "A00.FR.204")
+def test_the_password_goes_to_the_csms_and_not_into_the_log(tmp_path: Path, csms: LiveCsms) -> None:
+    """Not even at the finest level, neither plain nor as the header has it (field.md 13)."""
+    with Agent(tmp_path, csms.url, more="log_level: debug\n") as agent:
+        csms.wait_for("BootNotification")
+        agent.stop()
+
+    header = base64.b64encode(f"CS001:{PASSWORD}".encode()).decode()
+    assert csms.handshakes[0].authorization == f"Basic {header}"
+    assert PASSWORD not in agent.log
+    assert header not in agent.log
+    assert [path.name for path in (tmp_path / "state").iterdir() if PASSWORD.encode() in path.read_bytes()] == []
