@@ -311,3 +311,33 @@ def test_costs_priorities_and_verdicts_are_passed_on(tmp_path: Path, monkeypatch
     assert CostReceived(transaction_id=transaction_id, total_cost=1.5, final=False) in facts
     assert ChargingPriorityReceived(transaction_id=transaction_id, priority=3) in facts
     assert any(isinstance(fact, IdTokenInfoReceived) and fact.id_token.id_token == CARD for fact in facts)
+
+
+def test_a_bug_elsewhere_interrupts_no_charging(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The step is undone, all memory is read again from the tables, the hardware tells its state: the story goes on."""
+    station = charging(tmp_path)
+    lines = news(station)
+    actions: list[Action] = []
+    carry_out = station._act
+
+    def record(action: Action) -> str | None:
+        actions.append(action)
+        return carry_out(action)
+
+    def broken(reading: object, wanted: object) -> None:
+        raise ZeroDivisionError(reading, wanted)
+
+    monkeypatch.setattr(station, "_act", record)
+    with monkeypatch.context() as bug:
+        bug.setattr("station.blocks.metering.Metering._complete", broken)
+        station.advance(35)
+    station.advance(3600)
+    station.evse(1).present_token(CARD)
+    station.advance(5)
+    told_lines = lines()
+
+    assert not any(type(action).__name__ == "Deny" for action in actions[:-1])
+    assert told_lines[-1] == "Ended/StopAuthorized/EVConnected +token =Local"
+    assert told_lines.count("Updated/MeterValuePeriodic/Charging") >= 50
+    assert [event["seqNo"] for event in station.events()] == list(range(len(station.events())))
+    assert values(station.events()[-1], "Transaction.End")[0][1] == pytest.approx(station.evse(1).energy_wh, abs=0.001)
