@@ -1,0 +1,136 @@
+"""What happened inside the station, in the past tense. Facts are how one block learns what another must know.
+
+    hardware       plugs, contactors, meters, cards, devices lost and found
+    link           connections, the clock, broken frames, messages given up
+    transactions   authorizations, transactions, what the CSMS says of them
+    condition      registration, availability, variables, resets, security, the store
+    base           what a fact is; the queue of the running step
+
+A fact is emitted in a step and heard in the same step, by every block that lists it in `reactions()`, in the order of
+`app.py`. Hearing one twice must be harmless: after a start, a recovery or a board's return the hardware tells its whole
+state again. Momentary facts (a card, a button) are never repeated.
+
+All structs are frozen; `at` is when it happened, which may be earlier than the step's `now`.
+"""
+
+from __future__ import annotations
+
+from station.facts.base import (
+    Fact,
+    Facts,
+)
+from station.facts.condition import (
+    AvailabilityChanged,
+    EvseQuarantined,
+    MessageTriggered,
+    RegistrationChanged,
+    ResetAbandoned,
+    ResetExecuted,
+    ResetRequested,
+    SecurityEventOccurred,
+    StationStarted,
+    StoreDegraded,
+    StoreRecovered,
+    VariableChanged,
+)
+from station.facts.hardware import (
+    BayOccupancyChanged,
+    DeviceLost,
+    DeviceReturned,
+    EnergyFlowChanged,
+    EnergyRequested,
+    FaultChanged,
+    HardwareFact,
+    LockChanged,
+    MeterSampled,
+    PlugInserted,
+    PlugRemoved,
+    PowerPathChanged,
+    SampleFailed,
+    SensorRead,
+    SnapshotTold,
+    TokenPresented,
+    VehicleStopped,
+    WantFailed,
+)
+from station.facts.link import (
+    ClockStepped,
+    InvalidMessageReceived,
+    LinkLost,
+    LinkRestored,
+    MessageUndelivered,
+)
+from station.facts.transactions import (
+    AuthorizationEnded,
+    AuthorizationRefused,
+    Authorized,
+    ChargingPriorityReceived,
+    ChargingStateChanged,
+    ConnectorUnlocked,
+    CostReceived,
+    IdTokenInfoReceived,
+    LimitChanged,
+    RemoteStartAccepted,
+    RemoteStopAccepted,
+    SampleTaken,
+    StopAuthorized,
+    TransactionEnded,
+    TransactionStarted,
+    Via,
+)
+
+__all__ = [
+    "AuthorizationEnded",
+    "AuthorizationRefused",
+    "Authorized",
+    "AvailabilityChanged",
+    "BayOccupancyChanged",
+    "ChargingPriorityReceived",
+    "ChargingStateChanged",
+    "ClockStepped",
+    "ConnectorUnlocked",
+    "CostReceived",
+    "DeviceLost",
+    "DeviceReturned",
+    "EnergyFlowChanged",
+    "EnergyRequested",
+    "EvseQuarantined",
+    "Fact",
+    "Facts",
+    "FaultChanged",
+    "HardwareFact",
+    "IdTokenInfoReceived",
+    "InvalidMessageReceived",
+    "LimitChanged",
+    "LinkLost",
+    "LinkRestored",
+    "LockChanged",
+    "MessageTriggered",
+    "MessageUndelivered",
+    "MeterSampled",
+    "PlugInserted",
+    "PlugRemoved",
+    "PowerPathChanged",
+    "RegistrationChanged",
+    "RemoteStartAccepted",
+    "RemoteStopAccepted",
+    "ResetAbandoned",
+    "ResetExecuted",
+    "ResetRequested",
+    "SampleFailed",
+    "SampleTaken",
+    "SecurityEventOccurred",
+    "SensorRead",
+    "SnapshotTold",
+    "StationStarted",
+    "StopAuthorized",
+    "StoreDegraded",
+    "StoreRecovered",
+    "TokenPresented",
+    "TransactionEnded",
+    "TransactionStarted",
+    "VariableChanged",
+    "VehicleStopped",
+    "Via",
+    "WantFailed",
+]
