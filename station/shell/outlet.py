@@ -104,6 +104,7 @@ class Outlet:
         self.told = NOTHING
         self.tell_whole = True
         self.edge = 0  # the batch that told the last plug, fault or loss: no new permission before it is committed
+        self.returned = 0  # the batch that told the board's return
         self.busy: Action | None = None
         self._timing = timing
         self._permit: Permit | None = None
@@ -196,14 +197,22 @@ class Outlet:
         action: Action | None = None
         if goal is None:
             energised = self.live(now) or seen.contactor_closed or seen.limit_a > 0
-            if energised and now >= self._deny_retry.at:
+            if energised and now >= self._deny_retry.at and not self._to_be_judged(committed, now):
                 action = Deny(self.place.evse_id)
-        elif core_alive and self.edge <= committed and now >= self._allow_retry.at:
-            if goal != self._permit or now >= self._renew_at:
-                action = Allow(self.place.evse_id, goal)
+        elif core_alive and self.edge <= committed and self._renewal_due(goal, now):
+            action = Allow(self.place.evse_id, goal)
         action = action or self._lock_action(seen, now)
         self.busy = action
         return action
+
+    def _renewal_due(self, goal: Permit, now: float) -> bool:
+        return now >= self._allow_retry.at and (goal != self._permit or now >= self._renew_at)
+
+    def _to_be_judged(self, committed: int, now: float) -> bool:
+        """The board is back within its lease: whether that goes on, the core says in a moment, without an arc."""
+        seen = self.seen
+        harmless = seen is not None and seen.pilot.plugged and not seen.faults - HARMLESS
+        return harmless and self.returned > committed and self.live(now)
 
     def _lock_action(self, seen: BoardSnapshot, now: float) -> Action | None:
         if self.lock is LockState.ABSENT or now < self._lock_retry.at:

@@ -85,6 +85,8 @@ class Reconciler:
             at = Instant(self._boot, Mono(now))
             self._tell(DeviceReturned(device=outlet.place.board, evse_ids=(evse_id,), at=at))
         self._note(outlet)
+        if returned:
+            outlet.returned = self._number + 1
 
     def lock_is(self, evse_id: int, state: LockState) -> None:
         """A lock that is a device of its own shows this."""

@@ -306,6 +306,35 @@ def test_a_board_that_returns_within_its_lease_goes_on_charging(bench: Bench) ->
     assert not [fact for fact in bench.told if isinstance(fact, PowerPathChanged) and not fact.closed]
 
 
+def test_a_core_that_suspends_without_the_board_does_not_open_what_it_closes_again(bench: Bench) -> None:
+    """The want of the time without a board is not carried out before the core has judged the return."""
+    bench.charging()
+    bench.after[DeviceLost] = lambda: bench.hardware.want(1, OFF)
+    bench.after[DeviceReturned] = lambda: bench.hardware.want(1, CHARGE)
+    bench.hardware.lose_board()
+    bench.advance(5)
+
+    bench.hardware.lose_board(on=False)
+    bench.advance(30)
+
+    assert bench.closed()
+    assert not [fact for fact in bench.told if isinstance(fact, PowerPathChanged) and not fact.closed]
+
+
+def test_a_stop_that_the_board_missed_is_carried_out_when_it_returns(bench: Bench) -> None:
+    """As soon as the core has seen the return; at once if the vehicle is gone or something is wrong."""
+    bench.charging()
+    bench.hardware.lose_board()
+    bench.want(OFF)
+    bench.advance(5)
+    assert bench.closed()
+
+    bench.hardware.lose_board(on=False)
+    bench.settle()
+
+    assert not bench.closed()
+
+
 def test_a_board_that_returns_within_its_lease_is_not_renewed_by_a_core_that_stands_still(bench: Bench) -> None:
     """Nobody has looked at who is plugged in now."""
     bench.charging()
