@@ -139,10 +139,6 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return charging or self.holds_cable or (self.spent and self.plugged)
 
 
-_decode = msgspec.json.Decoder(Session).decode
-_decode_sample = msgspec.json.Decoder(Sample).decode
-
-
 class Sessions:
     """The sessions of one station."""
 
@@ -158,7 +154,7 @@ class Sessions:
         for evse_id, boot, data in self._db.execute("SELECT evse_id, boot, data FROM session").fetchall():
             self._rows.add(evse_id)
             try:
-                session = _decode(data)
+                session = msgspec.json.decode(data, type=Session)
             except msgspec.DecodeError as error:
                 log.error("state.bad_row", extra={"table": "session", "evse": evse_id, "reason": str(error)})  # noqa: TRY400 - the row, not the traceback, is what matters
                 continue
@@ -239,7 +235,7 @@ class Sessions:
             (transaction_id, clock),
         ).fetchall():
             try:
-                found.append(_decode_sample(data))
+                found.append(msgspec.json.decode(data, type=Sample))
             except msgspec.DecodeError as error:
                 log.warning("state.bad_row", extra={"table": "session_sample", "reason": str(error)})
         return found

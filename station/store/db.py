@@ -374,7 +374,7 @@ def _min_reader(connection: sqlite3.Connection) -> int:
 
 
 def _migrations(schema: Path) -> list[tuple[int, Path]]:
-    return sorted((int(path.name.split("_")[0]), path) for path in schema.glob("[0-9]*_*.sql"))
+    return sorted((int(path.name.split("_")[0]), path) for path in schema.iterdir() if path.suffix == ".sql")
 
 
 def _refuse_newer(connection: sqlite3.Connection, schema: Path) -> None:
