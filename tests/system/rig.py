@@ -115,20 +115,26 @@ class Rig:
 
     def __enter__(self) -> Self:
         with contextlib.ExitStack() as opening:
+            opening.callback(self._tell)
             opening.enter_context(self.csms)
             opening.enter_context(self.site)
             opening.enter_context(self.agent)
+            self.until_ready()
             self._open = opening.pop_all()
-        self.until_ready()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
-        sys.stderr.write(self.agent.log)  # shown by pytest for a test that failed
+        self._open.__exit__(kind, value, trace)
+
+    def _tell(self) -> None:
+        """What went on, for pytest to show when a test has failed."""
+        sys.stderr.write(self.agent.log)
+        for entry in sorted([*self.site.board.changes, *self.site.board.leases], key=lambda each: each[0]):
+            sys.stderr.write(f"{entry}\n")
         for frame in self.csms.script.log:
             sys.stderr.write(f"{frame.at:%T.%f} {frame.by} {frame.kind} {frame.action} {frame.content}\n")
-        self._open.__exit__(kind, value, trace)
 
     # --- waiting
 
@@ -246,11 +252,11 @@ class Rig:
     def _judge_contactor(self, closings: int) -> None:
         changes, leases = self.site.board.changes, self.site.board.leases
         assert [change.closed for change in changes] == [True, False] * closings
-        authorized = self.csms.script.frames("Authorize")[0].at
-        plugged = self.csms.script.frames("TransactionEvent")[0].at if not closings else authorized
-        assert changes[0].at > max(authorized, plugged)
+        log = self.csms.script.log
+        allowed = next(frame.at for frame in log if (frame.by, frame.action) == ("csms", "Authorize"))
+        assert changes[0].at > max(allowed, self.site.plugged_at), "closed before card and cable"
         assert all(lease.seconds <= LEASE_S for lease in leases)
-        for on, off in itertools.batched(changes, 2) if sys.version_info >= (3, 12) else _pairs(changes):
+        for on, off in zip(changes[::2], changes[1::2], strict=True):
             covering = [lease for lease in leases if lease.at <= off.at and ends(lease) > on.at]
             assert covering, "closed without a lease"
             assert off.at <= max(map(ends, covering)) + timedelta(seconds=0.2)
@@ -264,10 +270,6 @@ class Rig:
         assert last.at - stopped < timedelta(seconds=OPENS_S)
         shown = [each.wh for each in self.site.meter.told if each.at > last.at]
         assert energy([ended])[-1].wh in shown, "the last register was read while energy still flowed"
-
-
-def _pairs(changes: Sequence[Any]) -> list[tuple[Any, Any]]:
-    return list(zip(changes[::2], changes[1::2], strict=True))
 
 
 def ends(lease: Any) -> datetime:

@@ -155,7 +155,7 @@ class Reader(Pn532Chip):
     def looks(self) -> bool:
         """Whether it waits for a card that is news; what lies there at the first look after a set-up is none."""
         since = self.commands[::-1].index(_SAM_CONFIGURATION) if _SAM_CONFIGURATION in self.commands else 0
-        return self._waiting and self.commands[-since:].count(_LIST) >= 2  # noqa: PLR2004 - the second look
+        return self._waiting and self.commands[-since:].count(_LIST) >= 2
 
     def do_unplug(self) -> None:
         """Its power comes from the adapter, too."""
@@ -174,6 +174,7 @@ class Site:
         self._can.channels = {1: self.board}
         self.meter = Sdm630(folder / "rs485", self.board)
         self.reader = Reader(folder / "reader")
+        self.plugged_at = now()
         self.adapters: dict[str, Emulator] = {"board": self._can, "meter": self.meter, "reader": self.reader}
 
     def __enter__(self) -> Self:
@@ -215,6 +216,7 @@ class Site:
 
     def plug_in(self) -> None:
         """A car is connected, with a cable for 32 A."""
+        self.plugged_at = now()
         self.do(lambda: self._can.do_plug_in(1, 32))
 
     def plug_out(self) -> None:
