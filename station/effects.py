@@ -91,12 +91,18 @@ class StepPorts:
         self._pending: list[Effect] = []
         self._generation = 0
         self._jobs: dict[int, str] = {}
+        self._shut: set[int] = set()
 
     # Hardware
 
     def want(self, evse_id: int, *, energise: bool, limit_a: float, phases: int = 3, lock: bool = False) -> None:
         """State the wanted condition; only a change of what was last told becomes an effect."""
+        energise = energise and evse_id not in self._shut
         self._wants[evse_id] = Want(energise, limit_a if energise else 0.0, phases, lock)
+
+    def shut(self, evse_id: int) -> None:
+        """Want this EVSE off from now on, whatever a block may say: nothing more is heard of it (design A3)."""
+        self._shut.add(evse_id)
 
     def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
         """Ask for a fresh reading."""
@@ -120,9 +126,14 @@ class StepPorts:
         self._pending.append(CancelJob(kind))
 
     def is_current(self, generation: int) -> bool:
-        """Whether a result of this start still matters; asked once, when the result has come."""
-        key = self._jobs.pop(generation, None)
+        """Whether a result of this start still matters."""
+        key = self._jobs.get(generation)
         return key is not None and not any(later > generation and k == key for later, k in self._jobs.items())
+
+    def ended(self, generation: int) -> None:
+        """The step that took the result has committed; what older starts of the same bring is news no more."""
+        key = self._jobs.get(generation)
+        self._jobs = {number: k for number, k in self._jobs.items() if k != key or number > generation}
 
     # Station
 
@@ -142,6 +153,9 @@ class StepPorts:
 
     def take(self) -> list[Effect]:
         """What the committed step asked for, wants first: they are the most urgent."""
+        for evse_id in self._shut - self._wants.keys():
+            if (told := self._told.get(evse_id)) is None or told.energise:
+                self._wants[evse_id] = Want(energise=False, limit_a=0.0)
         wants: list[Effect] = [
             SetWant(evse_id, want) for evse_id, want in self._wants.items() if self._told.get(evse_id) != want
         ]
@@ -151,7 +165,10 @@ class StepPorts:
         return effects
 
     def clear(self) -> None:
-        """Forget what the failed step asked for."""
+        """Forget what the failed step asked for; a job that was never started supersedes none."""
+        for effect in self._pending:
+            if isinstance(effect, StartJob):
+                self._jobs.pop(effect.generation, None)
         self._wants, self._pending = {}, []
 
     def repeat_wants(self) -> None:

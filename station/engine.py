@@ -161,6 +161,8 @@ class Engine:
         try:
             return self._attempt(given, now)
         except RpcError as error:
+            if not isinstance(given, Call):  # nobody waits for a CALLERROR: as much a bug as any other
+                return self._recover(given, now, error)
             return self._refused(error, now)
         except StoreFailed as error:
             return self._degrade(given, now, error)
@@ -177,6 +179,8 @@ class Engine:
                 reply = self._wait(reply)
             while (fact := self._facts.pop()) is not None:
                 self._hear(fact, now)
+        if isinstance(given, JobDone):
+            self._ports.ended(given.generation)
         return Done(reply, self._ports.take())
 
     def _wait(self, later: Later) -> Waiting:
@@ -229,6 +233,7 @@ class Engine:
                 continue
             self._running, self._hearing = culprit, fact
             react(fact, now)
+            self._failures.worked(culprit)
 
     def _timers(self, now: Now) -> None:
         for block in self._blocks:
@@ -243,6 +248,7 @@ class Engine:
             after = block.next_due()
             if after is not None and seconds_until(after, now) <= 0:
                 raise AssertionError(f"{culprit.block}.next_due() is not after now once due() ran")
+            self._failures.worked(culprit)
 
     def next_due(self, now: Now) -> Deadline | None:
         """The earliest deadline of all blocks; a muted one waits until it may be tried again."""
@@ -344,7 +350,7 @@ class Engine:
 
     def _quarantine(self, evse_id: int) -> None:
         self._quarantined.add(evse_id)
-        self._ports.want(evse_id, energise=False, limit_a=0.0)
+        self._ports.shut(evse_id)
 
     def _is_quarantined(self, fact: object) -> bool:
         return isinstance(fact, HardwareFact) and fact.evse_id in self._quarantined
@@ -374,7 +380,7 @@ def _source(given: Input) -> Source:
             return ("message", type(outcome.request).__name__)
         case Happened(facts):
             return ("facts", *sorted({type(fact).__name__ for fact in facts}))
-        case JobDone(result):
+        case JobDone(_, result):
             return ("job", type(result).__name__)
         case _:
             return (type(given).__name__,)

@@ -117,6 +117,7 @@ class Core(Block):
     def unlocked(self, done: Unlocked, now: Now) -> UnlockConnectorResponse:
         """Done."""
         del done, now
+        self.trouble("unlocked")
         return UnlockConnectorResponse(status="Unlocked")
 
     def plugged(self, fact: PlugInserted, now: Now) -> None:
@@ -291,6 +292,46 @@ def test_an_evse_whose_facts_raise_twice_is_quarantined_and_the_other_runs_on(ri
     assert third.effects == []
 
 
+def test_an_evse_in_quarantine_stays_off_whatever_a_block_wants(rig: Rig) -> None:
+    """Its facts are not heard any more: nobody would learn that the cable has gone."""
+    rig.core.plugged(PLUG, NOW)
+    rig.ports.take()
+    rig.core.trouble = failing("plugged-1")
+    rig.engine.step(Happened((PLUG,)), NOW)
+
+    quarantine = rig.engine.step(Happened((PLUG,)), at(101.0))
+    rig.ports.want(1, energise=True, limit_a=16.0, lock=True)
+    later = rig.engine.step(Canary(), at(102.0))
+
+    assert [want.want.energise for want in wants(quarantine)] == [False]
+    assert [(want.want.energise, want.want.limit_a, want.want.lock) for want in wants(later)] == [(False, 0.0, True)]
+
+
+def test_a_reaction_that_worked_again_is_left_out_for_the_shortest_time_when_it_next_fails(rig: Rig) -> None:
+    """Twice as long only for failures in a row."""
+    rig.screen.trouble = failing("show")
+    rig.engine.step(Happened((PLUG,)), NOW)
+    rig.screen.trouble = lambda _where: None
+    rig.engine.step(Happened((PlugInserted(evse_id=2, connector_id=1, at=NOW.instant),)), at(110.0))
+    rig.screen.trouble = failing("show")
+    rig.engine.step(Happened((PlugInserted(evse_id=3, connector_id=1, at=NOW.instant),)), at(1000.0))
+    rig.screen.trouble = lambda _where: None
+
+    rig.engine.step(Happened((PlugInserted(evse_id=4, connector_id=1, at=NOW.instant),)), at(1001.5))
+
+    assert rig.screen.shown == [2, 4]
+
+
+def test_an_rpc_error_that_answers_no_call_is_a_bug_like_any_other(rig: Rig) -> None:
+    """There is nobody to be told by a CALLERROR; the other handlers still hear the fact."""
+    rig.screen.trouble = failing("show", RpcError(ErrorCode.GENERIC))
+
+    done = rig.engine.step(Happened((PLUG,)), NOW)
+
+    assert rig.stored() == ["note-plug-1"]
+    assert TellSnapshot() in done.effects
+
+
 def test_a_timer_that_raises_waits_ever_longer(rig: Rig) -> None:
     rig.core.at = MonoDeadline(Mono(100.0))
     rig.core.trouble = failing("due")
@@ -336,6 +377,40 @@ def test_the_result_of_a_superseded_job_is_dropped(rig: Rig) -> None:
     rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW)
 
     assert rig.engine.step(JobDone(first.generation, Unlocked()), NOW).reply is None
+
+
+def test_the_result_of_a_superseded_job_is_dropped_even_if_it_comes_last(rig: Rig) -> None:
+    first = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
+    second = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
+    rig.engine.step(JobDone(second.generation, Unlocked()), NOW)
+
+    assert rig.engine.step(JobDone(first.generation, Unlocked()), NOW).reply is None
+
+
+def test_a_job_whose_step_failed_supersedes_none(rig: Rig) -> None:
+    running = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
+    rig.ports.start(Unlock())
+    rig.ports.clear()
+
+    done = rig.engine.step(JobDone(running.generation, Unlocked()), NOW)
+
+    assert done.reply == UnlockConnectorResponse(status="Unlocked")
+
+
+def test_the_result_of_a_job_outlives_a_disk_that_fails_in_its_step(rig: Rig) -> None:
+    """The input is done again, and the job will not run again to bring it."""
+    waiting = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
+    calls = iter([StoreFailed(Fault.IO, "worn out")])
+
+    def once(where: str) -> None:
+        if where == "unlocked" and (error := next(calls, None)):
+            raise error
+
+    rig.core.trouble = once
+
+    done = rig.engine.step(JobDone(waiting.generation, Unlocked()), NOW)
+
+    assert done.reply == UnlockConnectorResponse(status="Unlocked")
 
 
 def test_a_failing_disk_leads_to_a_copy_in_memory_and_back(rig: Rig) -> None:
@@ -390,8 +465,8 @@ def test_the_canary_comes_through_and_writes_nothing(rig: Rig) -> None:
 
 def test_facts_are_heard_in_the_order_of_the_blocks(rig: Rig) -> None:
     order: list[str] = []
-    rig.screen.trouble = lambda where: order.append(where)
-    rig.core.trouble = lambda where: order.append(where)
+    rig.screen.trouble = order.append
+    rig.core.trouble = order.append
 
     rig.engine.step(Happened((PLUG, PlugRemoved(evse_id=1, connector_id=1, at=Instant(BootId(1), Mono(1))))), NOW)
 
