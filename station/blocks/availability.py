@@ -7,8 +7,6 @@ Invariant: while the CSMS listens, the last StatusNotification of each connector
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from device_model.model import ComponentId
 from hal.api import Fault
 from station.block import Block, Reactions, Routes, on, route
@@ -49,13 +47,6 @@ DEGRADED = "store"
 LOCK = "ConnectorPlugRetentionLock"
 
 
-class _Shown(NamedTuple):
-    """The status of a connector and since when."""
-
-    status: Status
-    since: Instant
-
-
 class Availability(Block):
     """Block G: the status of each connector, and ChangeAvailability."""
 
@@ -75,8 +66,6 @@ class Availability(Block):
         self._csms = csms
         self._facts = facts
         self._times = times
-        self._shown: dict[Place, _Shown] = {}
-        self._told: dict[Place, Status] = {}
         self._disk_fails = False
 
     def routes(self) -> Routes:
@@ -106,16 +95,11 @@ class Availability(Block):
         ]
 
     def load(self, now: Now) -> None:
-        """Which EVSEs are busy is known from the sessions; what is told again is compared with what was told.
-
-        Until the hardware has spoken a connector is what it was, and after a start Unavailable.
-        """
+        """Which EVSEs are busy is known from the sessions; what is told again is compared with what was told."""
+        del now
         for session in self._sessions.running():
             self._connectors.set_busy(session.evse_id, busy=True)
         self._connectors.block(DEGRADED, frozenset(self._connectors.evse_ids()) if self._disk_fails else None)
-        unknown = _Shown("Unavailable", now.instant)
-        self._shown = {place: self._shown.get(place, unknown) for place in self._connectors.places()}
-        self._told.clear()  # what a failed step told was not told
 
     # --- ChangeAvailability
 
@@ -233,10 +217,11 @@ class Availability(Block):
             status = self._connectors.status(*place)
             if not self._connectors.known(place.evse_id):
                 continue
-            if self._shown[place].status != status:
-                self._shown[place] = _Shown(status, at)
+            shown = self._connectors.shown(place)
+            if shown.status != status:
+                self._connectors.show(place, shown._replace(status=status, since=at))
                 self._facts.emit(AvailabilityChanged(**place._asdict(), status=status, at=at))
-            if self._csms.online and self._told.get(place) != status:
+            if self._csms.online and shown.told != status:
                 self._tell(place)
         self._note_states()
 
@@ -256,10 +241,10 @@ class Availability(Block):
         self._variables.set(component, "Problem", "true" if status == "Faulted" else "false")
 
     def _tell(self, place: Place, *, asked: bool = False) -> None:
-        status, since = self._shown[place]
-        self._told[place] = status
+        shown = self._connectors.shown(place)
+        self._connectors.show(place, shown._replace(told=shown.status))
         message = StatusNotificationRequest(
-            timestamp=self._times.utc(since), connector_status=status, **place._asdict()
+            timestamp=self._times.utc(shown.since), connector_status=shown.status, **place._asdict()
         )
         self._csms.tell(message, asked=asked)
 
@@ -279,7 +264,8 @@ class Availability(Block):
 
     def _tell_all(self, *, changed_only: bool) -> None:
         for place in self._connectors.places():
-            if not changed_only or self._told.get(place) != self._shown[place].status:
+            shown = self._connectors.shown(place)
+            if not changed_only or shown.told != shown.status:
                 self._tell(place)
 
     def triggered(self, fact: MessageTriggered, now: Now) -> None:

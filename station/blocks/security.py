@@ -92,6 +92,11 @@ class Security(Block):
             on(LinkRestored, self.link_restored),
         ]
 
+    def load(self, now: Now) -> None:
+        """A series that a failed step began has not begun: at worst it is told once more."""
+        del now
+        self._series.clear()
+
     def occurred(self, fact: SecurityEventOccurred, now: Now) -> None:
         """A04.FR.01, A04.FR.04."""
         self._note(fact.type, fact.tech_info, now.instant, now)

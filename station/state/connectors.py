@@ -7,14 +7,15 @@ Invariant: an EVSE in a transaction stays as it is whatever is ordered; the orde
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
 from device_model.build import Layout
 from hal.api import Fault
-from station.now import Now
+from station.now import BootId, Instant, Mono, Now
 from station.refusal import Refusal
 from station.store.db import Database
+from station.store.volatile import Volatile
 
 Status = Literal["Available", "Occupied", "Reserved", "Unavailable", "Faulted"]
 
@@ -27,6 +28,14 @@ class Place(NamedTuple):
 
     evse_id: int = 0
     connector_id: int = 0
+
+
+class Shown(NamedTuple):
+    """The status that the world knows, since when, and what the CSMS was told last."""
+
+    status: Status
+    since: Instant
+    told: Status | None = None
 
 
 class Connectors:
@@ -42,12 +51,18 @@ class Connectors:
         self._lost: set[int] = set()
         self._busy: set[int] = set()
         self._blocked: dict[str, frozenset[int]] = {}
+        self._shown: Volatile[Mapping[Place, Shown]] = Volatile(db, {})
+        self._started = Instant(BootId(0), Mono(0.0))
         self.reserved: Callable[[int, int], bool] = lambda _evse, _connector: False
         """Whether a reservation holds the connector; Reservation replaces it."""
 
     def load(self, now: Now) -> None:
-        """Read what is ordered; forget what was seen: the hardware tells it again."""
-        del now
+        """Read what is ordered; forget what was seen: the hardware tells it again.
+
+        What was shown stays until then, after a start Unavailable.
+        """
+        if now.boot != self._started.boot:
+            self._started = now.instant
         rows = self._db.execute("SELECT evse_id, connector_id FROM inoperative")
         self._inoperative = {Place(evse_id, connector_id) for evse_id, connector_id in rows}
         self._plugged, self._faults, self._busy, self._known, self._lost = {}, {}, set(), set(), set()
@@ -206,6 +221,14 @@ class Connectors:
         if not in_use and self.reserved(evse_id, connector_id):
             return "Reserved"
         return "Occupied" if plugged == connector_id else "Available"
+
+    def shown(self, place: Place) -> Shown:
+        """What the world knows of a connector."""
+        return self._shown.value.get(place) or Shown("Unavailable", self._started)
+
+    def show(self, place: Place, shown: Shown) -> None:
+        """The world knows it now; forgotten if the step fails."""
+        self._shown.value = {**self._shown.value, place: shown}
 
     def status_of_evse(self, evse_id: int) -> Status:
         """The EVSE as a whole: Occupied if one of its connectors is, for an EVSE serves one vehicle at a time."""
