@@ -22,14 +22,14 @@ import msgspec
 from station import block
 from station.block import JobResult
 from station.csms import StepCsms
-from station.effects import CarryOut, Effect, Send
+from station.effects import CarryOut, Effect, Send, SetClock
 from station.engine import Ask, Call, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
 from station.facts import ClockStepped, InvalidMessageReceived, LinkLost, LinkRestored, MessageUndelivered
 from station.now import Mono, Now, seconds_until
 from station.ocpp import codec
 from station.ocpp.base import Response
 from station.ocpp.errors import CannotRender, ErrorCode, RpcError
-from station.ocpp.messages import ACTIONS
+from station.ocpp.messages import ACTIONS, TransactionEventRequest
 from station.ocpp.rpc import CallReceived, CallRepeated, Endpoint, ErrorReceived, ResultReceived, Violation
 from station.ocpp.speaker import Speaker
 from station.store import rows
@@ -92,6 +92,11 @@ class Exchange:
         self._owed: dict[int, _Owed] = {}
         self._carried: set[int] = set()
         self._store_retry_at: Mono | None = None
+        self._shifts: dict[str, float] = {}
+        """By message id: by how much a message that was sent and is not settled had been moved in time."""
+        self._told_until: dict[str, float] = {}
+        """By transaction: the time of its last event sent in this run; none that follows is earlier."""
+        self._clock_is_set = False
         self._out: list[Effect] = []
         self.on_accepted: Callable[[], None] | None = None
         """Called when the CSMS has answered a CALL: a stable connection, the back-off may begin anew (field.md 1)."""
@@ -119,6 +124,8 @@ class Exchange:
         """The connection is gone, or an attempt to make one failed."""
         if self._csms.connected:
             self._csms.connected = False
+            for generation in self._owed:  # a reply dies with its connection; what waited for it must not
+                self.outbox.release(str(generation))
             self._owed.clear()
             self.endpoint.disconnected(now.mono)
             self.outbox.link_lost()
@@ -186,6 +193,8 @@ class Exchange:
         monos += [owed.by for owed in self._owed.values()]
         monos += [intent.by for intent in self._waiting_intents() if intent.after == "drained"]
         seconds = [mono - now.mono for mono in monos if mono is not None]
+        if self._clock_is_set:
+            seconds.append(0.0)
         if (due := self.engine.next_due(now)) is not None:
             seconds.append(seconds_until(due, now))
         return max(0.0, min(seconds)) if seconds else None
@@ -296,6 +305,8 @@ class Exchange:
         while True:
             self.outbox.gate(self._gate())
             self._csms.open = self._csms.connected and self._registration.status == "Accepted"
+            if self._awaits_clock():
+                break
             self._pump(now)
             fates = self.outbox.outcomes()
             if not fates:
@@ -310,6 +321,14 @@ class Exchange:
         effects, self._out = self._out, []
         return effects
 
+    def _awaits_clock(self) -> bool:
+        """A time was heard: what is queued leaves when the clock has been set by it, so that it bears the right time.
+
+        The shell carries out SetClock first; then comes `clock_stepped`, or `tick` at once if there was nothing to set.
+        """
+        self._clock_is_set = any(isinstance(effect, SetClock) for effect in self._out)
+        return self._clock_is_set
+
     def _gate(self) -> Gate:
         if not self._csms.connected:
             return Gate.CLOSED
@@ -319,8 +338,8 @@ class Exchange:
         while self._csms.connected and self.endpoint.in_flight is None and (row := self.outbox.next(now)) is not None:
             try:
                 payload = self._rendered(row)
-            except CannotRender as error:
-                reason = error.description
+            except Exception as error:  # noqa: BLE001 - a row that ends the process would do so after each start
+                reason = error.description if isinstance(error, CannotRender) else repr(error)
                 fate = self.outbox.not_rendered(row, reason)
                 self._undelivered(row, reason, now)
                 if not row.stored:  # who asked gets an outcome; a stored row may be unreadable altogether
@@ -337,12 +356,28 @@ class Exchange:
             message = codec.load(ACTIONS[row.action].request, row.payload)
         except ValueError as error:
             raise CannotRender(str(error)) from error
-        shift_s = self._boots.wall_of(row.instant) - row.stamped
-        if abs(shift_s) >= RESTAMP_S:
+        shift_s = self._shift_s(row, message)
+        if shift_s:
             message = codec.shifted(message, timedelta(seconds=shift_s))
         if row.offline and hasattr(message, "offline"):
             message = msgspec.structs.replace(message, offline=True)
         return self._csms.speaker.encode(message).wires[0].payload
+
+    def _shift_s(self, row: rows.Row, message: Any) -> float:
+        """By how much the message's times are moved as it leaves; a repetition repeats what was sent first (E13)."""
+        if self.outbox.action_of(row.message_id) is not None and row.message_id in self._shifts:
+            return self._shifts[row.message_id]
+        shift_s = self._boots.wall_of(row.instant) - row.stamped
+        shift_s = shift_s if abs(shift_s) >= RESTAMP_S else 0.0
+        if isinstance(message, TransactionEventRequest):
+            told, key = message.timestamp.timestamp(), row.key
+            shift_s = max(shift_s, self._told_until.get(key, told + shift_s) - told)
+            self._told_until[key] = told + shift_s
+            if message.event_type == "Ended":
+                del self._told_until[key]
+        self._shifts = {each: by for each, by in self._shifts.items() if self.outbox.action_of(each) is not None}
+        self._shifts[row.message_id] = shift_s
+        return shift_s
 
     def _carry_out(self, now: Now) -> None:
         for intent in self._waiting_intents():

@@ -82,7 +82,7 @@ def levels(seen: BoardSnapshot, lock: LockState, power_w: float | None, before: 
     flowing = seen.flowing if seen.flowing is not None else seen.pilot.ready and (power_w or 0.0) >= FLOW_FROM_W
     return Levels(
         plugged=plugged,
-        connector=before.connector if blind else seen.connector,
+        connector=seen.connector if seen.pilot.plugged else before.connector,  # a held cable is where it was
         cable_max_a=seen.cable_rating_a if plugged else None,
         requested=seen.pilot.ready,
         closed=seen.contactor_closed,

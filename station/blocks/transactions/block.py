@@ -192,7 +192,7 @@ class Transactions(Block):
     def lock_changed(self, fact: LockChanged, now: Now) -> None:
         """The lock closed or opened; a problem with it is the fault LOCK_JAMMED."""
         session = self._session(fact.evse_id, now)
-        if fact.connector_id in {session.connector_id, None}:
+        if fact.connector_id in {session.connector_id, None} or not session.plugged:
             self._settle(session, changes.lock_changed(session, fact), Cause(fact.at), now)
 
     def bay_changed(self, fact: BayOccupancyChanged, now: Now) -> None:

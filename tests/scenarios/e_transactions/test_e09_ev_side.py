@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from hal.api import LockState
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bay, bench, news, told
 
@@ -151,3 +152,16 @@ def test_a_lost_connection_ends_it_whatever_the_variable_says_where_it_is_a_stop
     station.advance(2)
 
     assert told(station)[-1] == "Ended/EVCommunicationLost/Idle =EVDisconnected"
+
+
+def test_the_second_connector_of_an_evse_lets_its_cable_go(tmp_path: Path) -> None:
+    """With nothing plugged in the board names the first connector: it is the lock of the second that opens."""
+    station = bench(tmp_path, "PowerPathClosed", "EVConnected,Authorized", lock=True, connectors=2)
+    station.evse(1).plug_in(2)
+    station.evse(1).present_token(CARD)
+    station.advance(30)
+    station.evse(1).unplug()
+    station.advance(30)
+
+    assert station.world.evse(1).lock is LockState.UNLOCKED
+    assert station.station.sessions.get(1).idle
