@@ -1,0 +1,205 @@
+"""Commands that move simulated hardware: what they do, and what they say to a wrong argument (design 9)."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from hal.api import Fault
+from station.effects import Want
+from station.facts import (
+    EnergyRequested,
+    Fact,
+    FaultChanged,
+    PlugInserted,
+    PlugRemoved,
+    SensorRead,
+    SnapshotTold,
+    TokenPresented,
+)
+from station.now import BootId
+from station.shell.clock import StationClock
+from station.shell.control import Control
+from station.shell.devices import HardwareThread
+from station.shell.hub import Setting
+from station.shell.reconcile import Batch
+from station.shell.simulation import Simulation
+from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
+
+WORLD = {"world": "sim"}
+WIRING = Wiring(
+    buses=(BusEntry(name="sim", kind="sim", options={"evses": [{"lock": True}, {"lock": False}]}),),
+    devices=(
+        DeviceEntry(name="board", kind="board", driver="sim", options=WORLD),
+        DeviceEntry(name="meter", kind="meter", driver="sim", options={**WORLD, "evse": 1}),
+        DeviceEntry(name="reader", kind="reader", driver="sim", options=WORLD),
+        DeviceEntry(name="cabinet", kind="sensor", driver="sim", options={**WORLD, "value": 20.0}),
+        DeviceEntry(name="display", kind="display", driver="sim", options=WORLD),
+    ),
+    evses=(
+        EvseEntry(evse_id=1, board="board", channel=1, meter="meter"),
+        EvseEntry(evse_id=2, board="board", channel=2),
+    ),
+    readers=(ReaderEntry(device="reader", evse_ids=(1, 2)),),
+    sensors=(SensorEntry(device="cabinet", component="Cabinet", variable="Temperature"),),
+    displays=("display",),
+)
+
+
+class Bench:
+    """Simulated hardware in its thread, and its commands. `facts`: what the core would hear."""
+
+    def __init__(self) -> None:
+        self.facts: list[Fact] = []
+        self._heard = threading.Condition()
+        self.hardware = HardwareThread(WIRING, self._tell, Setting(BootId(1)))
+        simulation = Simulation(self.hardware, WIRING, StationClock(), self._add)
+        self._control = Control(None, None, simulation.commands(), lambda: None)
+
+    def _tell(self, batch: Batch) -> None:
+        for fact in batch.facts:
+            self._add(fact)
+        self.hardware.committed(batch.number)
+
+    def _add(self, fact: Fact) -> None:
+        with self._heard:
+            self.facts.append(fact)
+            self._heard.notify_all()
+
+    def answer(self, cmd: str, **fields: object) -> dict[str, Any]:
+        """What the control socket answers."""
+        line = json.dumps({"cmd": cmd, **fields}).encode()
+        return dict(asyncio.run(self._control.answer(line)))
+
+    def do(self, cmd: str, **fields: object) -> dict[str, Any]:
+        """A command that must work."""
+        answer = self.answer(cmd, **fields)
+        assert answer.pop("ok"), answer
+        return answer
+
+    def hears(self, *kinds: type[Fact]) -> list[Any]:
+        """The newest fact of each kind; waits until all have come."""
+        with self._heard:
+            came = self._heard.wait_for(lambda: all(any(isinstance(f, k) for f in self.facts) for k in kinds), 5)
+            assert came, self.facts
+            return [next(fact for fact in reversed(self.facts) if isinstance(fact, kind)) for kind in kinds]
+
+    def forget(self) -> None:
+        """What was told so far does not count."""
+        with self._heard:
+            self.facts.clear()
+
+
+@pytest.fixture
+def bench() -> Iterator[Bench]:
+    """Hardware that has told its state."""
+    made = Bench()
+    made.hardware.start()
+    made.hears(SnapshotTold, SensorRead)
+    made.forget()
+    yield made
+    made.hardware.stop()
+
+
+def test_a_vehicle_comes_and_goes(bench: Bench) -> None:
+    """Whatever is not said has a sensible value."""
+    bench.do("plug_in")
+    (plugged,) = bench.hears(PlugInserted)
+    bench.do("unplug", evse=1, connector=1)
+    (gone,) = bench.hears(PlugRemoved)
+
+    assert (plugged.evse_id, plugged.connector_id, gone.evse_id) == (1, 1, 1)
+
+
+def test_a_card_is_read_for_the_evse_that_was_chosen(bench: Bench) -> None:
+    """Upper-case hex, its type in the words of the specification."""
+    bench.do("swipe", id_token="04aabbcc", evses=[2])
+
+    (token,) = bench.hears(TokenPresented)
+    assert (token.id_token.id_token, token.id_token.type, token.evse_ids) == ("04AABBCC", "ISO14443", (2,))
+
+
+def test_a_fault_appears(bench: Bench) -> None:
+    """By its name, however it is spelt."""
+    bench.do("fault", evse=2, connector=1, fault="ground_fault", on=True)
+
+    (fault,) = bench.hears(FaultChanged)
+    assert (fault.evse_id, fault.fault, fault.present) == (2, Fault.GROUND_FAULT, True)
+
+
+def test_a_meter_shows_what_it_is_told_to(bench: Bench) -> None:
+    """And tells it when it is only asked."""
+    bench.do("meter", evse=1, energy_import_wh=1234.5, timestamp="2026-11-21T08:00:00Z")
+
+    assert bench.do("meter", evse=1)["energy_import_wh"] == 1234.5
+
+
+def test_a_configured_sensor_measures_and_another_variable_is_told_all_the_same(bench: Bench) -> None:
+    """So that monitors can be tried for any variable."""
+    bench.do("sensor", component="Cabinet", variable="Temperature", value=71.5)
+    assert bench.hears(SensorRead)[0].value == "71.5"
+
+    bench.do("sensor", component="Door", variable="Open", value=True, evse=1)
+    newest = bench.hears(SensorRead)[0]
+    assert (newest.component, newest.evse_id, newest.value) == ("Door", 1, "true")
+
+
+def test_a_display_tells_what_it_shows(bench: Bench) -> None:
+    """Whatever the station put there last."""
+    assert bench.do("display", evse=1) == {"displays": {}, "text": ""}
+
+
+def test_a_vehicle_wants_energy_when_it_is_told_to(bench: Bench) -> None:
+    """And only with a vehicle is there anybody to tell."""
+    assert bench.answer("ev", evse=2, state="pause")["error"] == "ev: EVSE 2: nothing is plugged in"
+    bench.hardware.want(2, Want(energise=True, limit_a=16.0))
+    bench.do("plug_in", evse=2, charge=False)
+
+    bench.do("ev", evse=2, state="charge")
+
+    assert bench.hears(EnergyRequested)[0].requested
+
+
+@pytest.mark.parametrize(
+    "command, expected",
+    [
+        ({"cmd": "plug_in", "evse": 3}, "no EVSE 3 (there are: 1, 2)"),
+        ({"cmd": "plug_in", "evse": "left"}, "Expected int, got str - at $.evse"),
+        ({"cmd": "plug_in", "volts": 230}, "unknown field volts"),
+        ({"cmd": "plug_in", "current_a": -1}, "Expected float > 0.0"),
+        ({"cmd": "plug_in", "connector": 2}, "EVSE 1 has no connector 2"),
+        ({"cmd": "plug_in", "protocol": "chademo"}, "Invalid enum value 'chademo'"),
+        ({"cmd": "plug_in", "payment": "contract"}, "a contract needs protocol iso15118-2"),
+        ({"cmd": "unplug"}, "nothing is plugged in"),
+        ({"cmd": "swipe"}, "missing required field id_token"),
+        ({"cmd": "swipe", "id_token": "04", "type": "Barcode"}, "no token is of type 'Barcode'"),
+        ({"cmd": "fault", "fault": "Meteor"}, "no fault is called 'Meteor' (there are: GroundFault"),
+        ({"cmd": "meter", "energy_import_wh": -5}, "a register is never negative"),
+        ({"cmd": "meter", "timestamp": "yesterday"}, "Invalid RFC3339 encoded datetime"),
+        ({"cmd": "lock", "result": "maybe"}, "result is 'maybe' (works, or jams)"),
+        ({"cmd": "ev", "state": "fly"}, "Invalid enum value 'fly'"),
+    ],
+)
+def test_a_wrong_argument_is_named_and_changes_nothing(bench: Bench, command: dict[str, Any], expected: str) -> None:
+    """One line that tells what would have been right."""
+    cmd = command.pop("cmd")
+
+    answer = bench.answer(cmd, **command)
+
+    assert answer["ok"] is False
+    assert expected in answer["error"]
+    assert not [fact for fact in bench.facts if not isinstance(fact, SensorRead)]
+
+
+def test_a_lock_jams_and_works_again(bench: Bench) -> None:
+    """The motor is tried by the station, not by the command."""
+    bench.do("lock", evse=1, connector=1, result="jams")
+    assert bench.hardware.unlock(1).result(10)
+
+    bench.do("lock", evse=1, connector=1, result="works")
+    assert bench.hardware.unlock(1).result(10) == ""
