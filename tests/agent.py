@@ -126,3 +126,14 @@ class Agent:
             assert time.monotonic() < end, f"waited for {what}: {status}"
             time.sleep(0.05)
         return status
+
+    def until_logged(self, event: str, count: int = 1, **fields: str) -> list[str]:
+        """Wait for `count` log lines of this event with these fields, and give them."""
+        end = time.monotonic() + PATIENCE_S
+        wanted = [f" {event} ", *(f" {name}={value} " for name, value in fields.items())]
+        while True:
+            found = [line for line in self.log.splitlines() if all(each in f"{line} " for each in wanted)]
+            if len(found) >= count:
+                return found
+            assert time.monotonic() < end, f"{event} {fields} was not logged {count} times"
+            time.sleep(0.02)

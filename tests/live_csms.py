@@ -149,6 +149,11 @@ class LiveCsms:
         with self._changed:
             return self.script.send(action, payload, valid=valid)
 
+    def send_text(self, text: str, message_id: str = "-1") -> None:
+        """Send any text, also one that is no frame; answers under `message_id` are none to a CALL of ours."""
+        with self._changed:
+            self.script.send_text(text, message_id)
+
     def disconnect(self) -> None:
         """Close the connection, if there is one; the station may connect again unless `refuse_with` is set."""
         with self._changed:

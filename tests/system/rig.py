@@ -13,7 +13,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 import sys
-import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -34,6 +33,8 @@ CONSOLE_SCRIPT = (str(Path(sys.executable).with_name("ocpp-station")),)
 LEASE_S = 10.0
 RENEWAL_S = 6.0
 """A lease is renewed every 4 s; the rest is for a busy machine."""
+SAMPLED_WITHIN = timedelta(seconds=2.5)
+"""A value stands for a moment at most 2 s from its sampling."""
 OPENS_S = 1.0
 """From a stop to the open contactor."""
 
@@ -88,16 +89,6 @@ class Post(Agent):
             text = text.replace(f"port: {name}", f"port: {port}").replace(f"channel: {name}", f"channel: {port}")
         (folder / "station.yaml").write_text(text, "utf-8")
 
-    def until_logged(self, event: str, **fields: str) -> str:
-        """Wait for a log line of this event with these fields, and give it."""
-        end = time.monotonic() + PATIENCE_S
-        while True:
-            for line in self.log.splitlines():
-                if f" {event} " in f"{line} " and all(f"{name}={value}" in line for name, value in fields.items()):
-                    return line
-            assert time.monotonic() < end, f"{event} {fields} was never logged"
-            time.sleep(0.02)
-
 
 class Rig:
     """Agent, site and CSMS; all of it is ended with the `with`, whatever happens."""
@@ -143,10 +134,13 @@ class Rig:
         self.csms.wait_for("BootNotification", boots)
         self.csms.until(lambda: self.status() == "Available", "the connector to be Available")
 
+    def statuses(self) -> list[str]:
+        """What the CSMS was told of the connector."""
+        return [told["connectorStatus"] for told in self.csms.script.received("StatusNotification")]
+
     def status(self) -> str:
         """The connector's status as the CSMS knows it."""
-        told = self.csms.script.received("StatusNotification")
-        return str(told[-1]["connectorStatus"]) if told else ""
+        return (self.statuses() or [""])[-1]
 
     def until_status(self, status: str) -> None:
         """The CSMS knows the connector as this."""
@@ -246,6 +240,9 @@ class Rig:
         assert len(begun) == 2, "the start value is told once, and again in Ended"
         updates = [each for each in readings if each.context == "Sample.Periodic"]
         assert all(one.wh <= other.wh for one, other in itertools.pairwise(updates))
+        for each in updates:
+            shown = [told.at for told in meter.told if told.wh == each.wh]
+            assert any(abs(at - each.at) < SAMPLED_WITHIN for at in shown), f"told as of another time: {each}"
         assert ended[0].wh < ended[1].wh
         assert updates[-1].wh <= ended[1].wh
 

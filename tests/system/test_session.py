@@ -29,7 +29,20 @@ def test_a_session_that_begins_with_the_cable(rig: Rig) -> None:
     rig.charge_by_cable_first()
     ended = rig.stop()
 
-    assert ended["triggerReason"] == "StopAuthorized"
+    actions = rig.csms.script.actions()
+    assert actions[0] == "BootNotification"
+    assert [name for name in actions if name in {"Authorize", "TransactionEvent/Started", "TransactionEvent/Ended"}] == [
+        "TransactionEvent/Started",
+        "Authorize",
+        "TransactionEvent/Ended",
+    ]
+    assert rig.statuses() == ["Available", "Occupied", "Available"]
+    assert [event["triggerReason"] for event in rig.events() if event["triggerReason"] != "MeterValuePeriodic"] == [
+        "CablePluggedIn",
+        "Authorized",
+        "ChargingStateChanged",
+        "StopAuthorized",
+    ]
     assert ended["transactionInfo"]["stoppedReason"] == "Local"
     assert rig.csms.handshakes[0].client == "CS001"
     rig.judge()
@@ -42,7 +55,13 @@ def test_a_session_that_begins_with_the_card(rig: Rig) -> None:
     rig.charge_by_card_first()
     ended = rig.stop()
 
-    assert rig.events()[1]["triggerReason"] == "CablePluggedIn"
+    assert [event["triggerReason"] for event in rig.events() if event["triggerReason"] != "MeterValuePeriodic"] == [
+        "Authorized",
+        "CablePluggedIn",
+        "ChargingStateChanged",
+        "StopAuthorized",
+    ]
+    assert rig.statuses() == ["Available", "Occupied", "Available"]
     rig.judge()
     rig.judge_end(ended)
 
