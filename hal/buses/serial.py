@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
 import termios
 from collections.abc import Callable
@@ -181,4 +182,6 @@ class SerialPort:
 
 def _why(error: Exception) -> str:
     code = getattr(error, "errno", None)
+    if code in (errno.EAGAIN, errno.EBUSY):  # of the lock; the kernel's words would send people looking elsewhere
+        return "in use by another program"
     return os.strerror(code) if isinstance(code, int) else str(error)
