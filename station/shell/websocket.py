@@ -43,6 +43,9 @@ _UNSENT_BYTES = 32_768
 """`send` waits while the kernel has not taken more than these."""
 
 _STATUS: dict[int, DownKind] = {401: DownKind.HTTP_401, 403: DownKind.HTTP_403, 404: DownKind.HTTP_404}
+_BAD_REQUEST = 400
+_SAID = 120
+"""Bytes that are told of what a server says when it refuses."""
 
 
 class Line(asyncio.Protocol):
@@ -337,8 +340,7 @@ def _refused(error: Exception, upgrade: Upgrade, line: Line | None) -> Down:
 
 def _handshake_failed(error: Exception, broken: Exception | None) -> Down:
     if isinstance(error, InvalidStatus):
-        code = error.response.status_code
-        return Down(_STATUS.get(code, DownKind.HTTP_OTHER), f"HTTP {code} {error.response.reason_phrase}")
+        return _not_switched(error.response)
     if isinstance(error, EOFError) or isinstance(error.__cause__, EOFError):
         if isinstance(broken, ssl.SSLError):
             return Down.of(explain(broken))
@@ -351,6 +353,17 @@ def _handshake_failed(error: Exception, broken: Exception | None) -> Down:
         # ValueError: what version 14 raises for an answer that is no HTTP.
         return Down(DownKind.HANDSHAKE, f"{error} ({error.__cause__})" if error.__cause__ else str(error))
     return Down.of(explain(error))
+
+
+def _not_switched(response: Response) -> Down:
+    """Many a server says in a plain body what is wrong; those in Python tell a missing subprotocol that way."""
+    code = response.status_code
+    said = (response.body or b"")[:_SAID].decode("utf-8", "replace").strip()
+    kind = _STATUS.get(code, DownKind.HTTP_OTHER)
+    if code == _BAD_REQUEST and "subprotocol" in said.lower():
+        kind = DownKind.SUBPROTOCOL
+    plain = bool(said) and not said.startswith(("<", "{"))
+    return Down(kind, f"HTTP {code} {response.reason_phrase}" + (f": {said}" if plain else ""))
 
 
 def _done(future: asyncio.Future[None]) -> None:
