@@ -59,6 +59,13 @@ def _sim(given: argparse.Namespace) -> int:
     return _at_socket(given, lambda address: local.sim(address, given.name, given.arguments))
 
 
+def _hal(given: argparse.Namespace) -> int:
+    del given
+    from station.commands import hal  # noqa: PLC0415 - see the module's first lines
+
+    return hal.show()
+
+
 def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
     from station.commands import errors, local  # noqa: PLC0415 - see the module's first lines
     from station.config.mistakes import ConfigError  # noqa: PLC0415 - the same
@@ -72,7 +79,7 @@ def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
     return do(address)
 
 
-_COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim}
+_COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim, "hal": _hal}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -105,6 +112,9 @@ def _parser() -> argparse.ArgumentParser:
         parser_.add_argument("--socket", default=None, metavar="ADDRESS", help="a path or 127.0.0.1:PORT instead")
     sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")
     sim.add_argument("arguments", nargs="*", metavar="KEY=VALUE")
+
+    hal = commands.add_parser("hal", help="the hardware that the agent knows")
+    hal.add_argument("what", choices=("list",), help="list: the drivers there are, and their register maps")
     return parser
 
 

@@ -191,6 +191,19 @@ def test_where_the_agent_listens_follows_from_the_configuration(config: Path) ->
     assert local.address_of(str(config), None) == "127.0.0.1:7001"
 
 
+# --- hal
+
+
+def test_the_drivers_there_are_can_be_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each with a line of its own description, and the register maps."""
+    assert main(["hal", "list"]) == 0
+
+    told = capsys.readouterr().out
+    assert "reader   pn532       PN532 card reader" in told
+    assert "eastron-sdm630" in told
+    assert "reference-board" in told
+
+
 # --- check
 
 
