@@ -164,6 +164,19 @@ def test_what_is_left_out_stands_for_all(tmp_path: Path, element: Entry, count: 
     assert len(custom(bench, componentVariable=[element])) == count
 
 
+@pytest.mark.req("B08.FR.24", "B08.FR.25")
+def test_an_instance_of_a_component_is_the_one_that_was_named(tmp_path: Path) -> None:
+    """Two readers: one by its name, both without."""
+    bench = Bench(tmp_path, layout={"readers": ("front", "rear")})
+    rear = {"component": {"name": "TokenReader", "instance": "rear"}, "variable": {"name": "Problem"}}
+
+    (entry,) = custom(bench, componentVariable=[rear])
+    assert entry["component"] == {"name": "TokenReader", "instance": "rear"}
+
+    both = custom(bench, 8, componentVariable=[wanted("TokenReader", "Problem")])
+    assert [each["component"]["instance"] for each in both] == ["front", "rear"]
+
+
 @pytest.mark.req("B08.FR.20")
 def test_a_component_alone_means_all_its_variables(bench: Bench) -> None:
     found = custom(bench, componentVariable=[wanted("TxCtrlr")])
