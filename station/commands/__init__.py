@@ -1,6 +1,8 @@
-"""What the commands of `ocpp-station` do; `cli.py` reads their arguments and imports the one that is asked for.
+"""What the commands of `ocpp-station` do; `line.py` reads their arguments and imports the one that is asked for.
 
-run.py      the agent: puts configuration, core and shell together
-check.py    is this configuration usable, here and now?
-local.py    status and sim: one line to the control socket of a running agent, one back
+    start.py    the short way of the service          run.py      the agent, put together
+    check.py    is this configuration usable here?    trials.py, pki.py, findings.py belong to it
+    local.py    status and sim: a line to the control socket of a running agent, a line back
+    hal.py      the drivers there are
+    control.py, status.py, network.py, sealing.py, upkeep.py: what the running agent is given besides its parts
 """

@@ -39,7 +39,8 @@ def _about(registry: Registry, entry: DriverEntry) -> str:
     except BadOptions as error:
         return f"cannot be used: {error.reason}"
     module = sys.modules[getattr(made, "__module__", __name__)]
-    told = made.__doc__ if entry.name.startswith("sim") else module.__doc__  # simulated ones share a module
+    own = entry.name.startswith("sim") or "._" in module.__name__  # one of several, or a module about something else
+    told = made.__doc__ if own else module.__doc__
     return (told or "").strip().partition("\n")[0]
 
 
