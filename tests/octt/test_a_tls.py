@@ -140,7 +140,7 @@ def test_tc_a_05_cs(tmp_path: Path, pki: Authority, kind: str) -> None:
 def test_tc_a_06_cs(tmp_path: Path, pki: Authority) -> None:
     """A server with TLS 1.1 only: no HTTP over it; over TLS 1.2 the event is told."""
     old = server_context(good(pki))
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1"):
         old.minimum_version, old.maximum_version = ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     with LiveCsms(password=PASSWORD, tls=old) as csms:
