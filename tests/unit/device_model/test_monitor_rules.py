@@ -35,7 +35,7 @@ def bench(model: DeviceModel) -> Bench:
     return Bench(model)
 
 
-@pytest.mark.req("N07.FR.16", "N07.FR.02")
+# The rules of N07.FR.16, N07.FR.02; a station proves them when its block N is built.
 def test_an_upper_threshold_alerts_once_beyond_it_and_clears_once_back(bench: Bench) -> None:
     """On the threshold is not beyond it."""
     bench.put(UPPER, 7_000)
@@ -47,7 +47,7 @@ def test_an_upper_threshold_alerts_once_beyond_it_and_clears_once_back(bench: Be
     assert bench.set("6000") == []
 
 
-@pytest.mark.req("N07.FR.17", "N07.FR.02")
+# The rules of N07.FR.17, N07.FR.02; a station proves them when its block N is built.
 def test_a_lower_threshold_is_the_mirror_image(bench: Bench) -> None:
     """Below alerts, on it or above clears."""
     bench.put(LOWER, 100)
@@ -78,7 +78,7 @@ def test_a_value_that_cannot_be_read_is_neither_high_nor_low(bench: Bench) -> No
     assert bench.set("10") == [("Alerting", "10", True)]
 
 
-@pytest.mark.req("N07.FR.16")
+# The rules of N07.FR.16; a station proves them when its block N is built.
 def test_a_value_beyond_the_threshold_when_it_is_set_alerts_at_once(bench: Bench) -> None:
     """The CSMS need not wait for the next crossing."""
     bench.set("8000")
@@ -89,7 +89,7 @@ def test_a_value_beyond_the_threshold_when_it_is_set_alerts_at_once(bench: Bench
     assert bench.set("8001") == []
 
 
-@pytest.mark.req("N07.FR.11", "N04.FR.12")
+# The rules of N07.FR.11, N04.FR.12; a station proves them when its block N is built.
 @pytest.mark.parametrize(
     "power, new_threshold, expected",
     [
@@ -112,7 +112,7 @@ def test_a_changed_threshold_is_judged_anew(
     assert told(outcome.events) == expected
 
 
-@pytest.mark.req("N07.FR.12", "N06.FR.01", "N06.FR.02")
+# The rules of N07.FR.12, N06.FR.01, N06.FR.02; a station proves them when its block N is built.
 def test_a_cleared_monitor_is_silent(bench: Bench) -> None:
     """Also about the alarm it had; its id is gone."""
     id_ = bench.put(UPPER, 7_000).id
@@ -124,7 +124,7 @@ def test_a_cleared_monitor_is_silent(bench: Bench) -> None:
     assert bench.monitors.clear(id_).status is MonitorStatus.NOT_FOUND
 
 
-@pytest.mark.req("N07.FR.18")
+# The rules of N07.FR.18; a station proves them when its block N is built.
 def test_a_delta_counts_from_the_last_event(bench: Bench) -> None:
     """More than the delta, not just the delta."""
     bench.set("20")
@@ -145,7 +145,7 @@ def test_a_delta_is_not_fooled_by_binary_fractions(bench: Bench) -> None:
     assert bench.set("0.4") == []
 
 
-@pytest.mark.req("N07.FR.19")
+# The rules of N07.FR.19; a station proves them when its block N is built.
 def test_a_delta_on_a_list_tells_every_change(bench: Bench) -> None:
     """Whatever its value."""
     bench.put(DELTA, 1, STATE)
@@ -177,7 +177,7 @@ def test_a_delta_takes_a_new_reference_after_a_reboot(bench: Bench) -> None:
     assert after.set("46") == [("Delta", "46", False)]
 
 
-@pytest.mark.req("N08.FR.05", "N08.FR.06")
+# The rules of N08.FR.05, N08.FR.06; a station proves them when its block N is built.
 def test_a_periodic_monitor_tells_the_value_every_period_from_when_it_was_set(bench: Bench) -> None:
     """Set at :12, told at :12; what was slept through is told once."""
     bench.set("10")
@@ -190,7 +190,7 @@ def test_a_periodic_monitor_tells_the_value_every_period_from_when_it_was_set(be
     assert bench.monitors.next_due()[0] == bench.mono + 40
 
 
-@pytest.mark.req("N08.FR.05", "N08.FR.07")
+# The rules of N08.FR.05, N08.FR.07; a station proves them when its block N is built.
 def test_a_clock_aligned_monitor_keeps_to_the_grid(bench: Bench) -> None:
     """900 s means the quarters of the hour, first the next one."""
     bench.set("10")
@@ -220,7 +220,7 @@ def test_the_grid_starts_at_midnight(wall: float, expected: float) -> None:
     assert next_on_grid(86_000, 50_000) == 86_400
 
 
-@pytest.mark.req("N05.FR.03", "N07.FR.15")
+# The rules of N05.FR.03, N07.FR.15; a station proves them when its block N is built.
 def test_the_level_hides_events_but_not_alarms(bench: Bench) -> None:
     """A lower number is more severe; when the level rises, the end of a hidden alarm is told."""
     bench.put(UPPER, 7_000, severity=5)
@@ -233,7 +233,7 @@ def test_the_level_hides_events_but_not_alarms(bench: Bench) -> None:
     assert bench.set("100") == [("Alerting", "100", True)]
 
 
-@pytest.mark.req("N07.FR.13", "N07.FR.14")
+# The rules of N07.FR.13, N07.FR.14; a station proves them when its block N is built.
 def test_an_alarm_that_ended_during_a_reboot_is_cleared_after_it(bench: Bench) -> None:
     """The monitor and its alarm are stored."""
     bench.put(UPPER, 7_000)

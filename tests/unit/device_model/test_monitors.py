@@ -36,7 +36,7 @@ def bench(model: DeviceModel) -> Bench:
     return Bench(model)
 
 
-@pytest.mark.req("N04.FR.03", "N04.FR.04", "N04.FR.05", "N04.FR.06", "N04.FR.13", "N04.FR.14", "N04.FR.16")
+# The rules of N04.FR.03, N04.FR.04, N04.FR.05, N04.FR.06, N04.FR.13, N04.FR.14, N04.FR.16; a station proves them when its block N is built.
 def test_a_monitor_that_cannot_be_is_refused_with_its_reason(bench: Bench) -> None:
     """And nothing is monitored."""
     other = bench.put(DELTA, 1, STATE).id
@@ -79,7 +79,7 @@ def test_instants_have_no_periods(model: DeviceModel) -> None:
     assert bench.put(ALIGNED, 60, VariableId("Since")).status is MonitorStatus.UNSUPPORTED_MONITOR_TYPE
 
 
-@pytest.mark.req("N04.FR.10", "N04.FR.11")
+# The rules of N04.FR.10, N04.FR.11; a station proves them when its block N is built.
 def test_type_and_severity_are_unique_on_a_variable(bench: Bench) -> None:
     """Each has an id of its own; the same again is a duplicate, unless it replaces itself."""
     first, second = bench.put(DELTA, 1, STATE, 8), bench.put(DELTA, 1, STATE, 7)
@@ -115,7 +115,7 @@ def kinds(bench: Bench) -> dict[int, MonitorKind]:
     return {one.id: one.kind for one in bench.monitors}
 
 
-@pytest.mark.req("N04.FR.18", "N06.FR.03")
+# The rules of N04.FR.18, N06.FR.03; a station proves them when its block N is built.
 def test_a_hard_wired_monitor_cannot_be_touched(model: DeviceModel) -> None:
     """Neither replaced nor cleared."""
     bench = with_factory(model)
@@ -124,7 +124,7 @@ def test_a_hard_wired_monitor_cannot_be_touched(model: DeviceModel) -> None:
     assert bench.monitors.clear(1) == Outcome(MonitorStatus.REJECTED, 1, MonitorFlaw.HARD_WIRED)
 
 
-@pytest.mark.req("N04.FR.15", "N03.FR.03", "N03.FR.04", "N03.FR.05")
+# The rules of N04.FR.15, N03.FR.03, N03.FR.04, N03.FR.05; a station proves them when its block N is built.
 def test_the_base_decides_which_monitors_are_active(model: DeviceModel) -> None:
     """All keeps what the CSMS made, also over a preconfigured one; the others delete it."""
     bench = with_factory(model)

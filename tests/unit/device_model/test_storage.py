@@ -181,7 +181,7 @@ def test_a_failed_transaction_leaves_the_old_value(
     assert model.integer("OCPPCommCtrlr", "OfflineThreshold") == 300
 
 
-@pytest.mark.req("N07.FR.13")
+# The rules of N07.FR.13; a station proves them when its block N is built.
 def test_monitors_and_their_alarms_survive(model: DeviceModel, storage: Storage, database: sqlite3.Connection) -> None:
     """One row each; a cleared one has none."""
     evse, power = ComponentId("EVSE", evse_id=1), VariableId("Power")

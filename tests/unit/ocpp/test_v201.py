@@ -95,7 +95,7 @@ def test_every_action_of_the_version_is_known_and_no_other() -> None:
     assert not SPEAKER.can(NotifySettlementRequest)
 
 
-@pytest.mark.octt("TC_N_17_CS")
+# TC_N_17_CS demands that the block rejects it; this is the part of it that the language owes.
 def test_negative_severity_is_valid_on_the_wire() -> None:
     """2.0.1 sets no range for SetMonitoringLevel.severity, 2.1 does: the block must get to see it and reject it."""
     request = SPEAKER.decode_request("SetMonitoringLevel", b'{"severity":-1}')

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import queue
 import threading
 import time
@@ -10,7 +11,9 @@ from typing import cast
 
 import pytest
 
+from hal.api import Permit
 from hal.errors import BadOptions
+from hal.sim.driver import SimBoard
 from hal.sim.ev import EvSpec
 from hal.sim.world import SimWorld
 from station.effects import Want
@@ -244,12 +247,57 @@ def test_a_bug_in_a_driver_takes_no_other_along(core: Core, monkeypatch: pytest.
 
 
 def test_a_lock_is_opened_at_once_or_the_reason_is_told(core: Core) -> None:
-    """F05: whatever the wants; never under current."""
+    """F05: whatever the wants."""
     assert core.hardware.unlock(1).result(WAIT_S) == ""
     core.world(lambda w: w.jam_lock(1))
     assert "jammed" in core.hardware.unlock(1).result(WAIT_S)
     assert "no lock" in core.hardware.unlock(2).result(WAIT_S)
     assert "no EVSE" in core.hardware.unlock(9).result(WAIT_S)
+
+
+def test_a_lock_is_not_opened_while_current_may_flow(core: Core) -> None:
+    """F05, whatever the board or a lock of its own would do: a plug pulled out then draws an arc."""
+    core.world(lambda w: w.plug_in(1))
+    core.hear(PlugInserted)
+    core.hardware.want(1, Want(energise=True, limit_a=16.0, lock=True))
+    core.hear(PowerPathChanged, lambda f: cast("PowerPathChanged", f).closed)
+
+    assert core.hardware.unlock(1).result(WAIT_S) == "current may flow through the connector"
+
+    core.hardware.want(1, Want(energise=False, limit_a=0.0, lock=True))
+    core.hear(PowerPathChanged, lambda f: not cast("PowerPathChanged", f).closed)
+    assert core.hardware.unlock(1).result(WAIT_S) == ""
+
+
+def test_a_call_that_its_driver_gave_up_is_asked_again(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver that cancels what it was asked keeps no EVSE waiting for ever."""
+    allow, given_up = SimBoard.allow, []
+
+    async def cancelled(self: SimBoard, channel: int, permit: Permit) -> None:
+        if not given_up:
+            given_up.append(channel)
+            raise asyncio.CancelledError
+        await allow(self, channel, permit)
+
+    monkeypatch.setattr(SimBoard, "allow", cancelled)
+    core.world(lambda w: w.plug_in(1, ev=EvSpec(ramp_a_per_s=0)))
+    core.hear(PlugInserted)
+
+    core.hardware.want(1, CHARGE)
+
+    core.hear(PowerPathChanged, lambda f: cast("PowerPathChanged", f).closed)
+    assert given_up == [1]
+
+
+def test_the_end_of_the_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a bug of ours too: nobody else would notice that no cable is heard of any more."""
+    monkeypatch.setattr(threading, "excepthook", lambda _: None)
+    ended = threading.Event()
+    hardware = HardwareThread(wiring(), lambda _: 1 / 0, Setting(BootId(1)))  # type: ignore[arg-type, return-value]  # a bug
+
+    hardware.start(ended.set)
+
+    assert ended.wait(WAIT_S)
 
 
 def test_a_vehicle_that_ends_its_session_is_told(core: Core) -> None:

@@ -28,6 +28,7 @@ from station.store.intents import Intent
 
 PLUG: Fact = PlugInserted(evse_id=1, at=Instant(BootId(1), Mono(0.0)), connector_id=1)
 WANT = Want(energise=True, limit_a=16.0)
+OFF = Want(energise=False, limit_a=0.0)
 UP = LinkUp("ocpp2.0.1", NetworkProfile(slot=0, url="ws://host/ocpp", security_profile=1), 0, None, False)  # noqa: FBT003 - not compressed
 
 
@@ -342,6 +343,19 @@ def test_a_time_of_the_csms_steps_the_clock_before_the_next_input() -> None:
     assert stage.seen("clock_stepped", Canary) == [("clock_stepped", 3600, True), (Canary,)]
 
 
+def test_what_a_stepped_clock_leads_to_does_not_overtake_what_was_wanted_before() -> None:
+    """Else the older want would stand, and a contactor with it."""
+
+    def batch(stage: Stage) -> None:
+        stage.exchange.effects[Happened] = [SetClock(Wall(2_000_000_000.0), "Heartbeat"), SetWant(1, WANT)]
+        stage.exchange.effects["clock_stepped"] = [SetWant(1, OFF)]
+        stage.runner.inbox.put_batch(Batch(1, (PLUG,)))
+
+    stage, _ = play(scene_of(batch))
+
+    assert stage.seen("want") == [("want", 1, WANT), ("want", 1, OFF)]
+
+
 def test_a_deadline_is_served() -> None:
     """Without any other input."""
 
@@ -443,6 +457,19 @@ def test_a_core_that_failed_ends_the_process() -> None:
 
     assert code == EXIT_FAILED
     assert ("stop",) in stage.journal
+
+
+def test_a_station_whose_hardware_thread_ended_is_started_anew() -> None:
+    """It would look alive, and hear of no cable."""
+
+    async def scene(stage: Stage) -> None:
+        await turns()
+        (ended,) = stage.seen("start")[0][1:]
+        ended()
+
+    _, code = play(scene)
+
+    assert code == EXIT_FAILED
 
 
 @pytest.mark.parametrize("overdue", [False, True])

@@ -274,7 +274,7 @@ def test_moments_are_now_or_never_unless_all_is_queued(post: Post) -> None:
     assert post.delivered() == ["kept"]
 
 
-@pytest.mark.req("N07.FR.04")
+# The rules of N07.FR.04; a station proves them when its block N is built.
 def test_monitoring_events_are_queued_if_severe_enough(post: Post) -> None:
     """OfflineQueuingSeverity: that severity and all lower numbers."""
     post.outbox.configure(post.outbox.settings._replace(queuing_severity=4))
