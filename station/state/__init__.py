@@ -1,6 +1,8 @@
 """WHAT THE STATION KNOWS: objects that own their tables, keep what is needed in memory, and answer questions.
 
     registration   whether the CSMS has accepted us, and why we last started
+    network        the ways to the CSMS, their order, passwords
+    resets         what is to be reset as soon as nobody is there
     variables      the device model
     connectors     what there is, what is ordered, what the hardware shows
     sessions       who is charging where

@@ -1,7 +1,10 @@
 """Block B. The station introduces itself, and can be seen and steered.
 
 boot       BootNotification in all outcomes, heartbeat, the CSMS's clock      B01-B04, G02
-variables  GetVariables, SetVariables, reports                                 B05-B08
+variables  GetVariables, SetVariables                                          B05, B06
+reports    GetBaseReport, GetReport                                            B07, B08
 network    connection profiles and the way from one CSMS to the next           B09, B10
 reset      Reset of the station or of one EVSE, at once or when idle           B11, B12
+delivery   how messages are queued and repeated follows the variables           E13, N07
+naming     between the names of messages and those of the device model
 """

@@ -186,7 +186,6 @@ def test_nothing_is_sent_before_the_answer(bench: Bench) -> None:
     assert set(bench.csms.actions()) == {"BootNotification"}
 
 
-@pytest.mark.req("B01.FR.03")
 def test_a_csms_that_does_not_answer_is_asked_again_without_haste(tmp_path: Path) -> None:
     """Timeout 35 s, then another minute: eleven times in a quarter of an hour would be a flood."""
     bench = Bench(tmp_path, boot=False)
