@@ -1,0 +1,253 @@
+"""Who may charge where, and what is told of the tokens (C01-C06, C15, C16)."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from hal.api import TokenType
+from tests.bench import Bench
+
+CARD = "04AABBCC"
+POINTS = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}
+
+
+def station(path: Path, variables: dict[str, str] | None = None, **more: Any) -> Bench:
+    """One with these variables."""
+    return Bench(path, variables={**POINTS, **(variables or {})}, **more)
+
+
+@pytest.mark.req("C01.FR.01", "C06.FR.01")
+@pytest.mark.parametrize("start_point", ["EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"])
+def test_no_energy_before_somebody_is_authorized(tmp_path: Path, start_point: str) -> None:
+    bench = station(tmp_path, {"TxCtrlr.TxStartPoint": start_point})
+
+    bench.evse(1).plug_in()
+    bench.advance(hours=2)
+
+    assert not bench.evse(1).contactor_closed
+    assert bench.evse(1).energy_wh == 0
+
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+    assert bench.evse(1).charging
+
+
+@pytest.mark.req("C01.FR.01")
+def test_without_authorization_configured_a_token_is_taken_as_it_is(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"AuthCtrlr.Enabled": "false"})
+    bench.evse(1).plug_in()
+
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+
+    assert bench.csms.received("Authorize") == []
+    assert bench.evse(1).charging
+
+
+@pytest.mark.req("C01.FR.04")
+def test_authorize_is_sent_for_tokens_only(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=5)
+    bench.evse(1).ev("pause")
+    bench.advance(minutes=1)
+    bench.evse(1).ev("charge")
+    bench.advance(minutes=1)
+    bench.evse(1).unplug()
+    bench.advance(minutes=5)
+
+    assert len(bench.csms.received("Authorize")) == 1
+
+
+@pytest.mark.req("C01.FR.21")
+def test_a_token_that_is_good_elsewhere_does_not_charge_here(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", "evseId": [2]}})
+    for evse in (1, 2):
+        bench.evse(evse).plug_in()
+        bench.evse(evse).present_token(CARD)
+    bench.advance(seconds=10)
+
+    assert not bench.evse(1).contactor_closed
+    assert bench.evse(2).charging
+
+
+@pytest.mark.req("C01.FR.21")
+def test_a_cached_token_that_is_good_elsewhere_does_not_charge_here(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"AuthCtrlr.LocalPreAuthorize": "true"})
+    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", "evseId": [2]}})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+
+    assert len(bench.csms.received("Authorize")) == 1
+    assert not bench.evse(1).contactor_closed
+
+
+@pytest.mark.req("C02.FR.01")
+def test_the_start_button_tells_an_empty_token_without_authorization(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    bench.evse(1).plug_in()
+
+    bench.evse(1).present_token("", TokenType.BUTTON)
+    bench.advance(seconds=10)
+
+    assert bench.csms.received("Authorize") == []
+    assert bench.events()[0]["idToken"] == {"idToken": "", "type": "NoAuthorization"}
+    assert bench.evse(1).charging
+
+
+@pytest.mark.req("C03.FR.01")
+@pytest.mark.parametrize("checks", ["true", "false"])
+def test_a_token_of_type_central_is_never_asked_about(tmp_path: Path, checks: str) -> None:
+    bench = station(tmp_path, {"AuthCtrlr.AuthorizeRemoteStart": checks})
+    bench.evse(1).plug_in()
+
+    token = {"idToken": "CARD-PAYMENT-1", "type": "Central"}
+    bench.csms.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 1, "evseId": 1})
+    bench.advance(seconds=10)
+
+    assert bench.csms.received("Authorize") == []
+    assert bench.events()[0]["idToken"] == token
+
+
+@pytest.mark.req("C04.FR.04")
+def test_a_key_code_is_in_no_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG)
+    bench = station(tmp_path)
+    bench.csms.on("Authorize", [{"idTokenInfo": {"status": "Invalid"}}, {"idTokenInfo": {"status": "Accepted"}}])
+    bench.evse(1).plug_in()
+
+    bench.evse(1).present_token("73915", TokenType.KEY_CODE)
+    bench.evse(1).present_token("73915", TokenType.KEY_CODE)
+    bench.advance(seconds=10)
+
+    assert bench.csms.received("Authorize")[0]["idToken"]["type"] == "KeyCode"
+    assert bench.evse(1).charging
+    assert not [record for record in caplog.records if "73915" in repr(record.__dict__)]
+
+
+@pytest.mark.req("C15.FR.01")
+def test_a_token_accepted_as_unknown_is_not_cached(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true", "AuthCtrlr.LocalPreAuthorize": "true"})
+    bench.csms.disconnect()
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+    bench.evse(1).unplug()
+    bench.csms.on("TransactionEvent", {})
+    bench.csms.connect()
+    bench.advance(seconds=10)
+
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+
+    assert len(bench.csms.received("Authorize")) == 1
+
+
+@pytest.mark.req("C16.FR.07")
+def test_a_master_pass_is_told_as_the_reason(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"AuthCtrlr.MasterPassGroupId": "masters"})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+    master = {"status": "Accepted", "groupIdToken": {"idToken": "masters", "type": "Central"}}
+    bench.csms.on("Authorize", {"idTokenInfo": master})
+
+    bench.evse(1).present_token("04FFFFFF")
+    bench.advance(seconds=10)
+
+    ended = bench.events()[-1]
+    assert (ended["eventType"], ended["transactionInfo"]["stoppedReason"]) == ("Ended", "MasterPass")
+
+
+@pytest.mark.req("C01.FR.26")
+def test_who_is_authorized_and_does_not_plug_in_is_forgotten(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"TxCtrlr.EVConnectionTimeOut": "60"})
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=61)
+
+    bench.evse(1).plug_in()
+    bench.advance(minutes=1)
+
+    assert bench.events() == []
+    assert not bench.evse(1).contactor_closed
+
+
+def test_one_reader_for_two_evses_the_plug_shows_which_is_meant(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    bench.swipe(CARD)
+    bench.advance(seconds=5)
+
+    bench.evse(2).plug_in()
+    bench.advance(seconds=10)
+
+    assert bench.evse(2).charging
+    assert bench.events()[0]["evse"] == {"id": 2, "connectorId": 1}
+    assert bench.events()[0]["idToken"]["idToken"] == CARD
+
+
+def test_one_reader_for_two_evses_a_waiting_vehicle_is_meant(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    bench.evse(2).plug_in()
+
+    bench.swipe(CARD)
+    bench.advance(seconds=10)
+
+    assert bench.evse(2).charging
+
+
+def test_a_driver_who_never_plugs_in_at_a_shared_reader_is_forgotten(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"TxCtrlr.EVConnectionTimeOut": "60"})
+    bench.swipe(CARD)
+    bench.advance(seconds=61)
+
+    bench.evse(2).plug_in()
+    bench.advance(minutes=1)
+
+    assert bench.events() == []
+
+
+def test_the_same_card_again_before_plug_in_takes_it_back(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    bench.swipe(CARD)
+    bench.advance(seconds=5)
+    bench.swipe(CARD)
+    bench.advance(seconds=5)
+
+    bench.evse(1).plug_in()
+    bench.advance(minutes=1)
+
+    assert bench.events() == []
+
+
+def test_without_an_answer_the_station_decides_as_if_offline(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
+    bench.csms.silent("Authorize")
+    bench.evse(1).plug_in()
+
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=1)
+
+    assert bench.evse(1).charging
+
+
+def test_a_cable_pulled_while_the_csms_thinks_starts_nothing(tmp_path: Path) -> None:
+    bench = station(tmp_path, {"TxCtrlr.TxStartPoint": "PowerPathClosed"})
+    bench.csms.hold()
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=3)
+    bench.evse(1).unplug()
+
+    bench.csms.release()
+    bench.advance(seconds=5)
+
+    assert bench.events() == []
+    assert not bench.evse(1).contactor_closed
