@@ -36,7 +36,8 @@ def bench(model: DeviceModel) -> Bench:
     return Bench(model)
 
 
-# The rules of N04.FR.03, N04.FR.04, N04.FR.05, N04.FR.06, N04.FR.13, N04.FR.14, N04.FR.16; a station proves them when its block N is built.
+# The rules of N04.FR.03, N04.FR.04, N04.FR.05, N04.FR.06, N04.FR.13, N04.FR.14, N04.FR.16;
+# a station proves them when its block N is built.
 def test_a_monitor_that_cannot_be_is_refused_with_its_reason(bench: Bench) -> None:
     """And nothing is monitored."""
     other = bench.put(DELTA, 1, STATE).id
