@@ -68,10 +68,11 @@ def abandoned(points: Collection[str], before: Situation, now: Situation) -> boo
     """Whether the last one has left a transaction that no stop point would ever end: no vehicle, no driver.
 
     The net of E03.FR.05, spread a little wider: started by Authorized and stopped by EVConnected, a driver who changes
-    his mind would leave it open, and the next one would charge on it. A parking bay ends its own (E03.FR.15).
+    his mind would leave it open, and the next one would charge on it. A parking bay ends its own (E03.FR.15), if its
+    detector has seen the vehicle at all.
     """
     somebody, nobody = before.connected or before.authorized, not (now.connected or now.authorized)
-    return somebody and nobody and "ParkingBayOccupancy" not in points
+    return somebody and nobody and not (now.bay and "ParkingBayOccupancy" in points)
 
 
 START_TRIGGER: Mapping[str, TriggerReasonEnumType] = {

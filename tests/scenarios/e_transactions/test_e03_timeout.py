@@ -42,6 +42,16 @@ def test_the_safety_net_ends_a_transaction_that_no_stop_point_would(tmp_path: Pa
     assert told(station)[-1] == "Ended/EVConnectTimeout/Idle =Timeout"
 
 
+@pytest.mark.req("E03.FR.05")
+def test_a_bay_that_has_seen_no_vehicle_keeps_no_transaction(tmp_path: Path) -> None:
+    """Its detector would never end it, and the next driver would charge on the first one's account."""
+    station = bench(tmp_path, "Authorized", "EVConnected,ParkingBayOccupancy", variables=TIMEOUT)
+    station.evse(1).present_token(CARD)
+    station.advance(31)
+
+    assert told(station)[-1] == "Ended/EVConnectTimeout/Idle =Timeout"
+
+
 @pytest.mark.req("E03.FR.15")
 def test_a_parking_bay_keeps_the_transaction_until_the_vehicle_leaves(tmp_path: Path) -> None:
     """Updated with EVConnectTimeout; energy needs another authorization; Ended at departure."""

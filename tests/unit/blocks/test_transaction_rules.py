@@ -103,7 +103,9 @@ def test_a_transaction_without_vehicle_and_driver_is_abandoned_unless_a_bay_ends
     assert abandoned({"EVConnected"}, Situation(authorized=True), NOBODY)
     assert abandoned({"Authorized"}, Situation(connected=True), NOBODY)
     assert not abandoned({"Authorized"}, Situation(connected=True, authorized=True), Situation(authorized=True))
-    assert not abandoned({"Authorized", "ParkingBayOccupancy"}, Situation(authorized=True), NOBODY)
+    parked = Situation(bay=True)
+    assert not abandoned({"Authorized", "ParkingBayOccupancy"}, Situation(bay=True, authorized=True), parked)
+    assert abandoned({"EVConnected", "ParkingBayOccupancy"}, Situation(authorized=True), NOBODY)
     assert not abandoned({"Authorized"}, NOBODY, NOBODY)
 
 
