@@ -151,6 +151,11 @@ class Rig:
         told = self.csms.script.received("TransactionEvent")
         return [each for each in told if trigger in {None, each["triggerReason"]}]
 
+    def causes(self) -> list[str]:
+        """Why there was a TransactionEvent, the periodic ones left out."""
+        reasons = [event["triggerReason"] for event in self.events()]
+        return [reason for reason in reasons if reason != "MeterValuePeriodic"]
+
     def until_event(self, what: str, holds: Callable[[Payload], Any]) -> Payload:
         """Wait for a TransactionEvent of which this holds; the last such."""
         self.csms.until(lambda: any(map(holds, self.events())), what)
