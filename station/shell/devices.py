@@ -10,6 +10,7 @@ Invariant: no exception of a driver leaves its task; a driver that fails is rest
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 import threading
@@ -40,9 +41,14 @@ class HardwareThread:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread = threading.Thread(target=self._main, name="hardware", daemon=True)
         self._ready: Future[None] = Future()
+        self._ended: Callable[[], None] = lambda: None
 
-    def start(self) -> None:
-        """Build every driver and begin; devices that are absent are waited for. Raises BadOptions."""
+    def start(self, ended: Callable[[], None] = lambda: None) -> None:
+        """Build every driver and begin; devices that are absent are waited for. Raises BadOptions.
+
+        `ended` is called in the hardware's thread when that ends, stopped or by a bug.
+        """
+        self._ended = ended
         self._thread.start()
         self._ready.result()
 
@@ -116,6 +122,9 @@ class HardwareThread:
                 return
             log.exception("hardware.thread_ended")
             raise
+        finally:
+            with contextlib.suppress(RuntimeError):  # the listener's loop is closed: the process ends anyway
+                self._ended()
 
     async def _run(self) -> None:
         self._hub = self._make()

@@ -118,6 +118,8 @@ class Hub:
         """Open the connector lock now, whatever the wants; gives the reason if it stays locked. Never under current."""
         if evse_id not in self._evses:
             return f"there is no EVSE {evse_id}"
+        if self._reconciler.may_carry_current(evse_id, self._clock()):
+            return "current may flow through the connector"
         call = asyncio.ensure_future(self._ask(MoveLock(evse_id, locked=False)))
         done, _ = await asyncio.wait({call}, timeout=CALL_S)
         if not done:
@@ -215,6 +217,8 @@ class Hub:
 
     @staticmethod
     def _error_of(call: asyncio.Future[None]) -> str | None:
+        if call.cancelled():  # by us for want of time, or by a driver that was closed while it was asked
+            return "the call was given up"
         error = call.exception()
         if error is None:
             return None
@@ -250,12 +254,15 @@ class Hub:
         """The orderly stop: no permission stays behind, whatever the boards would do by themselves."""
         for evse_id in self._evses:
             self._reconciler.want(evse_id, Want(energise=False, limit_a=0.0))
-        denials = [asyncio.ensure_future(self._ask(Deny(evse_id))) for evse_id in self._evses]
+        denials = {asyncio.ensure_future(self._ask(Deny(evse_id))): evse_id for evse_id in self._evses}
         if denials:
             _, late = await asyncio.wait(denials, timeout=WITHDRAW_S)
             for call in late:
                 call.cancel()
             await asyncio.gather(*denials, return_exceptions=True)
+        for call, evse_id in denials.items():
+            if (reason := self._error_of(call)) is not None:  # its lease ends by itself
+                log.warning("device.not_withdrawn", extra={"evse": evse_id, "reason": reason})
 
     # --- one task per device
 

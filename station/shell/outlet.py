@@ -141,8 +141,10 @@ class Outlet:
 
     def did(self, action: Action, error: str | None, now: float) -> None:
         """An action came back; `error` is the driver's reason if it failed."""
-        if self.busy is not action:
-            return  # the board was lost meanwhile
+        if self.busy is not action:  # the board was lost meanwhile, after the permission may have arrived
+            if isinstance(action, Allow):
+                self._lease_ends = max(self._lease_ends, now + action.permit.lease_s)
+            return
         self.busy = None
         retry = self._retry_of(action)
         if error is not None:
@@ -174,6 +176,10 @@ class Outlet:
     def live(self, now: float) -> bool:
         """Whether a permission may stand on the board."""
         return self._lease_ends > now
+
+    def may_carry_current(self, now: float) -> bool:
+        """Whether the cable must stay locked in: the contactor is closed, or may close without asking us."""
+        return self.live(now) or (self.seen is not None and self.seen.contactor_closed)
 
     def goal(self, committed: int, now: float) -> Permit | None:
         """The permission that should stand, or None."""
@@ -219,8 +225,7 @@ class Outlet:
             return None
         if self.want.lock and seen.pilot.plugged and self.lock is not LockState.LOCKED:
             return MoveLock(self.place.evse_id, locked=True)
-        open_now = not seen.contactor_closed and not self.live(now)  # never unlock a cable that may carry current
-        if not self.want.lock and open_now and self.lock is not LockState.UNLOCKED:
+        if not self.want.lock and not self.may_carry_current(now) and self.lock is not LockState.UNLOCKED:
             return MoveLock(self.place.evse_id, locked=False)
         return None
 

@@ -121,6 +121,10 @@ class Reconciler:
             at = Instant(self._boot, Mono(now))
             self._tell(DeviceLost(device=board, evse_ids=evse_ids, reason=reason, at=at, board=True))
 
+    def may_carry_current(self, evse_id: int, now: float) -> bool:
+        """Whether the cable of an EVSE must stay locked in."""
+        return self._outlets[evse_id].may_carry_current(now)
+
     def did(self, action: Action, error: str | None, now: float) -> None:
         """An action came back; `error` is the driver's reason if it failed."""
         self._outlets[action.evse_id].did(action, error, now)

@@ -31,6 +31,7 @@ from station.shell.inbox import Inbox
 from station.shell.jobs import Jobs, Worker
 from station.shell.link import Link, LinkSetup, LinkUp
 from station.shell.linkdown import DownKind, LinkDown
+from station.shell.order import InOrder
 from station.shell.reconcile import Batch
 from station.shell.supervise import supervise
 from station.shell.watchdog import BEATS, Lateness, Notifier
@@ -104,6 +105,7 @@ class Runner:
         self._late = Lateness(self.clock.mono)
         self._stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
+        self._carry = InOrder(self._do)
         self._link_ended = asyncio.Event()
         self._side: set[asyncio.Task[None]] = set()
         self._wires = 0  # connections that stood so far
@@ -120,7 +122,7 @@ class Runner:
         """Serve until SIGTERM, SIGINT or a reset. Raises BadOptions if the hardware's configuration is wrong."""
         for number in (signal.SIGTERM, signal.SIGINT):
             self._loop.add_signal_handler(number, self.stop, EXIT_STOPPED)
-        self.hardware.start()
+        self.hardware.start(self._hardware_ended)
         effects = self.core.start(self.clock.now())
         self.link = self._outside.link(self)  # after the start: by now the station knows where to connect
         self.exchange.on_accepted = self.link.accepted
@@ -225,10 +227,6 @@ class Runner:
 
     # --- what the core wants
 
-    def _carry(self, effects: Sequence[Effect]) -> None:
-        for effect in effects:
-            self._do(effect)
-
     def _do(self, effect: Effect) -> None:
         match effect:
             case Send(text, connection):
@@ -325,6 +323,10 @@ class Runner:
     def _heard_hardware(self, batch: Batch) -> None:
         """Called in the hardware's thread."""
         self._loop.call_soon_threadsafe(self.inbox.put_batch, batch)
+
+    def _hardware_ended(self) -> None:
+        """Called in the hardware's thread: a station without it would look alive and hear of no cable."""
+        self._loop.call_soon_threadsafe(self.stop, EXIT_FAILED)
 
     def _job_done(self, generation: int, result: Any) -> None:
         self.inbox.put(lambda now: self.exchange.job_done(generation, result, now))

@@ -271,7 +271,8 @@ def test_a_lock_is_not_opened_while_current_may_flow(core: Core) -> None:
 
 def test_a_call_that_its_driver_gave_up_is_asked_again(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:
     """A driver that cancels what it was asked keeps no EVSE waiting for ever."""
-    allow, given_up = SimBoard.allow, []
+    allow = SimBoard.allow
+    given_up: list[int] = []
 
     async def cancelled(self: SimBoard, channel: int, permit: Permit) -> None:
         if not given_up:
@@ -293,7 +294,7 @@ def test_the_end_of_the_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """By a bug of ours too: nobody else would notice that no cable is heard of any more."""
     monkeypatch.setattr(threading, "excepthook", lambda _: None)
     ended = threading.Event()
-    hardware = HardwareThread(wiring(), lambda _: 1 / 0, Setting(BootId(1)))  # type: ignore[arg-type, return-value]  # a bug
+    hardware = HardwareThread(wiring(), lambda _: 1 / 0, Setting(BootId(1)))  # type: ignore[arg-type]  # a bug
 
     hardware.start(ended.set)
 
