@@ -10,7 +10,8 @@ Invariant: every instant in a loaded message is aware and in UTC.
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Mapping, Sequence
+import operator
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any, TypeVar, get_args, get_origin
 
@@ -48,7 +49,7 @@ def load(kind: type[T], data: bytes | msgspec.Raw) -> T:
 
 def shifted(message: T, by: timedelta) -> T:
     """The message with all its instants moved, for a clock that was found wrong after the message was made."""
-    return _changed(message, {datetime: lambda instant: instant + by, float: _unchanged})
+    return _changed(message, _Fixes(_Shift(by)))
 
 
 def convert(kind: type[T], document: Any) -> T:
@@ -78,8 +79,8 @@ def instant(text: str) -> datetime:
 def instant_text(value: datetime) -> str:
     """An instant as it is written on the wire: UTC, `Z`, milliseconds only if there are any."""
     moment = _in_utc(value)
-    thousandths = moment.microsecond // 1000
-    return moment.replace(microsecond=0, tzinfo=None).isoformat() + (f".{thousandths:03}Z" if thousandths else "Z")
+    text = moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")  # noqa: PLR2004 - one
+    return text.removesuffix("+00:00") + "Z"
 
 
 def number(value: float) -> float:
@@ -105,15 +106,28 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 # ------------------------------------------------------------------------------------- what a message needs changed
 
-
-def _unchanged(value: float) -> float:
-    return value
+Fix = Callable[[Any], Any]
 
 
-Fixes = Mapping[type, Callable[[Any], Any]]
+class _Fixes(msgspec.Struct, frozen=True):
+    """What is done to every instant and to every number of a message. None: they are left as they are."""
 
-_WRITE: Fixes = {datetime: instant_text, float: number}
-_READ: Fixes = {datetime: _in_utc, float: _unchanged}
+    instant: Fix
+    number: Fix | None = None
+
+
+_WRITE = _Fixes(instant_text, number)
+_READ = _Fixes(_in_utc)
+
+
+class _Shift(msgspec.Struct, frozen=True):
+    """A clock's error taken back; equal shifts are one entry of the cache below."""
+
+    by: timedelta
+
+    def __call__(self, value: datetime) -> datetime:
+        """The instant as it is told now."""
+        return value + self.by
 
 
 class _Spot(msgspec.Struct, frozen=True):
@@ -124,25 +138,46 @@ class _Spot(msgspec.Struct, frozen=True):
     many: bool
 
 
-def _changed(value: T, fixes: Fixes) -> T:
+def _changed(value: T, fixes: _Fixes) -> T:
     """The struct with the fixes applied to all its instants and numbers; the same struct if none of them changed."""
-    changes = {}
-    for spot in _spots(type(value)):
-        old = getattr(value, spot.name)
-        if old is None:
-            continue
-        fix = fixes.get(spot.kind) or functools.partial(_changed, fixes=fixes)
-        new = _each(old, fix) if spot.many else fix(old)
-        if new is not old:
-            changes[spot.name] = new
-    replaced: T = msgspec.structs.replace(value, **changes) if changes else value
-    return replaced
+    change = _change(type(value), fixes)
+    changed: T = change(value) if change is not None else value
+    return changed
 
 
-def _each(values: Sequence[Any], fix: Callable[[Any], Any]) -> Sequence[Any]:
+@functools.lru_cache(maxsize=1024)
+def _change(kind: type[DataType], fixes: _Fixes) -> Fix | None:
+    """How a struct of this class is changed, worked out once; None if it has nothing to fix."""
+    steps = [(spot.name, fix) for spot in _spots(kind) if (fix := _step(spot, fixes)) is not None]
+    if not steps:
+        return None
+
+    def change(value: DataType) -> DataType:
+        changes = {}
+        for name, fix in steps:
+            old = getattr(value, name)
+            if old is not None and (new := fix(old)) is not old:
+                changes[name] = new
+        return msgspec.structs.replace(value, **changes) if changes else value
+
+    return change
+
+
+def _step(spot: _Spot, fixes: _Fixes) -> Fix | None:
+    """How the value of one field is changed."""
+    if spot.kind is datetime:
+        one: Fix | None = fixes.instant
+    elif spot.kind is float:
+        one = fixes.number
+    else:
+        one = _change(spot.kind, fixes)
+    return functools.partial(_each, one) if one is not None and spot.many else one
+
+
+def _each(fix: Fix, values: Sequence[Any]) -> Sequence[Any]:
     """The fixed values, or the same sequence if none of them changed."""
     fixed = [fix(value) for value in values]
-    return fixed if any(new is not old for new, old in zip(fixed, values, strict=True)) else values
+    return values if all(map(operator.is_, fixed, values)) else fixed
 
 
 @functools.cache
@@ -153,7 +188,7 @@ def _spots(kind: type[DataType]) -> tuple[_Spot, ...]:
 
 def _spot(name: str, annotation: Any, *, many: bool = False) -> _Spot | None:
     """The spot that a field of this annotation is; None if nothing in it is ever changed."""
-    if annotation in _WRITE:
+    if annotation in {datetime, float}:
         return _Spot(name, annotation, many)
     if isinstance(annotation, type) and issubclass(annotation, DataType):
         return _Spot(name, annotation, many) if _spots(annotation) else None
