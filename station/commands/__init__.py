@@ -4,5 +4,6 @@
     check.py    is this configuration usable here?    trials.py, pki.py, findings.py belong to it
     local.py    status and sim: a line to the control socket of a running agent, a line back
     hal.py      the drivers there are
-    control.py, status.py, network.py, sealing.py, upkeep.py: what the running agent is given besides its parts
+
+control.py, status.py, network.py, sealing.py and upkeep.py are what the running agent is given besides its parts.
 """

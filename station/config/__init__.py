@@ -137,7 +137,7 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
         raise _error(path, mistakes, parsed.lines)
     file = devices.completed(file)
     mistakes += checks.network(file, lambda name: folder / name)
-    mistakes += [*checks.control(file), *checks.evses(file)]
+    mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file)]
     ill_formed = devices.form(file)
     mistakes += [*ill_formed, *devices.references(file)]
     measurands: Mapping[str, tuple[str, ...]] = {}

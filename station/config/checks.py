@@ -97,7 +97,7 @@ def password_in(file: Path) -> str:
     return file.read_bytes().decode("utf-8", "replace").strip("\r\n")
 
 
-def control(file: File) -> Iterator[Mistake]:
+def control(file: File, locate: Locate) -> Iterator[Mistake]:
     """`control_socket`."""
     given = file.control_socket
     if given is None:
@@ -106,8 +106,9 @@ def control(file: File) -> Iterator[Mistake]:
     if colon and "/" not in given:
         if host not in {"127.0.0.1", "localhost", "[::1]"} or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004 - ports
             yield Mistake(("control_socket",), f"{given!r} is no address of this machine", "127.0.0.1:PORT, or a path")
-    elif len(os.fsencode(given)) > _SOCKET_PATH:
-        yield Mistake(("control_socket",), f"longer than {_SOCKET_PATH} bytes", "a shorter path, such as one in /run")
+    elif len(os.fsencode(locate(given))) > _SOCKET_PATH:
+        reason = f"{locate(given)} is longer than {_SOCKET_PATH} bytes"
+        yield Mistake(("control_socket",), reason, "a shorter path, such as one in /run")
 
 
 def evses(file: File) -> Iterator[Mistake]:

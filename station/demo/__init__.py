@@ -17,13 +17,20 @@ from pathlib import Path
 from station.demo import place
 from station.demo.session import Demo
 
+_LONGEST_BASE = 60
+
 
 def demo(*, security_profile: int, once: bool) -> int:
     """Play the demo; the exit code is 0 only if the session was right."""
-    with tempfile.TemporaryDirectory(prefix="ocpp-station-demo-") as folder:
+    with tempfile.TemporaryDirectory(prefix="ocpp-station-demo-", dir=_base()) as folder:
         scene = place.furnish(Path(folder), security_profile)
         try:
             return asyncio.run(Demo(scene, once=once).play())
         except KeyboardInterrupt:
             sys.stdout.write("\n")
             return 130
+
+
+def _base() -> str | None:
+    """Where the folder is made: as the environment says, unless a socket's path would become too long there."""
+    return "/tmp" if len(tempfile.gettempdir()) > _LONGEST_BASE else None  # noqa: S108 - a folder of mode 0700 in it

@@ -19,6 +19,8 @@ from typing import Any
 
 import msgspec
 
+from hal.errors import NotFound
+
 log = logging.getLogger(__name__)
 
 LONGEST_LINE = 65_536
@@ -70,12 +72,16 @@ class Control:
         self._clients: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
-        """Serve until cancelled. Raises OSError if the address cannot be used."""
+        """Serve until cancelled. Raises NotFound if the address cannot be used; a station charges without it."""
         if self._address is None:
             self._ready()
             await asyncio.get_running_loop().create_future()
             return
-        server = await self._listen(self._address)
+        try:
+            server = await self._listen(self._address)
+        except OSError as error:
+            self._ready()
+            raise NotFound("control socket", error.strerror or str(error)) from error
         try:
             self._ready()
             await server.serve_forever()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -13,7 +15,14 @@ pytestmark = pytest.mark.system
 ROOT = Path(__file__).parents[2]
 
 
-def test_a_session_from_plug_in_to_final_bill_is_right(tmp_path: Path) -> None:
+@pytest.fixture
+def short() -> Iterator[Path]:
+    """A folder for temporary files whose path leaves room for a socket's name."""
+    with tempfile.TemporaryDirectory(prefix="demo-") as folder:
+        yield Path(folder)
+
+
+def test_a_session_from_plug_in_to_final_bill_is_right(short: Path) -> None:
     """With a certificate of the station (profile 3): exit code 0, a bill, and nothing left behind."""
     done = subprocess.run(
         [sys.executable, "-m", "station", "demo", "--once"],
@@ -22,7 +31,7 @@ def test_a_session_from_plug_in_to_final_bill_is_right(tmp_path: Path) -> None:
         text=True,
         timeout=90,
         check=False,
-        env={"TMPDIR": str(tmp_path), "PATH": "/usr/bin:/bin"},
+        env={"TMPDIR": str(short), "PATH": "/usr/bin:/bin"},
     )
 
     assert done.returncode == 0, done.stdout + done.stderr
@@ -30,4 +39,4 @@ def test_a_session_from_plug_in_to_final_bill_is_right(tmp_path: Path) -> None:
     assert "total" in done.stdout
     assert "WRONG" not in done.stdout
     assert "\x1b" not in done.stdout
-    assert list(tmp_path.iterdir()) == []
+    assert list(short.iterdir()) == []

@@ -169,6 +169,13 @@ def test_what_is_wrong_with_station_and_csms(folder: Folder, change: tuple[str, 
     assert any(expected in line for line in told), told
 
 
+def test_a_socket_whose_path_the_kernel_cannot_take_is_refused(folder: Folder) -> None:
+    """107 bytes, counted with the folder that a relative path begins at."""
+    told = folder.mistakes(f"{GOOD}control_socket: {'x' * 100}/c.sock\n")
+
+    assert "is longer than 107 bytes - a shorter path" in told[0]
+
+
 def test_profile_2_and_3_need_their_certificates(folder: Folder) -> None:
     """And say which."""
     secure = GOOD.replace("ws://", "wss://")
