@@ -115,11 +115,12 @@ class DeviceLost(Fact, frozen=True, kw_only=True):
 
 
 class DeviceReturned(Fact, frozen=True, kw_only=True):
-    """A lost device answers again; its whole state was told just before or follows at once."""
+    """A lost device answers again; its whole state was told just before or follows at once. `board`: see DeviceLost."""
 
     device: str
     evse_ids: tuple[int, ...]
     at: Instant
+    board: bool = False
 
 
 class SnapshotTold(HardwareFact, frozen=True, kw_only=True):

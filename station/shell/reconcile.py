@@ -83,7 +83,7 @@ class Reconciler:
         if returned:
             outlet.tell_whole = True
             at = Instant(self._boot, Mono(now))
-            self._tell(DeviceReturned(device=outlet.place.board, evse_ids=(evse_id,), at=at))
+            self._tell(DeviceReturned(device=outlet.place.board, evse_ids=(evse_id,), at=at, board=True))
         self._note(outlet)
         if returned:
             outlet.returned = self._number + 1

@@ -226,8 +226,8 @@ class Transactions(Block):
             self._settle(session, replace(session, board_lost=True, flowing=False), cause, now)
 
     def device_returned(self, fact: DeviceReturned, now: Now) -> None:
-        """It is back; what it shows is told besides."""
-        for evse_id in fact.evse_ids:
+        """The board is back; what it shows is told besides. A meter that is back says nothing of the board."""
+        for evse_id in fact.evse_ids if fact.board else ():
             session = self._session(evse_id, now)
             self._settle(session, replace(session, board_lost=False), Cause(fact.at), now)
 

@@ -108,11 +108,15 @@ def test_a_lost_board_suspends_until_it_is_back(tmp_path: Path) -> None:
     station.hardware.tell(DeviceLost(device="board", evse_ids=(1,), reason="gone", at=station.now.instant, board=True))
     station.advance(10)
     suspended = lines()
-    station.hardware.tell(DeviceReturned(device="board", evse_ids=(1,), at=station.now.instant))
+    station.hardware.tell(DeviceReturned(device="meter-1", evse_ids=(1,), at=station.now.instant))
+    station.advance(1)
+    still_suspended = lines()
+    station.hardware.tell(DeviceReturned(device="board", evse_ids=(1,), at=station.now.instant, board=True))
     station.hardware.snapshot_again()
     station.advance(10)
 
     assert suspended == ["Updated/AbnormalCondition/SuspendedEVSE"]
+    assert not [line for line in still_suspended if "StateChanged" in line]
     assert lines()[-1] == "Updated/ChargingStateChanged/Charging"
     assert len({event["transactionInfo"]["transactionId"] for event in station.events()}) == 1
 
