@@ -158,7 +158,7 @@ def test_tc_a_06_cs(tmp_path: Path, pki: Authority) -> None:
 
 
 @pytest.mark.octt("TC_A_07_CS")
-@pytest.mark.req("A00.FR.401", "A00.FR.402", "A00.FR.415", "A00.FR.416", "A00.FR.502", "A00.FR.503", "A00.FR.508")
+@pytest.mark.req("A00.FR.401", "A00.FR.402", "A00.FR.415", "A00.FR.416", "A00.FR.503", "A00.FR.508")
 def test_tc_a_07_cs(tmp_path: Path, pki: Authority) -> None:
     """Profile 3: the station shows its certificate, with its serial number as common name, and sends no password."""
     own = x509.load_pem_x509_certificate((tmp_path / "station.pem").read_bytes())

@@ -63,7 +63,7 @@ def nothing_about_the_token(bench: Bench, token: str) -> None:
 
 
 @pytest.mark.octt("TC_C_02_CS", "TC_C_06_CS", "TC_C_07_CS", "TC_C_56_CS")
-@pytest.mark.req("C01.FR.02", "C06.FR.02")
+@pytest.mark.req("C01.FR.02")
 @pytest.mark.parametrize("verdict", ["Invalid", "Blocked", "Expired", "Unknown"])
 @pytest.mark.parametrize("start_point", START_POINTS)
 def test_a_token_that_the_csms_refuses_starts_nothing(make: Make, start_point: str, verdict: str) -> None:
@@ -78,7 +78,7 @@ def test_a_token_that_the_csms_refuses_starts_nothing(make: Make, start_point: s
 
 
 @pytest.mark.octt("TC_C_05_CS")
-@pytest.mark.req("C01.FR.02", "C06.FR.02")
+@pytest.mark.req("C01.FR.02")
 def test_tc_c_05_cs_refused_before_the_cable_is_in(make: Make) -> None:
     bench = make({"TxCtrlr.TxStartPoint": "Authorized"}, lock=True)
     bench.csms.on("Authorize", {"idTokenInfo": {"status": "Invalid"}})

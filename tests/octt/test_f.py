@@ -319,7 +319,7 @@ def test_tc_f_11_cs_meter_values_of_one_evse(make: Make) -> None:
 
 
 @pytest.mark.octt("TC_F_12_CS")
-@pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.06", "F06.FR.10", "F06.FR.11")
+@pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.10", "F06.FR.11")
 def test_tc_f_12_cs_meter_values_of_all_evses(make: Make) -> None:
     bench = make()
     bench.csms.forget()

@@ -251,3 +251,16 @@ def test_a_cable_pulled_while_the_csms_thinks_starts_nothing(tmp_path: Path) -> 
 
     assert bench.events() == []
     assert not bench.evse(1).contactor_closed
+
+
+@pytest.mark.req("C06.FR.02")
+def test_a_token_of_the_stations_own_kind_is_judged_by_the_csms_too(tmp_path: Path) -> None:
+    """Local is said of what is no ISO card: a 125 kHz tag."""
+    bench = station(tmp_path)
+    bench.evse(1).plug_in()
+
+    bench.evse(1).present_token("0102030405", TokenType.EM4100)
+    bench.advance(seconds=10)
+
+    assert bench.csms.received("Authorize") == [{"idToken": {"idToken": "0102030405", "type": "Local"}}]
+    assert bench.evse(1).charging
