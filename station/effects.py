@@ -171,11 +171,6 @@ class StepPorts:
                 self._jobs.pop(effect.generation, None)
         self._wants, self._pending = {}, []
 
-    def repeat_wants(self) -> None:
-        """The hardware thread started anew and knows no wants: tell all of them with the next step."""
-        self._wants = {**self._told, **self._wants}
-        self._told = {}
-
     def wanted(self, evse_id: int) -> Want | None:
         """What was last told to the hardware."""
         return self._told.get(evse_id)

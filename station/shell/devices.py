@@ -72,10 +72,6 @@ class HardwareThread:
         """The core has committed the step of batch `number`; the wants of that step were handed over before."""
         self._post(lambda hub: hub.committed(number))
 
-    def progressed(self) -> None:
-        """The core has finished a step."""
-        self._post(Hub.progressed)
-
     def snapshot_again(self) -> None:
         """The core forgot what it was told."""
         self._post(Hub.snapshot_again)

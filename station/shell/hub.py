@@ -96,10 +96,6 @@ class Hub:
         self._reconciler.committed(number, self._clock())
         self._awake.set()
 
-    def progressed(self) -> None:
-        """The core has finished a step. Wakes nobody: the next renewal looks."""
-        self._reconciler.progressed(self._clock())
-
     def snapshot_again(self) -> None:
         """The core forgot what it was told."""
         self._reconciler.snapshot_again()

@@ -62,14 +62,6 @@ REMEDIES: dict[DownKind, str] = {
     DownKind.INTERNAL: "a fault in the station's software: report it with the log",
 }
 
-_EVENTS: dict[DownKind, str] = {
-    DownKind.TLS_CERTIFICATE: "InvalidCsmsCertificate",
-    DownKind.TLS_VERSION: "InvalidTLSVersion",
-    DownKind.TLS_CIPHER: "InvalidTLSCipherSuite",
-    DownKind.HTTP_401: "FailedToAuthenticateAtCsms",
-    DownKind.TLS_CLIENT: "FailedToAuthenticateAtCsms",
-}
-
 
 class LinkDown(Struct, frozen=True):
     """Why an attempt failed (`was_up` False) or a connection ended (`was_up` True).
@@ -86,11 +78,6 @@ class LinkDown(Struct, frozen=True):
     def remedy(self) -> str:
         """What a person can do about it, in one line."""
         return REMEDIES[self.kind]
-
-    @property
-    def security_event(self) -> str | None:
-        """The security event this cause stands for (part 2, appendix 1), if any."""
-        return _EVENTS.get(self.kind)
 
 
 class Down(Exception):  # noqa: N818 - carries a LinkDown, which may be no error

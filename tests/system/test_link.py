@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from station.blocks.security import LINK_EVENTS
 from station.shell.link import LinkSetup
 from station.shell.linkdown import DownKind, LinkDown
 from station.shell.network import LinkOptions, NetworkProfile
@@ -86,7 +87,7 @@ def test_a_wrong_password_is_a_security_event_and_never_logged(caplog: pytest.Lo
     down = run(scenario())
 
     assert down.kind is DownKind.HTTP_401
-    assert down.security_event == "FailedToAuthenticateAtCsms"
+    assert LINK_EVENTS[down.kind.value] == "FailedToAuthenticateAtCsms"
     sent_by_us = [record for record in caplog.records if record.name != "websockets.server"]
     assert not any("Authorization" in record.getMessage() for record in sent_by_us)
     assert not any("secret" in record.getMessage() for record in sent_by_us)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 
 from certs.throwaway import Authority, Issued, Wish
 from certs.tls import TlsSettings
+from station.blocks.security import LINK_EVENTS
 from station.shell.dial import Dialer
 from station.shell.linkdown import Down, DownKind
 from station.shell.names import Resolver, look_up
@@ -139,7 +140,7 @@ def test_a_server_that_cannot_be_trusted_gets_neither_password_nor_request(
 
             assert down.kind is DownKind.TLS_CERTIFICATE
             assert detail in down.detail
-            assert down.security_event == "InvalidCsmsCertificate"
+            assert LINK_EVENTS[down.kind.value] == "InvalidCsmsCertificate"
             assert server.requests == []
 
     run(scenario())
@@ -213,7 +214,7 @@ def test_a_server_with_old_tls_only_is_left(pki: Pki, profile: int) -> None:
         down = run(first_failure(setup_for(url, profile, tls=settings)))
 
     assert down.kind is DownKind.TLS_VERSION
-    assert down.security_event == "InvalidTLSVersion"
+    assert LINK_EVENTS[down.kind.value] == "InvalidTLSVersion"
 
 
 @pytest.mark.req("A00.FR.320", "A00.FR.423")
@@ -226,7 +227,7 @@ def test_a_server_with_forbidden_suites_only_is_left(pki: Pki, profile: int, sui
         down = run(first_failure(setup_for(url, profile, tls=settings)))
 
     assert down.kind is DownKind.TLS_CIPHER
-    assert down.security_event == "InvalidTLSCipherSuite"
+    assert LINK_EVENTS[down.kind.value] == "InvalidTLSCipherSuite"
 
 
 @pytest.mark.parametrize("make, kind", [(old_tls, DownKind.TLS_VERSION), (weak_suites, DownKind.TLS_CIPHER)])
@@ -259,7 +260,7 @@ def test_a_refused_certificate_of_the_station_is_named(pki: Pki, version: ssl.TL
         down = run(first_failure(setup_for(url, 3, tls=pki.trust(pki.foreign_station))))
 
     assert down.kind is DownKind.TLS_CLIENT
-    assert down.security_event == "FailedToAuthenticateAtCsms"
+    assert LINK_EVENTS[down.kind.value] == "FailedToAuthenticateAtCsms"
 
 
 @pytest.mark.req("A00.FR.430")
