@@ -71,7 +71,8 @@ def abandoned(points: Collection[str], before: Situation, now: Situation) -> boo
     his mind would leave it open, and the next one would charge on it. A parking bay ends its own (E03.FR.15), if its
     detector has seen the vehicle at all.
     """
-    somebody, nobody = before.connected or before.authorized, not (now.connected or now.authorized)
+    somebody = before.connected or before.authorized or (before.bay and not now.bay)
+    nobody = not (now.connected or now.authorized)
     return somebody and nobody and not (now.bay and "ParkingBayOccupancy" in points)
 
 

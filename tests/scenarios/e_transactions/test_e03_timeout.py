@@ -52,6 +52,15 @@ def test_a_bay_that_has_seen_no_vehicle_keeps_no_transaction(tmp_path: Path) -> 
     assert told(station)[-1] == "Ended/EVConnectTimeout/Idle =Timeout"
 
 
+def test_a_vehicle_that_parks_and_leaves_keeps_no_transaction(tmp_path: Path) -> None:
+    """Started by the bay, stopped by the cable that was never plugged: the next vehicle must not find it open."""
+    station = bench(tmp_path, "ParkingBayOccupancy", "EVConnected", variables=TIMEOUT)
+    bay(station, occupied=True)
+    bay(station, occupied=False)
+
+    assert told(station) == ["Started/EVDetected/Idle", "Ended/EVDeparted/Idle =Local"]
+
+
 @pytest.mark.req("E03.FR.15")
 def test_a_parking_bay_keeps_the_transaction_until_the_vehicle_leaves(tmp_path: Path) -> None:
     """Updated with EVConnectTimeout; energy needs another authorization; Ended at departure."""
