@@ -24,7 +24,7 @@ from station.ocpp.messages import NotifyEventRequest, StatusNotificationRequest,
 from station.ocpp.speaker import Speaker
 from station.ports import DeliveryRules
 from station.store.outbox import Outbox
-from station.store.rows import Told
+from station.store.rows import Made, Told
 
 log = logging.getLogger(__name__)
 
@@ -138,23 +138,24 @@ class StepCsms:
         if self._now is None:
             raise RuntimeError("messages are told inside a step")
         action = type(message).__name__.removesuffix("Request")
-        fitted = self._fit(action, message)
-        if fitted is None:
+        made = self._made(action, message)
+        if made is None:
             return None
         queueing = {"key": key or "", **(QUEUEING[type(message)](message) if type(message) in QUEUEING else {})}
         return Told(
             action=action,
-            payload=codec.dump(fitted),
+            payload=codec.dump(made.request),
             instant=self._now.instant,
             stamped=self._now.wall,
             asked=asked,
             context=context,
+            made=made,
             **queueing,
         )
 
-    def _fit(self, action: str, message: Request[Any, Any]) -> Request[Any, Any] | None:
+    def _made(self, action: str, message: Request[Any, Any]) -> Made | None:
         """The message as every version that has words for it can say it; None if none has."""
-        fitted, reasons = message, []
+        fitted, texts, reasons = message, dict[str, bytes](), list[str]()
         for speaker in self._speakers:
             try:
                 tried = speaker.fit(fitted)
@@ -164,8 +165,11 @@ class StepCsms:
             fitted, cut = tried.message, tried.truncated
             if cut:
                 log.warning("message.truncated", extra={"action": action, "version": speaker.version, "fields": cut})
+                texts.clear()
+            if tried.text is not None:
+                texts[speaker.version] = tried.text
         if len(reasons) == len(self._speakers):
             log.error("message.impossible", extra={"action": action, "reasons": reasons})
             self._facts.emit(MessageUndelivered(action=action, reason="; ".join(reasons)))
             return None
-        return fitted
+        return Made(fitted, texts)

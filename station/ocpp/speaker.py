@@ -33,10 +33,15 @@ class Rendered(msgspec.Struct, frozen=True):
 
 
 class Fitted(msgspec.Struct, Generic[M], frozen=True):
-    """A message that the version can express, and the paths of the free texts that were cut for it."""
+    """A message that the version can express, and the paths of the free texts that were cut for it.
+
+    `text` is the payload as `encode` would give it, where `fit` had to make it anyway: nothing was cut and the version
+    makes one CALL of the message, under the same name.
+    """
 
     message: M
     truncated: tuple[str, ...] = ()
+    text: bytes | None = None
 
 
 class Speaker(Protocol):

@@ -145,8 +145,9 @@ class Speaker201:
         name = kind.__name__
         if not self._rules.has(name):
             raise CannotRender(f"2.0.1 has no {name}")
-        if self._rules.accepts(name, codec.render(message)):
-            return Fitted(message)
+        payload = codec.render(message)
+        if self._rules.accepts(name, payload):
+            return Fitted(message, text=payload)
         document = codec.plain(codec.dump(message))
         mistakes = self._rules.examine(name, document).mistakes
         for mistake in mistakes:

@@ -174,6 +174,7 @@ class Outbox:
             asked=told.asked,
             by=by,
             context=told.context,
+            made=told.made,
         )
 
     # -- sending -----------------------------------------------------------------------------------------------

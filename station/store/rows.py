@@ -1,14 +1,13 @@
 """What a queued message is, and the one table that says how each action is delivered (design 3, "A message goes out").
 
 A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec.
-It is not parsed again to be sent:
+A row that is still in memory remembers what it was made of, and mostly leaves as the text that was judged when it was
+told; one that comes from the disk is read and rendered. Two things are added as it leaves:
 
 - *Time.* The payload's timestamps were written with the clock as known when it was told. A row keeps the `instant` of
   the event and the wall time `stamped` that the payload gives to it. If the clock has since been learned better,
-  every timestamp in the message is off by the same `wall_of(instant) - stamped`; only then does the renderer decode,
-  shift and encode.
-- *Offline.* `offline` is left out of the payload; `Row.offline` says what it is when the row is sent, and
-  `with_offline` adds it.
+  every timestamp in the message is off by the same `wall_of(instant) - stamped`.
+- *Offline.* `offline` is left out of the payload; `Row.offline` says what it is when the row is sent.
 
 Ids: `row_id(lane, boot, n)`, so that the rows of a lane lie together on disk in order, and no id is ever used twice.
 """
@@ -17,11 +16,15 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from typing import Any
 
 import msgspec
 
 from station.now import BootId, Instant, Mono, Wall
+from station.ocpp import codec
+from station.ocpp.base import Request
 from station.ocpp.errors import RpcError
+from station.ocpp.messages import ACTIONS
 
 
 class Lane(enum.IntEnum):
@@ -96,6 +99,16 @@ STORED_LANES = (Lane.TRANSACTIONS, Lane.NEWS)
 """The lanes whose rows may be on disk."""
 
 
+class Made(msgspec.Struct, frozen=True):
+    """What a payload was made of, as long as memory lasts: nothing of it is on disk.
+
+    `texts`: what leaves if nothing is changed on the way, by the version whose rules have judged it.
+    """
+
+    request: Request[Any, Any]
+    texts: Mapping[str, bytes]
+
+
 class Told(msgspec.Struct, frozen=True):
     """A message as a step tells it.
 
@@ -115,6 +128,7 @@ class Told(msgspec.Struct, frozen=True):
     severity: int | None = None
     asked: bool = False
     context: object = None
+    made: Made | None = None
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -135,11 +149,17 @@ class Row(msgspec.Struct, frozen=True):
     asked: bool = False
     by: Mono | None = None
     context: object = None
+    made: Made | None = None
 
     @property
     def stored(self) -> bool:
         """Whether the row is on disk."""
         return self.id > 0
+
+    @property
+    def request(self) -> Any:
+        """The message: the one that was told, or as it is read from the payload. ValueError if it cannot be read."""
+        return self.made.request if self.made is not None else codec.load(ACTIONS[self.action].request, self.payload)
 
 
 class Answered(msgspec.Struct, frozen=True):
@@ -199,8 +219,3 @@ def row_id(lane: Lane, boot: BootId, n: int) -> int:
 def lane_range(lane: Lane) -> tuple[int, int]:
     """The lowest and the highest id that a row of this lane can have."""
     return lane << 56, (lane + 1 << 56) - 1
-
-
-def with_offline(payload: bytes) -> bytes:
-    """The payload of a message that has an optional boolean `offline`, with it set (E04.FR.03)."""
-    return payload[:-1] + b',"offline":true}'

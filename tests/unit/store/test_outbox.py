@@ -9,7 +9,7 @@ import pytest
 
 from station.now import Mono
 from station.store.outbox import Gate
-from station.store.rows import Again, Answered, NotSent, Refused, TimedOut, Told, Why, with_offline
+from station.store.rows import Again, Answered, NotSent, Refused, TimedOut, Told, Why
 from tests.unit.store.queue import ERROR, Post
 
 
@@ -219,7 +219,6 @@ def test_what_was_queued_before_a_restart_is_offline(post: Post) -> None:
 
     assert (row := post.deliver()) is not None
     assert row.offline
-    assert with_offline(b'{"seqNo":1}') == b'{"seqNo":1,"offline":true}'
 
 
 def test_a_lost_link_is_no_attempt_and_ends_the_waiting(post: Post) -> None:
