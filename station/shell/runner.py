@@ -10,7 +10,6 @@ Invariant: the effects of one input are handed over before the next input is ste
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import signal
 import threading
@@ -25,7 +24,7 @@ from station.engine import Ask, Canary, Happened
 from station.exchange import Exchange
 from station.facts import ClockStepped, Fact, LinkLost, LinkRestored
 from station.now import Now
-from station.shell.clock import LOOK_EVERY_S, Change, StationClock
+from station.shell.clock import Change, StationClock
 from station.shell.devices import HardwareThread
 from station.shell.inbox import Inbox
 from station.shell.jobs import Jobs, Worker
@@ -33,8 +32,9 @@ from station.shell.link import Link, LinkSetup, LinkUp
 from station.shell.linkdown import DownKind, LinkDown
 from station.shell.order import InOrder
 from station.shell.reconcile import Batch
+from station.shell.rounds import Rounds, Upkeep
 from station.shell.supervise import supervise
-from station.shell.watchdog import BEATS, Lateness, Notifier
+from station.shell.watchdog import BEATS, Notifier
 
 log = logging.getLogger(__name__)
 
@@ -47,7 +47,6 @@ FLUSH_S = 5.0
 """How long what was said before a reset or a reconnection may take to leave."""
 
 LINK_END_S = 6.0
-GC_AT_THE_LATEST_S = 120.0
 
 RETUNES = ('"SetVariables"', '"SetNetworkProfile"')
 """CALLs that may change how the link is kept."""
@@ -102,7 +101,13 @@ class Runner:
         self._notifier = outside.notifier
         self.began = self.clock.mono()
         self.inbox = Inbox()
-        self._late = Lateness(self.clock.mono)
+        rounds = Upkeep(
+            accepted=core.accepted,
+            look_at_clock=lambda: self._clock_changed(self.clock.look()),
+            store=core.upkeep,
+            canary=lambda now: self.exchange.give(Canary(), now),
+        )
+        self._rounds = Rounds(rounds, self.clock, self._notifier)
         self._stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._carry = InOrder(self._do)
@@ -149,9 +154,11 @@ class Runner:
         """Until `stop`, or until the core fails."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._steps(), name="core"), group.create_task(self._look_at_clock())]
+                tasks = [group.create_task(self._steps(), name="core"), group.create_task(self._rounds.run())]
                 if self._notifier.watchdog_s:
-                    tasks.append(group.create_task(self._canaries(self._notifier.watchdog_s / BEATS)))
+                    tasks.append(
+                        group.create_task(self._rounds.canaries(self.inbox, self._notifier.watchdog_s / BEATS))
+                    )
                 ends: set[asyncio.Future[Any]] = {self._stop, tasks[0]}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
@@ -200,7 +207,7 @@ class Runner:
                 await asyncio.sleep(0)  # sockets and signals get their turn
                 now = self.clock.now()
             wait = self.exchange.next_deadline(now)
-            self._late.saw(wait)
+            self._rounds.late.saw(wait)
             if wait is not None and wait <= 0:
                 self._carry(self.exchange.tick(now))
                 await asyncio.sleep(0)
@@ -353,19 +360,6 @@ class Runner:
 
     # --- time
 
-    async def _look_at_clock(self) -> None:
-        """The system clock may be set by others; the garbage collector starts when the boot is over."""
-        began = self.clock.mono()
-        collecting = False
-        while True:
-            self._clock_changed(self.clock.look())
-            if not collecting and (self.core.accepted() or self.clock.mono() - began > GC_AT_THE_LATEST_S):
-                collecting = True
-                gc.freeze()
-                gc.enable()
-            self.core.upkeep(self.clock.now())
-            await asyncio.sleep(LOOK_EVERY_S if collecting else LOOK_EVERY_S / 10)
-
     def _clock_changed(self, change: Change | None) -> None:
         if change is None:
             return
@@ -374,17 +368,6 @@ class Runner:
             self._carry(self.exchange.clock_stepped(stepped, self.clock.now()))
         else:
             self._carry(self.exchange.give(Ask(self.core.learn), self.clock.now()))
-
-    # --- the watchdog
-
-    async def _canaries(self, every_s: float) -> None:
-        while True:
-            self.inbox.put(lambda now: self.exchange.give(Canary(), now), self._canary_came_through)
-            await asyncio.sleep(every_s)
-
-    def _canary_came_through(self) -> None:
-        if not self._late.overdue:
-            self._notifier.alive()
 
 
 def _ignore(reason: str) -> None:

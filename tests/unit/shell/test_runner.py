@@ -171,7 +171,12 @@ class Stage:
     """A runner among fakes. `journal`: everything that was said to anybody, in order."""
 
     def __init__(
-        self, *, watchdog_s: float | None = None, control_failures: int = 0, reboot: tuple[str, ...] = ()
+        self,
+        *,
+        watchdog_s: float | None = None,
+        control_failures: int = 0,
+        reboot: tuple[str, ...] = (),
+        upkeep: Callable[[Now], None] = lambda _: None,
     ) -> None:
         self.journal: list[Any] = []
         self.exchange = FakeExchange(self.journal)
@@ -185,7 +190,7 @@ class Stage:
             accepted=lambda: False,
             learn=lambda _: self.journal.append(("learn",)),
             last_words=lambda _: self.journal.append(("last words",)),
-            upkeep=lambda _: None,
+            upkeep=upkeep,
             link_setup=lambda: LinkSetup((), ()),
         )
         outside = Outside(
@@ -477,8 +482,8 @@ def test_the_watchdog_is_fed_by_a_canary_that_came_through(monkeypatch: pytest.M
     """A core that never gets round to its deadlines is not alive."""
 
     async def scene(stage: Stage) -> None:
-        stage.runner._late._since = -1000.0 if overdue else None
-        monkeypatch.setattr(stage.runner._late, "saw", lambda _: None)  # time stands still in this test
+        stage.runner._rounds.late._since = -1000.0 if overdue else None
+        monkeypatch.setattr(stage.runner._rounds.late, "saw", lambda _: None)  # time stands still in this test
         await asyncio.sleep(0.05)
         stage.runner.stop(EXIT_STOPPED)
 
@@ -502,3 +507,15 @@ def test_a_local_command_gives_its_result_or_its_error() -> None:
         stage.runner.stop(EXIT_STOPPED)
 
     play(scene)
+
+
+def test_a_mistake_in_the_upkeep_ends_nothing() -> None:
+    """A daily copy that fails is no reason to stop charging."""
+
+    def broken(now: Now) -> None:
+        raise KeyError(now)
+
+    stage, code = play(scene_of(lambda stage: stage.runner.inbox.put_batch(Batch(1, ()))), upkeep=broken)
+
+    assert code == EXIT_STOPPED
+    assert stage.seen(Canary) == [(Canary,)]
