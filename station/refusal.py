@@ -4,6 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
+from station.ocpp.types import StatusInfoType
+
+_LONGEST = 512
+"""Characters of additionalInfo (part 2, StatusInfoType)."""
+
 
 class Refusal(msgspec.Struct, frozen=True):
     """Why something is not done: becomes `statusInfo` of a response, never a CALLERROR.
@@ -13,3 +18,9 @@ class Refusal(msgspec.Struct, frozen=True):
 
     reason_code: str
     additional_info: str = ""
+
+    @property
+    def info(self) -> StatusInfoType:
+        """As a response tells it; a text that is too long loses its end rather than the response."""
+        text = self.additional_info[:_LONGEST]
+        return StatusInfoType(reason_code=self.reason_code, additional_info=text or None)

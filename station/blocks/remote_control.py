@@ -19,7 +19,6 @@ from station.ocpp.messages import (
     UnlockConnectorRequest,
     UnlockConnectorResponse,
 )
-from station.ocpp.types import StatusInfoType
 from station.refusal import Refusal
 from station.state.connectors import Connectors
 from station.state.registration import Registration
@@ -96,7 +95,7 @@ class RemoteControl(Block):
         evse_id = request.evse_id if request.evse_id is not None else self._choose()
         refusal = self._may_start(evse_id)
         if refusal is not None or evse_id is None:
-            return RequestStartTransactionResponse(status="Rejected", status_info=_info(refusal))
+            return RequestStartTransactionResponse(status="Rejected", status_info=refusal.info if refusal else None)
         session = self._sessions.on_evse(evse_id)
         group = request.group_id_token
         self._facts.emit(
@@ -134,10 +133,10 @@ class RemoteControl(Block):
         """F03.FR.07, F03.FR.08."""
         del now
         if not self._registration.accepted:
-            return RequestStopTransactionResponse(status="Rejected", status_info=_info(NOT_ACCEPTED))
+            return RequestStopTransactionResponse(status="Rejected", status_info=NOT_ACCEPTED.info)
         session = self._sessions.by_transaction(request.transaction_id)
         if session is None:
-            return RequestStopTransactionResponse(status="Rejected", status_info=_info(Refusal("TxNotFound")))
+            return RequestStopTransactionResponse(status="Rejected", status_info=Refusal("TxNotFound").info)
         self._facts.emit(RemoteStopAccepted(evse_id=session.evse_id, transaction_id=request.transaction_id))
         return RequestStopTransactionResponse(status="Accepted")
 
@@ -152,10 +151,10 @@ class RemoteControl(Block):
         if session is not None and session.transaction_id is not None and session.authorized:
             return UnlockConnectorResponse(status="OngoingAuthorizedTransaction")
         if not self._connectors.has_lock(evse_id, connector_id):  # F05.FR.05
-            return UnlockConnectorResponse(status="UnlockFailed", status_info=_info(Refusal("FixedCable")))
+            return UnlockConnectorResponse(status="UnlockFailed", status_info=Refusal("FixedCable").info)
         job = Unlock(evse_id=evse_id, connector_id=connector_id)
         otherwise = UnlockConnectorResponse(
-            status="UnlockFailed", status_info=_info(Refusal("InternalError", "too slow"))
+            status="UnlockFailed", status_info=Refusal("InternalError", "too slow").info
         )
         return Later(job, now.after(UNLOCK_PATIENCE_S), otherwise)
 
@@ -164,7 +163,7 @@ class RemoteControl(Block):
         del now
         if not done.unlocked:
             return UnlockConnectorResponse(
-                status="UnlockFailed", status_info=_info(Refusal("InternalError", done.reason))
+                status="UnlockFailed", status_info=Refusal("InternalError", done.reason).info
             )
         self._facts.emit(ConnectorUnlocked(evse_id=done.evse_id, connector_id=done.connector_id, at=done.at))
         return UnlockConnectorResponse(status="Unlocked")
@@ -180,7 +179,7 @@ class RemoteControl(Block):
         evse_id = evse.id if evse is not None else None
         refusal = self._may_trigger(wanted, evse_id, evse.connector_id if evse is not None else None)
         if refusal is not None:
-            return TriggerMessageResponse(status="Rejected", status_info=_info(refusal))
+            return TriggerMessageResponse(status="Rejected", status_info=refusal.info)
         connector_id = evse.connector_id if evse is not None else None
         self._facts.emit(MessageTriggered(requested=wanted, evse_id=evse_id, connector_id=connector_id))
         return TriggerMessageResponse(status="Accepted")
@@ -201,9 +200,3 @@ class RemoteControl(Block):
                 return None if known else Refusal("UnknownEvse")
             case _:  # F06.FR.03: an EVSE that does not matter is passed over
                 return None
-
-
-def _info(refusal: Refusal | None) -> StatusInfoType | None:
-    if refusal is None:
-        return None
-    return StatusInfoType(reason_code=refusal.reason_code, additional_info=refusal.additional_info or None)

@@ -14,7 +14,7 @@ from station.block import Block, Guards, Reactions, Routes, guard, on, route
 from station.facts import Facts, LinkRestored, SecurityEventOccurred, VariableChanged
 from station.now import Now
 from station.ocpp.messages import SetNetworkProfileRequest, SetNetworkProfileResponse
-from station.ocpp.types import NetworkConnectionProfileType, StatusInfoType
+from station.ocpp.types import NetworkConnectionProfileType
 from station.ports import Csms, Station
 from station.refusal import Refusal
 from station.state.network import PASSWORD, PRIORITY, Network, NetworkProfile
@@ -75,9 +75,9 @@ class NetworkProfiles(Block):
         slot, data = request.configuration_slot, request.connection_data
         refusal = self._flaw(slot, data)
         if refusal is not None:
-            return SetNetworkProfileResponse(status="Rejected", status_info=_info(refusal))
+            return SetNetworkProfileResponse(status="Rejected", status_info=refusal.info)
         if self._disk_fails():  # B09.FR.03
-            return SetNetworkProfileResponse(status="Failed", status_info=_info(NOT_STORED))
+            return SetNetworkProfileResponse(status="Failed", status_info=NOT_STORED.info)
         self._network.store(
             NetworkProfile(
                 slot=slot,
@@ -184,7 +184,3 @@ def _url_flaw(url: str, scheme: str, level: int) -> str | None:
 
 def _reconfigured(what: str) -> SecurityEventOccurred:
     return SecurityEventOccurred(type="ReconfigurationOfSecurityParameters", tech_info=what)
-
-
-def _info(refusal: Refusal) -> StatusInfoType:
-    return StatusInfoType(reason_code=refusal.reason_code, additional_info=refusal.additional_info or None)

@@ -26,7 +26,6 @@ from station.facts import (
 )
 from station.now import Deadline, Mono, MonoDeadline, Now
 from station.ocpp.messages import ResetRequest, ResetResponse
-from station.ocpp.types import StatusInfoType
 from station.ports import Hardware, Station
 from station.refusal import Refusal
 from station.state.connectors import Connectors
@@ -102,7 +101,7 @@ class Resetting(Block):
         evse_id = request.evse_id or STATION
         refusal = self._refusal(evse_id)
         if refusal is not None:
-            return ResetResponse(status="Rejected", status_info=_info(refusal))
+            return ResetResponse(status="Rejected", status_info=refusal.info)
         immediate = request.type == "Immediate"
         accepted = immediate or not self._busy(evse_id)
         wanted = Wanted(evse_id, immediate, "RemoteReset" if accepted else "ScheduledReset")  # B11.FR.04
@@ -207,7 +206,3 @@ def _in_use(session: Session) -> bool:
 
 def _key(wanted: Wanted) -> str:
     return f"reset {wanted.evse_id}"
-
-
-def _info(refusal: Refusal) -> StatusInfoType:
-    return StatusInfoType(reason_code=refusal.reason_code, additional_info=refusal.additional_info or None)

@@ -27,7 +27,6 @@ from station.ocpp.types import (
     SetVariableResultType,
     StatusInfoType,
 )
-from station.refusal import Refusal
 from station.state.variables import Variables
 
 REASONS = {
@@ -81,7 +80,7 @@ class VariableAccess(Block):
         if isinstance(checked, ModelRefusal):
             status, info = checked.status, _model_info(checked)
         elif (veto := self._vetoes.refusal(component.name, variable.name, checked.value, now)) is not None:
-            status, info = Status.REJECTED, _info(veto)
+            status, info = Status.REJECTED, veto.info
         else:
             status = self._done(checked)
         return SetVariableResultType(
@@ -108,7 +107,3 @@ def _model_info(refusal: ModelRefusal) -> StatusInfoType | None:
         return None
     reason = "ReadOnly" if refusal.flaw is None else REASONS.get(refusal.flaw, "InvalidValue")
     return StatusInfoType(reason_code=reason, additional_info=refusal.detail or None)
-
-
-def _info(refusal: Refusal) -> StatusInfoType:
-    return StatusInfoType(reason_code=refusal.reason_code, additional_info=refusal.additional_info or None)
