@@ -1,8 +1,7 @@
 """The shape of a functional block: explicit tables that say what it answers, and when.
 
 A block is a plain class with handlers (`def`, never `async`) and any of the tables below. The engine reads the tables
-once at start;
-two blocks that claim one action, or one outcome, are refused there. Inside a step a handler may
+once at start; two blocks that claim one action, or one outcome, are refused there. Inside a step a handler may
 
 - ask state objects, and change them (that is a write in the step's transaction),
 - tell news by `facts.emit(fact)`, ask the CSMS by `csms.tell` / `csms.ask`, state what it wants by `hardware.want`.
@@ -55,10 +54,8 @@ class Later(msgspec.Struct, frozen=True):
     """The reply to a CALL that needs slow work first.
 
     The job's result goes to the block's `results()` handler, which returns the response. If none has come at `by`,
-    `otherwise` is
-    the reply, and the result is still news (the handler is called, its response dropped). Messages told in the step
-    that
-    returned a Later wait for the reply (FR.05). The reply belongs to its connection and dies with it.
+    `otherwise` is the reply, and the result is still news (the handler is called, its response dropped). Messages told
+    in the step that returned a Later wait for the reply (FR.05). The reply belongs to its connection and dies with it.
     """
 
     job: Job
@@ -207,8 +204,7 @@ class Block:
     """The base of every functional block: all tables empty. Override what the block has.
 
     `essential`: an EVSE cannot charge and bill without it, so one whose facts it cannot bear twice is quarantined
-    (design A3);
-    the reactions of other blocks are left out instead, for a growing while.
+    (design A3); the reactions of other blocks are left out instead, for a growing while.
     """
 
     essential: bool = False

@@ -3,16 +3,14 @@
 The reply, the messages and the wants of a step leave together when it has committed, or none does.
 
 Every input (a CSMS call, what became of a message, facts of the hardware, timers that are due, a job's result) is one
-synchronous
-call of `Engine.step`. It begins a transaction, lets the handlers run, drains the facts they emitted through the
-reactions, commits, and
-only then gives the effects. A step cannot be interleaved, and nothing in it reads a clock, a socket or a random number.
+synchronous call of `Engine.step`. It begins a transaction, lets the handlers run, drains the facts they emitted through
+the reactions, commits, and only then gives the effects. A step cannot be interleaved, and nothing in it reads a clock,
+a socket or a random number.
 
-Trouble has four kinds (design 6): `RpcError` is the caller's fault and becomes a CALLERROR; a `Refusal` is a value
-and none of the engine's
-business; `StoreFailed` is a state of the station; anything else is a bug of ours, from which the engine recovers by
-reloading every
-block and state object from their tables and doing the same input again without the handler that raised.
+Trouble has four kinds (design 6): `RpcError` is the caller's fault and becomes a CALLERROR; a `Refusal` is a value and
+none of the engine's business; `StoreFailed` is a state of the station; anything else is a bug of ours, from which the
+engine recovers by reloading every block and state object from their tables and doing the same input again without the
+handler that raised.
 """
 
 from __future__ import annotations

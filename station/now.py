@@ -1,8 +1,8 @@
 """Time as an argument. Nothing in the core reads a clock: every input comes with its `Now`.
 
 A wall clock may be wrong at boot and may jump; a monotonic one means nothing after a reboot. So what happened is kept
-as an
-`Instant` (boot, monotonic) and becomes wall time when it is rendered, by the offset known for that boot (field.md 10).
+as an `Instant` (boot, monotonic) and becomes wall time when it is rendered, by the offset known for that boot
+(field.md 10).
 Invariant: `Mono` never falls within one boot.
 """
 

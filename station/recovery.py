@@ -1,9 +1,8 @@
 """Which source of trouble gets how much patience: the bookkeeping behind the engine's recovery (design 6, A3).
 
 Pure: it counts and decides, the engine acts. A *source* names what a failing step was given: ("call", action),
-("timer", block),
-("message", action), ("job", kind), ("fact", kind, evse). A *culprit* is the handler that raised: (block, what it was
-given).
+("timer", block), ("message", action), ("job", kind), ("fact", kind, evse). A *culprit* is the handler that raised:
+(block, what it was given).
 Invariant: no source, however often it fails, stops the others.
 """
 
