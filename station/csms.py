@@ -90,8 +90,8 @@ class StepCsms:
     def ask(
         self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None, asked: bool = False
     ) -> None:
-        """Send a question; exactly one outcome comes."""
-        if (told := self._told(message, asked=asked, context=context)) is not None:
+        """Send a question; exactly one outcome comes: NotSent of one for which no version has words."""
+        if (told := self._told(message, asked=asked, context=context, anyway=True)) is not None:
             self._outbox.ask(told, by=by)
 
     def stream(self, pages: Iterator[Request[Any, Any]], *, asked: bool = True) -> None:
@@ -134,13 +134,18 @@ class StepCsms:
         key: str | None = None,
         asked: bool = False,
         context: msgspec.Struct | None = None,
+        anyway: bool = False,
     ) -> Told | None:
         if self._now is None:
             raise RuntimeError("messages are told inside a step")
         action = type(message).__name__.removesuffix("Request")
         made = self._made(action, message)
-        if made is None:
-            return None
+        if isinstance(made, str):
+            if not anyway:
+                log.error("message.impossible", extra={"action": action, "reasons": made})
+                self._facts.emit(MessageUndelivered(action=action, reason=made))
+                return None
+            made = Made(message, {})  # its turn comes all the same, and then it turns out
         queueing = {"key": key or "", **(QUEUEING[type(message)](message) if type(message) in QUEUEING else {})}
         return Told(
             action=action,
@@ -153,8 +158,8 @@ class StepCsms:
             **queueing,
         )
 
-    def _made(self, action: str, message: Request[Any, Any]) -> Made | None:
-        """The message as every version that has words for it can say it; None if none has."""
+    def _made(self, action: str, message: Request[Any, Any]) -> Made | str:
+        """The message as every version that has words for it can say it; if none has, the reasons."""
         fitted, texts, reasons = message, dict[str, bytes](), list[str]()
         for speaker in self._speakers:
             try:
@@ -169,7 +174,5 @@ class StepCsms:
             if tried.text is not None:
                 texts[speaker.version] = tried.text
         if len(reasons) == len(self._speakers):
-            log.error("message.impossible", extra={"action": action, "reasons": reasons})
-            self._facts.emit(MessageUndelivered(action=action, reason="; ".join(reasons)))
-            return None
+            return "; ".join(reasons)
         return Made(fitted, texts)

@@ -40,6 +40,9 @@ PATIENCE_S = 30.0
 NEEDS_NO_CHECK = frozenset({"NoAuthorization", "Central"})
 """C02.FR.01, C03.FR.01, C05.FR.01."""
 
+LONGEST = 36
+"""Characters of an idToken (IdTokenType): a longer one could be neither asked about nor billed."""
+
 FLOATING = 0
 """The "EVSE" of an authorization whose EVSE is the one that is plugged in first."""
 
@@ -117,6 +120,10 @@ class Authorization(Block):
 
     def presented(self, fact: TokenPresented, now: Now) -> None:
         """C01: stop what this token may stop; else start where it may start."""
+        if len(fact.id_token.id_token) > LONGEST:
+            shown = msgspec.structs.replace(fact.id_token, id_token=fact.id_token.id_token[:LONGEST])
+            self._facts.emit(AuthorizationRefused(id_token=shown, status="Unknown"))
+            return
         for evse_id in fact.evse_ids:
             session = self._sessions.on_evse(evse_id)
             if session is not None and _is_starter(session, fact.id_token):

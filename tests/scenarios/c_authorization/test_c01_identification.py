@@ -36,6 +36,22 @@ def test_no_energy_before_somebody_is_authorized(tmp_path: Path, start_point: st
     assert bench.evse(1).charging
 
 
+@pytest.mark.parametrize("enabled", ["true", "false"])
+def test_a_token_that_no_message_can_hold_is_refused_and_hinders_nobody(tmp_path: Path, enabled: str) -> None:
+    """An idToken has 36 characters at most: with a longer one nothing could be billed. The next driver is served."""
+    bench = station(tmp_path, {"AuthCtrlr.Enabled": enabled, "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
+
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("X" * 37, TokenType.EMAID)
+    bench.advance(60)
+    assert not bench.evse(1).contactor_closed
+
+    bench.evse(1).present_token(CARD)
+    bench.advance(10)
+    assert bench.evse(1).charging
+    assert bench.events()[0]["eventType"] == "Started"
+
+
 @pytest.mark.req("C01.FR.01")
 def test_without_authorization_configured_a_token_is_taken_as_it_is(tmp_path: Path) -> None:
     bench = station(tmp_path, {"AuthCtrlr.Enabled": "false"})

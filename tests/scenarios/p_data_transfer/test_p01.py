@@ -63,8 +63,18 @@ def test_offline_nothing_is_kept(bench: Bench) -> None:
     assert bench.csms.received("DataTransfer") == []
 
 
-def send(bench: Bench, heard: list[Any]) -> None:
-    message = DataTransferRequest(vendor_id="com.example", message_id="echo", data={"n": 1})
+def test_of_a_message_that_cannot_be_said_its_sender_hears(bench: Bench) -> None:
+    """A vendorId has 255 characters at most."""
+    heard: list[Any] = []
+
+    send(bench, heard, vendor_id="x" * 256)
+
+    assert [type(each) for each in heard] == [NotSent]
+    assert bench.csms.received("DataTransfer") == []
+
+
+def send(bench: Bench, heard: list[Any], vendor_id: str = "com.example") -> None:
+    message = DataTransferRequest(vendor_id=vendor_id, message_id="echo", data={"n": 1})
     _, effects = bench.station.exchange.ask(
         lambda now: bench.station.data_transfers.send(message, heard.append, now), bench.now
     )
