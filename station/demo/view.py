@@ -64,8 +64,9 @@ class View:
         self._draw()
 
     def end(self) -> None:
-        """The board stays where it is; what is printed now follows it."""
-        self._drawn, self._board = 0, []
+        """The board goes: what it shows would soon be untrue."""
+        self._clear()
+        self._board = []
 
     def _print(self, text: str) -> None:
         self._clear()
