@@ -99,7 +99,10 @@ class HardwareThread:
             except Exception as error:  # noqa: BLE001 - the caller's own mistake, handed back to him
                 result.set_exception(error)
 
-        self._post(run)
+        if self._thread.is_alive():
+            self._post(run)
+        else:
+            result.set_exception(RuntimeError("the hardware is stopped"))
         return result
 
     # --- inside
