@@ -3,6 +3,7 @@
 - Safer at once, live only when known: on unplug, lost pilot, fault or emergency stop the permission is withdrawn here,
   without the core. It is given again only when the core has committed a step that was told of it, and still wants it.
 - A permission is a lease: renewed while it is wanted and the core made progress lately, else it runs out on the board.
+  A board that returns within its lease keeps it until the core has judged the return; the lease bounds the wait.
 - What did not work is tried again after 1, 2, 4 ... 60 s; a wish that stays unmet is told once.
 """
 
@@ -207,12 +208,19 @@ class Outlet:
                 action = Deny(self.place.evse_id)
         elif core_alive and self.edge <= committed and self._renewal_due(goal, now):
             action = Allow(self.place.evse_id, goal)
+        elif self._outlived_its_lease(seen, core_alive=core_alive, now=now):
+            action = Deny(self.place.evse_id)
         action = action or self._lock_action(seen, now)
         self.busy = action
         return action
 
     def _renewal_due(self, goal: Permit, now: float) -> bool:
         return now >= self._allow_retry.at and (goal != self._permit or now >= self._renew_at)
+
+    def _outlived_its_lease(self, seen: BoardSnapshot, *, core_alive: bool, now: float) -> bool:
+        """The core stands still, the lease is over, and the board still shows current: a second line behind its own."""
+        over = not core_alive and not self.live(now) and now >= self._deny_retry.at
+        return over and (seen.contactor_closed or seen.limit_a > 0)
 
     def _to_be_judged(self, committed: int, now: float) -> bool:
         """The board is back within its lease: whether that goes on, the core says in a moment, without an arc."""

@@ -151,11 +151,19 @@ class AnyDay(RuleBasedStateMachine):
             assert stops < 500, "something is due again and again without being done"
             self.pump()
 
+    @property
+    def return_unjudged(self) -> bool:
+        """The board is back within its lease and the core has not committed that yet: the lease bounds this."""
+        reconciler = self.hardware.reconciler
+        outlet = reconciler._outlets[1]
+        unplugged_or_broken = self.world.evse(1).ev is None or self.world.evse(1).faults
+        return outlet.returned > reconciler._committed and outlet.live(self.t) and not unplugged_or_broken
+
     @invariant()
     def closed_only_when_it_may_be(self) -> None:
         """A permission needs a want, a vehicle, no fault, a locked plug if wanted, and a core that lives."""
         seen = self.world.evse(1).snapshot()
-        if not seen.contactor_closed or self.lost:
+        if not seen.contactor_closed or self.lost or self.return_unjudged:
             return
         assert self.want.energise
         assert self.want.limit_a >= 6
