@@ -25,7 +25,7 @@ class Connection:
         self._on_text = on_text
         self._options = options
         self._unsent: deque[str] = deque()
-        self._to_send = asyncio.Event()
+        self._congested = asyncio.Event()
         self._all_sent = asyncio.Event()
         self._all_sent.set()
         self._retuned = asyncio.Event()
@@ -34,15 +34,31 @@ class Connection:
         self._heard_at = 0.0
 
     def send(self, text: str) -> bool:
-        """Queue a message; False if too many wait already: then the connection is given up, the peer does not read."""
+        """Send a message, at once if the line takes it; False if too many wait already.
+
+        Then the connection is given up: the peer does not read.
+        """
+        if not self._congested.is_set():
+            return self._put(text)
         if len(self._unsent) >= self._options.max_unsent:
-            if not self._stalled.done():
-                self._stalled.set_exception(Down(DownKind.STALLED, f"{len(self._unsent)} messages cannot be sent"))
+            self._give_up(Down(DownKind.STALLED, f"{len(self._unsent)} messages cannot be sent"))
             return False
         self._unsent.append(text)
-        self._all_sent.clear()
-        self._to_send.set()
         return True
+
+    def _put(self, text: str) -> bool:
+        try:
+            if not self._line.send(text):
+                self._all_sent.clear()
+                self._congested.set()
+        except Exception as error:  # noqa: BLE001 - a fault in the line costs the connection, not the caller
+            self._give_up(error)
+            return False
+        return True
+
+    def _give_up(self, why: Exception) -> None:
+        if not self._stalled.done():
+            self._stalled.set_exception(why)
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until everything queued has gone out to the kernel; False if that takes longer than `timeout_s`."""
@@ -102,13 +118,15 @@ class Connection:
             self._heard_at = asyncio.get_running_loop().time()
 
     async def _write(self) -> None:
+        """What `send` could not hand over."""
         while True:
-            await self._to_send.wait()
-            while self._unsent:
-                await self._line.send(self._unsent[0])
-                self._unsent.popleft()
-            self._to_send.clear()
-            self._all_sent.set()
+            await self._congested.wait()
+            await self._line.writable()
+            self._congested.clear()
+            while self._unsent and not self._congested.is_set():
+                self._put(self._unsent.popleft())
+            if not self._congested.is_set():
+                self._all_sent.set()
 
     async def _ping(self) -> None:
         while True:

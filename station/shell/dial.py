@@ -49,8 +49,12 @@ class Line(Protocol):
         """The next message."""
         ...
 
-    async def send(self, text: str) -> None:
-        """Send a message."""
+    def send(self, text: str) -> bool:
+        """Send a message; False if the line has enough to do with it. Never raises `Down`: `receive` does."""
+        ...
+
+    async def writable(self) -> None:
+        """Wait until the line takes more."""
         ...
 
     async def ping(self) -> Awaitable[object]:

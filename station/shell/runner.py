@@ -204,7 +204,8 @@ class Runner:
             now = self.clock.now()
             if item is not None:
                 self._step(item, now)
-                await asyncio.sleep(0)  # sockets and signals get their turn
+                if len(self.inbox):
+                    await asyncio.sleep(0)  # sockets and signals get their turn
                 now = self.clock.now()
             wait = self.exchange.next_deadline(now)
             self._rounds.late.saw(wait)

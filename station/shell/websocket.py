@@ -39,8 +39,9 @@ _LOG.setLevel(logging.WARNING)  # its debug lines hold the Authorization header 
 _QUEUED_MESSAGES = 4
 """Further ones stay in the socket until the core has taken these."""
 
+_BUFFER_BYTES = 16_384
 _UNSENT_BYTES = 32_768
-"""`send` waits while the kernel has not taken more than these."""
+"""With more than these not taken by the kernel, the line is not writable."""
 
 _STATUS: dict[int, DownKind] = {401: DownKind.HTTP_401, 403: DownKind.HTTP_403, 404: DownKind.HTTP_404}
 _BAD_REQUEST = 400
@@ -48,8 +49,10 @@ _SAID = 120
 """Bytes that are told of what a server says when it refuses."""
 
 
-class Line(asyncio.Protocol):
+class Line(asyncio.BufferedProtocol):
     """A WebSocket connection over one transport. Every awaitable method raises `Down` when it is open no longer.
+
+    It reads into a buffer of its own: asyncio would allocate and free 256 kB for each message.
 
     Invariant: whatever the protocol has to say is written before anybody sees what it received.
     """
@@ -66,6 +69,7 @@ class Line(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
         self._response: asyncio.Future[None] = self._loop.create_future()
         self._lost: asyncio.Future[None] = self._loop.create_future()
+        self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._messages: deque[str | bytes] = deque()
         self._parts: list[Frame] = []
         self._news = asyncio.Event()
@@ -113,16 +117,25 @@ class Line(asyncio.Protocol):
             self._transport.resume_reading()
         return message
 
-    async def send(self, text: str) -> None:
-        """Send a text message; waits while more than 32 kB are unsent."""
-        await self._opened()
-        self._protocol.send_text(text.encode())
-        self._write()
+    def send(self, text: str) -> bool:
+        """Send a text message; False if the kernel has left more than 32 kB of it and others: see `writable`.
+
+        What is said while the connection ends goes nowhere; `receive` tells of the end.
+        """
+        if self._protocol.state is OPEN:
+            self._protocol.send_text(text.encode())
+            self._write()
+        return self._writable.is_set()
+
+    async def writable(self) -> None:
+        """Wait until the kernel takes more, or the connection has gone."""
         await self._writable.wait()
 
     async def ping(self) -> Awaitable[None]:
         """Send a ping; what is returned is done when its pong has come, or the connection has gone."""
-        await self._opened()
+        if self._protocol.state is not OPEN:
+            await asyncio.wait({self._lost})
+            raise self._down()
         mark = os.urandom(4)
         pong = self._pings[mark] = self._loop.create_future()
         self._protocol.send_ping(mark)
@@ -148,9 +161,14 @@ class Line(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_UNSENT_BYTES)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where to put what comes."""
+        del sizehint
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
-        self._protocol.receive_data(data)
+        self._protocol.receive_data(self._buffer[:nbytes].tobytes())
         self._write()
         self._take_events()
 
@@ -231,12 +249,6 @@ class Line(asyncio.Protocol):
                 _done(self._pings.pop(sent))
                 if sent == mark:
                     break
-
-    async def _opened(self) -> None:
-        """Raises Down if the connection is not open any more, when it is known why."""
-        if self._protocol.state is not OPEN:
-            await asyncio.wait({self._lost})
-            raise self._down()
 
     def _down(self) -> Down:
         """Why an open connection ended."""

@@ -49,11 +49,15 @@ class FakeLine:
             raise self.trouble
         return await self.gone
 
-    async def send(self, text: str) -> None:
+    def send(self, text: str) -> bool:
         """Send nothing."""
         assert text
         if self.trouble:
             raise self.trouble
+        return True
+
+    async def writable(self) -> None:
+        """Always."""
 
     async def ping(self) -> Awaitable[float]:
         """Never answered."""
