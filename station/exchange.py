@@ -43,6 +43,8 @@ log = logging.getLogger(__name__)
 RESTAMP_S = 0.5
 """A queued message is stamped anew when its boot's clock turned out to be this much off (design A10)."""
 STORE_RETRY_S = 10.0
+MOST_ROUNDS = 16
+"""A block that asks again whenever it hears NotSent gets its next outcome with the next input, not in this one."""
 
 GATES = {"Accepted": Gate.OPEN, "Pending": Gate.PENDING}
 """Any other registration lets only a BootNotification pass (B01.FR.08, B02.FR.02, B03.FR.02)."""
@@ -302,7 +304,7 @@ class Exchange:
 
     def _finish(self, now: Now) -> list[Effect]:
         """After an input: follow the registration, tell the outcomes that came by themselves, send what may go."""
-        while True:
+        for _ in range(MOST_ROUNDS):
             self.outbox.gate(self._gate())
             self._csms.open = self._csms.connected and self._registration.status == "Accepted"
             if self._awaits_clock():
@@ -341,6 +343,7 @@ class Exchange:
             except Exception as error:  # noqa: BLE001 - a row that ends the process would do so after each start
                 reason = error.description if isinstance(error, CannotRender) else repr(error)
                 fate = self.outbox.not_rendered(row, reason)
+                self._told_until.pop(row.key, None)
                 self._undelivered(row, reason, now)
                 if not row.stored:  # who asked gets an outcome; a stored row may be unreadable altogether
                     self._tell_fate(fate, now)

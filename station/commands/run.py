@@ -52,18 +52,25 @@ def run(file: str) -> int:
     except ConfigError as error:
         return errors.tell_config(error)
     logs.set_up(config.file.log_level)
-    try:
-        with _owned(config.state):
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(_owned(config.state))
             config.remember()
-            return _run(config)
+        except OSError as error:
+            return errors.tell(f"{config.state}: {error.strerror or error}", "check owner and disk", errors.EX_BUSY)
+        return _guarded(config)
+
+
+def _guarded(config: Config) -> int:
+    """Run, and say in a line what ended it where a person can mend that; else the traceback goes into the log."""
+    try:
+        return _run(config)
     except (StoreFailed, NeedsNewerAgent) as error:
         return errors.tell(
             f"{config.state / DATABASE}: {error}", "check the disk, or move the file away", errors.EX_BUSY
         )
     except BadOptions as error:
         return errors.tell(str(error), "correct the device in station.yaml", errors.EX_CONFIG)
-    except OSError as error:
-        return errors.tell(f"{config.state}: {error.strerror or error}", "check owner and disk", errors.EX_BUSY)
     except Exception:
         log.critical("agent.failed", exc_info=True)
         return EXIT_FAILED

@@ -92,6 +92,7 @@ class Authorization(Block):
         self._csms = csms
         self._facts = facts
         self._open: dict[int, Wish] = {}
+        self._next: dict[int, Wish] = {}
         self._floating: _Floating | None = None
 
     def routes(self) -> Routes:
@@ -114,7 +115,7 @@ class Authorization(Block):
     def load(self, now: Now) -> None:
         """Open questions are forgotten: their drivers present the card again."""
         del now
-        self._open, self._floating = {}, None
+        self._open, self._next, self._floating = {}, {}, None
 
     # --- a token is presented
 
@@ -189,8 +190,10 @@ class Authorization(Block):
     # --- the decision
 
     def _consider(self, wish: Wish, now: Now) -> None:
-        if wish.evse_id in self._open:
-            return  # one question at a time: the driver sees the first answer soon
+        if wish.evse_id in self._open:  # one question at a time: the driver sees the first answer soon
+            if wish.via == "remote":  # but this one was told Accepted: it comes next
+                self._next[wish.evse_id] = wish
+            return
         if wish.purpose == "start" and wish.evse_id != FLOATING:
             refusal = self._connectors.may_start(wish.evse_id) or self._not_yet()
             if refusal is not None:
@@ -228,6 +231,12 @@ class Authorization(Block):
         wish: Wish = outcome.context
         if self._open.get(wish.evse_id) == wish:
             del self._open[wish.evse_id]
+        self._settle(wish, outcome, now)
+        waiting = self._next.pop(wish.evse_id, None)
+        if waiting is not None:
+            self._consider(waiting, now)
+
+    def _settle(self, wish: Wish, outcome: Outcome[AuthorizeRequest], now: Now) -> None:
         if not isinstance(outcome, Answered):
             known = self._tokens.cached(wish.id_token, self._cache_rules(), now)
             self._follow(wish, decide(self._rules(), online=False, cached=known), now)
@@ -249,7 +258,7 @@ class Authorization(Block):
             if self._may_stop(wish, info):
                 self._stop(wish.evse_id, wish.id_token, wish.at)
             else:
-                self._refuse(wish, info.status)
+                self._refuse(wish, "ConcurrentTx" if info.status == "Accepted" else info.status)
         else:
             self._start(wish, info, now, unknown=unknown)
 

@@ -280,3 +280,21 @@ def test_a_token_of_the_stations_own_kind_is_judged_by_the_csms_too(tmp_path: Pa
 
     assert bench.csms.received("Authorize") == [{"idToken": {"idToken": "0102030405", "type": "Local"}}]
     assert bench.evse(1).charging
+
+
+def test_a_remote_start_that_meets_an_open_question_is_judged_next(tmp_path: Path) -> None:
+    """It was told Accepted, so it may not be forgotten because a card is being judged."""
+    bench = station(tmp_path, {"AuthCtrlr.AuthorizeRemoteStart": "true"})
+    bench.csms.on("Authorize", [{"idTokenInfo": {"status": "Blocked"}}, {"idTokenInfo": {"status": "Accepted"}}])
+    bench.evse(1).plug_in()
+    bench.csms.hold()
+    bench.evse(1).present_token(CARD)
+
+    token = {"idToken": "APP-USER", "type": "Local"}
+    answer = bench.csms.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 1, "evseId": 1})
+    bench.csms.release()
+    bench.advance(seconds=10)
+
+    assert answer["status"] == "Accepted"
+    assert [each["idToken"]["idToken"] for each in bench.csms.received("Authorize")] == [CARD, "APP-USER"]
+    assert bench.evse(1).charging
