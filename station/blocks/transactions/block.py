@@ -377,7 +377,7 @@ class Transactions(Block):
         if session.closing is not None:
             if session.closing.by <= now.mono:
                 log.warning("transaction.closed_late", extra={"evse": session.evse_id})
-                self._conduct.finish(session, now)
+                self._conduct.overdue(session, now)
         elif session.plug_by is not None and session.plug_by <= now.mono:
             self._timed_out(session, now)
         elif session.offered_at is not None and not session.settled and session.offered_at + SETTLE_S <= now.mono:

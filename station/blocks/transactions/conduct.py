@@ -15,6 +15,7 @@ from collections.abc import Sequence
 import msgspec
 from msgspec.structs import replace
 
+from hal.api import LEASE_S
 from station.blocks.transactions.events import Readings, Telling, Writer
 from station.blocks.transactions.session import SETTLE_S, Cause, Circumstances, Event, advance, ended, rested, vacated
 from station.facts import AuthorizationEnded, ChargingStateChanged, Facts, TransactionEnded, TransactionStarted
@@ -125,7 +126,7 @@ class Conduct:
             may_start=allowed and self._connectors.may_start(session.evse_id) is None,
             limited=self._limit_a(session) < MIN_A,
             told=session.evse_id in self.told,
-            closing_s=SIGNING_S if self.signs else CLOSING_S,
+            closing_s=self.closing_s(session),
             now=now,
             new_id=self._ids.uuid,
         )
@@ -204,22 +205,37 @@ class Conduct:
         late = now.mono >= closing.by or closing.at.boot != now.boot
         if session.path_closed and not late:
             return None
+        register = None if session.path_closed else self._register_of_end(session, now)
+        if register is not None:
+            return self.finish(replace(session, last=_last(session, Sample(closing.at, register.reading))), now)
+        # a contactor that did not open, or of which nothing is heard, has let energy pass since the last reading
+        one_more = session.path_closed and not closing.sampling and closing.at.boot == now.boot
+        if late and not one_more:
+            return self.finish(session, now)
+        if not closing.sampling:
+            by = now.after(self.closing_s(session)) if late else closing.by
+            self._hardware.sample(session.evse_id, signing("stop", sign=self.signs), by)
+            session = self._sessions.save(replace(session, closing=replace(closing, sampling=True, by=by)), now)
+        self._sessions.keep(session)
+        self.want(session)
+        return session
+
+    def _register_of_end(self, session: Session, now: Now) -> Sample | None:
+        """The register at the end where it need not be read: read since the contactor opened, or nothing flowed."""
+        cached = None if self.signs else self._cached(session, now)
         never_closed = session.path_opened is None or (
             session.started_at is not None and session.path_opened < session.started_at
         )
-        cached = None if self.signs else self._cached(session, now)
-        if cached is not None:
-            session = replace(session, last=_last(session, Sample(closing.at, cached.reading)))
-        elif never_closed and session.begin is not None:
-            session = replace(session, last=Sample(closing.at, session.begin.reading))
-        elif not late:
-            if not closing.sampling:
-                self._hardware.sample(session.evse_id, signing("stop", sign=self.signs), closing.by)
-                session = self._sessions.save(replace(session, closing=replace(closing, sampling=True)), now)
-            self._sessions.keep(session)
-            self.want(session)
-            return session
-        return self.finish(session, now)
+        return cached or (session.begin if never_closed else None)
+
+    def overdue(self, session: Session, now: Now) -> None:
+        """The time of a closing is over."""
+        self._finished(session, now)
+
+    def closing_s(self, session: Session) -> float:
+        """How long an Ended waits; without its board the contactor opens when the lease has run out."""
+        wait = SIGNING_S if self.signs else CLOSING_S
+        return max(wait, LEASE_S + 1.0) if session.board_lost and session.path_closed else wait
 
     def finish(self, session: Session, now: Now) -> Session:
         """Tell Ended and leave what the hardware shows; gives the session that is left."""

@@ -260,6 +260,23 @@ def test_nothing_is_energised_before_the_hardware_has_told_its_state(tmp_path: P
     assert station.evse(1).charging
 
 
+def test_what_flows_until_the_lease_of_a_lost_board_ends_is_billed(tmp_path: Path) -> None:
+    """The meter still answers: the Ended waits until the contactor must have opened, and reads it once more."""
+    station = bench(tmp_path, "PowerPathClosed", "EnergyTransfer,PowerPathClosed")
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.world.lose("board")
+    station.hardware.lost("board", "gone", station.mono)
+    station.settle()
+    station.advance(40)
+    (_, end), *_ = values(station.events()[-1], "Transaction.End")
+
+    assert told(station)[-1].startswith("Ended/")
+    assert not station.evse(1).contactor_closed
+    assert end == pytest.approx(station.evse(1).energy_wh, abs=0.01)
+    assert end > 0
+
+
 # --- what others say
 
 
