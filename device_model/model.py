@@ -199,6 +199,8 @@ class DeviceModel:
     def __init__(self, variables: Iterable[Variable] = (), default: Default = _no_default) -> None:
         self._components: dict[ComponentKey, _Bucket] = {}
         self._ids: dict[ComponentKey, ComponentId] = {}
+        self._exact: dict[tuple[ComponentId, VariableId], Variable] = {}
+        """By the names as they are spelt here, which is how nearly everybody spells them."""
         self._fallback = lru_cache(maxsize=256)(default)
         self._asked: dict[tuple[str | ComponentId, str, str], Variable | None] = {}
         for variable in variables:
@@ -227,12 +229,14 @@ class DeviceModel:
             raise ValueError(f"{describe(variable)} is there twice")
         self._ids.setdefault(key, variable.component)
         bucket[variable.id.key] = variable
+        self._exact[variable.component, variable.id] = variable
         self._asked.clear()
 
     def remove(self, component: ComponentId) -> None:
         """Remove a component with all its variables; nothing happens if it is not there."""
         self._components.pop(component.key, None)
         self._ids.pop(component.key, None)
+        self._exact = {(each.component, each.id): each for each in self}
         self._asked.clear()
 
     def find(self, component: ComponentId, variable: VariableId) -> Variable | Status:
@@ -240,6 +244,9 @@ class DeviceModel:
 
         An instance left out means the one without an instance, and no other (B06.FR.14, B06.FR.15).
         """
+        exact = self._exact.get((component, variable))
+        if exact is not None:
+            return exact
         bucket = self._components.get(component.key)
         if bucket is None:
             return Status.UNKNOWN_COMPONENT

@@ -127,6 +127,7 @@ class Engine:
         self._ports = ports
         self._states = states
         self._blocks = blocks
+        self._timed = [(block, Culprit(_name(block), "due")) for block in blocks if _has_deadlines(block)]
         self._failures = Failures()
         self._quarantined: set[int] = set()
         self._skipped: set[Culprit] = set()
@@ -234,11 +235,10 @@ class Engine:
             self._failures.worked(culprit)
 
     def _timers(self, now: Now) -> None:
-        for block in self._blocks:
+        for block, culprit in self._timed:
             deadline = block.next_due()
             if deadline is None or seconds_until(deadline, now) > 0:
                 continue
-            culprit = Culprit(_name(block), "due")
             if culprit in self._skipped or self._failures.muted(culprit, now.mono):
                 continue
             self._running = culprit
@@ -252,11 +252,10 @@ class Engine:
         """The earliest deadline of all blocks; a muted one waits until it may be tried again."""
         earliest: Deadline | None = None
         wait = float("inf")
-        for block in self._blocks:
+        for block, culprit in self._timed:
             deadline = block.next_due()
             if deadline is None:
                 continue
-            culprit = Culprit(_name(block), "due")
             if self._failures.muted(culprit, now.mono):
                 deadline = MonoDeadline(self._failures.muted_until(culprit) or now.mono)
             seconds = seconds_until(deadline, now)
@@ -364,6 +363,10 @@ def _unique(rows: Iterable[tuple[type[Any], Any]]) -> dict[type[Any], Any]:
             raise ValueError(f"{_name(value[0])} and {_name(table[key][0])} both claim {key.__name__}")
         table[key] = value
     return table
+
+
+def _has_deadlines(block: Block) -> bool:
+    return type(block).next_due is not Block.next_due
 
 
 def _name(block: object) -> str:

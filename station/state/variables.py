@@ -17,6 +17,7 @@ from station.now import Now
 
 By = Literal["csms", "station", "operator"]
 CLOCK: Final = ComponentId("ClockCtrlr")
+DATE_TIME: Final = VariableId("DateTime")
 
 
 class Variables:
@@ -65,7 +66,10 @@ class Variables:
     def tell_time(self, now: datetime) -> None:
         """Before the model is read: ClockCtrlr.DateTime is the present. Nobody is told, nothing is written."""
         text = now.isoformat(timespec="milliseconds").replace("+00:00", "Z")
-        self.model.set_by_station(CLOCK, VariableId("DateTime"), text)
+        shown = self.model.find(CLOCK, DATE_TIME)
+        holder = shown.attribute(AttributeType.ACTUAL) if isinstance(shown, Variable) else None
+        if holder is not None:
+            holder.value = text
 
     def set(self, component: str | ComponentId, variable: str, value: str, instance: str = "") -> None:
         """What the station measured or decided. Live values stay in memory, persistent ones are written."""

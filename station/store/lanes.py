@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import enum
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 from station.now import Mono
 
-from .rows import Delivery, Lane, Row
+from .rows import STORED_LANES, Delivery, Lane, Row
 from .spool import Window
 
 TURN = 8
@@ -20,6 +20,9 @@ TURN = 8
 
 _NOW_OR_NEVER = frozenset({Delivery.ASK, Delivery.MOMENT, Delivery.NOW_ONLY, Delivery.BY_SEVERITY, Delivery.STREAM})
 _NEVER = Mono(math.inf)
+
+_ORDER = tuple(Lane)
+_OTHERS_FIRST = tuple(sorted(Lane, key=lambda lane: lane in STORED_LANES))
 
 
 class Gate(enum.Enum):
@@ -94,6 +97,8 @@ class Lanes:
 
     def set_gate(self, gate: Gate) -> list[Row]:
         """Change what may be sent. Returns the rows that leave: they were for now only, or have been overtaken."""
+        if gate is self.gate:
+            return []
         if self.gate is Gate.CLOSED:
             self._waits.clear()  # after a reconnection sending starts again at once
         self.gate = gate
@@ -115,8 +120,9 @@ class Lanes:
         """The row to send now, if any."""
         if self.gate is Gate.CLOSED:
             return None
-        for lane in self._order():
-            row = self._first_stored(lane, mono) if lane in self._windows else self._first(lane, mono)
+        for lane in _ORDER if self._run < TURN else _OTHERS_FIRST:
+            rows = self._memory.get(lane)
+            row = self._first_stored(lane, mono) if rows is None else self._first(rows.values(), mono)
             if row is not None:
                 return row
         return None
@@ -128,14 +134,9 @@ class Lanes:
         elif row.lane > Lane.NEWS:
             self._run = 0
 
-    def _order(self) -> Iterator[Lane]:
-        if self._run < TURN:
-            return iter(Lane)
-        return iter([lane for lane in Lane if lane not in self._windows] + list(self._windows))
-
-    def _first(self, lane: Lane, mono: Mono) -> Row | None:
+    def _first(self, rows: Iterable[Row], mono: Mono) -> Row | None:
         passed: set[str] = set()
-        for row in self._memory[lane].values():
+        for row in rows:
             if row.key in passed:
                 continue
             if self._ready(row, mono):
@@ -145,6 +146,8 @@ class Lanes:
 
     def _first_stored(self, lane: Lane, mono: Mono) -> Row | None:
         window = self._windows[lane]
+        if window.complete and not window.rows:
+            return None
         may_load = self.gate is Gate.OPEN or (self.gate is Gate.PENDING and lane is Lane.NEWS)
         if may_load and not self._held and any(self._waits.get((lane, key), 0.0) <= mono for key in window.skipped):
             window.reset()  # rows that were passed over may be the oldest again
