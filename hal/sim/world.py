@@ -17,6 +17,10 @@ from hal.iso15118 import CertificateWanted, ContractPresented, SessionStopped, V
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec, SimEvse
 
+LARGEST_WH = 1e12
+LARGEST_W = 1e9
+"""What no meter of a charging station shows more of; beyond it numbers would no longer be exact."""
+
 MAIN_METER = 0
 """The EVSE number of the station's main meter: the sum of all."""
 
@@ -163,8 +167,10 @@ class SimWorld:
 
         `sampled_at`: the instant that the next reading bears.
         """
-        if energy_import_wh is not None and energy_import_wh < 0:
-            raise ValueError(f"a register is never negative: {energy_import_wh}")
+        if energy_import_wh is not None and not 0 <= energy_import_wh <= LARGEST_WH:
+            raise ValueError(f"no register shows {energy_import_wh} Wh (0 to {LARGEST_WH:g})")
+        if power_import_w is not None and not abs(power_import_w) <= LARGEST_W:
+            raise ValueError(f"no meter shows {power_import_w} W (at most {LARGEST_W:g})")
         point = self.evse(evse)
         if energy_import_wh is not None:
             point.energy_j = energy_import_wh * 3600

@@ -71,11 +71,11 @@ class _Walk:
         try:
             msgspec.convert(data, kind)
         except msgspec.ValidationError as error:
-            self._leaf(data, path, str(error))
+            self._leaf(data, path, str(error), kind)
             return msgspec.UNSET
         return data
 
-    def _leaf(self, data: Any, path: Path, error: str) -> None:
+    def _leaf(self, data: Any, path: Path, error: str, kind: Any) -> None:
         reason, _, at = error.partition(" - at `")
         steps = tuple(_steps(at))
         for step in steps:
@@ -83,6 +83,10 @@ class _Walk:
         remedy = ""
         if "`str`" in reason and isinstance(data, (int, float, bool)):
             remedy = "put it in quotes"
+        elif members := _members(kind):
+            remedy = meant(data, members)
+        elif "matching regex" in reason:
+            remedy = "use only the characters of this pattern"
         shown = f", not {_kind(data)}" if reason.startswith("Expected") and ", got" in reason else ""
         reason = reason.split(", got")[0].replace("`", "")
         self._wrong((*path, *steps), reason[0].lower() + reason[1:] + shown, remedy)
@@ -104,6 +108,14 @@ def _inner(kind: Any) -> tuple[str, type[msgspec.Struct]] | None:
     if origin is tuple and args and isinstance(args[0], type) and issubclass(args[0], msgspec.Struct):
         return "list", args[0]
     return None
+
+
+def _members(kind: Any) -> list[str]:
+    """The values that a choice offers, as they are written."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is typing.Literal:
+        return [str(each) for each in args]
+    return [each for arg in args if origin is not None for each in _members(arg)]
 
 
 def _steps(at: str) -> Iterator[str | int]:

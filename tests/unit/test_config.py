@@ -90,7 +90,8 @@ meters:
     "more, expected",
     [
         ("log_levl: info", "station.yaml:8: log_levl: unknown here - did you mean 'log_level'?"),
-        ("log_level: loud", "station.yaml:8: log_level: invalid enum value 'loud'"),
+        ("log_level: loud", "station.yaml:8: log_level: invalid enum value 'loud' - there are: debug, error"),
+        ("log_level: warn", "station.yaml:8: log_level: invalid enum value 'warn' - did you mean 'warning'?"),
         ("evses:\n- {board: simulator, phases: 4}", "station.yaml:9: evses[1].phases: expected int <= 3"),
         ("evses:\n- {phases: 3}", "station.yaml:9: evses[1]: 'board' is missing - add `board: ...`"),
         ("evses:\n- {board: simulatr}", "no board is called 'simulatr' - did you mean 'simulator'?"),
