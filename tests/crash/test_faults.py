@@ -1,7 +1,7 @@
 """Nothing in the station may bring the station down: not a handler that always raises, not a disk that fails.
 
-Every handler of every block is made to raise in turn. The station must still boot, stay, answer and, unless that very handler is part of
-charging, charge and bill; where it is, the other EVSE does.
+Every handler of every block is made to raise in turn. The station must still boot, stay, answer and, unless that very
+handler is part of charging, charge and bill; where it is, the other EVSE does.
 """
 
 from __future__ import annotations
@@ -54,23 +54,20 @@ def broken(engine: Engine, handler: Handler, evse_id: int | None = None) -> None
         return real(given, now)
 
     real: Callable[[Any, Any], Any] = bug
-    match handler.table:
-        case "route" | "outcome" | "result":
-            tables = {"route": engine._routes, "outcome": engine._outcomes, "result": engine._results}
-            table = tables[handler.table]
-            for key, (block, _) in list(table.items()):
-                if (type(block).__name__, key.__name__) == (handler.block, handler.given):
-                    table[key] = (block, bug)
-        case "reaction":
-            for kind, rows in engine._reactions.items():
-                for index, (culprit, react) in enumerate(rows):
-                    if (culprit.block, kind.__name__) == (handler.block, handler.given):
-                        real = react
-                        rows[index] = (culprit, bug)
-        case _:
-            for each in engine._blocks:
-                if type(each).__name__ == handler.block:
-                    each.due = lambda now: bug(None, now)  # type: ignore[method-assign]  # a bug made for the test
+    tables = {"route": engine._routes, "outcome": engine._outcomes, "result": engine._results}
+    if handler.table in tables:
+        table = tables[handler.table]
+        key = next(each for each in table if each.__name__ == handler.given)
+        table[key] = (table[key][0], bug)
+    elif handler.table == "reaction":
+        kind = next(each for each in engine._reactions if each.__name__ == handler.given)
+        rows = engine._reactions[kind]
+        index = next(n for n, (culprit, _) in enumerate(rows) if culprit.block == handler.block)
+        culprit, real = rows[index]
+        rows[index] = (culprit, bug)
+    else:
+        block = next(each for each in engine._blocks if type(each).__name__ == handler.block)
+        block.due = lambda now: bug(None, now)  # type: ignore[method-assign]  # a bug made for the test
 
 
 HANDLERS = list(handlers())
