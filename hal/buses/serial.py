@@ -96,13 +96,8 @@ class SerialPort:
     def close(self) -> None:
         """Lets go of the port; harmless twice."""
         self.unwatch()
-        port, fd = self._serial, self._fd
-        self._serial, self._fd = None, -1
+        port, self._serial, self._fd = self._serial, None, -1
         if port is not None:
-            import termios  # noqa: PLC0415 - part of what pyserial brings
-
-            with contextlib.suppress(OSError, termios.error):  # closing waits for what is unsent: every wire would
-                termios.tcflush(fd, termios.TCOFLUSH)
             with contextlib.suppress(OSError):  # on a device that is gone this fails, and nothing is left to close
                 port.close()
 

@@ -32,7 +32,7 @@ class Rig(NamedTuple):
 
     async def until(self, channel: int, pilot: str) -> BoardSnapshot:
         """The first event not looked at yet that shows this pilot."""
-        for _ in range(200):
+        for _ in range(2000):
             for index, event in enumerate(self.seen):
                 if event.channel == channel and event.pilot.value == pilot:
                     del self.seen[: index + 1]

@@ -38,8 +38,8 @@ class Ear:
 
 
 async def until(true: Callable[[], bool]) -> None:
-    """Waits until it is true, at most a second."""
-    for _ in range(200):
+    """Waits until it is true, at most ten seconds: the machine may be busy."""
+    for _ in range(2000):
         if true():
             return
         await asyncio.sleep(0.005)

@@ -34,7 +34,7 @@ class Rig(NamedTuple):
 
     async def until(self, count: int) -> list[str]:
         """The UIDs when `count` tokens have come, or what there is after a second."""
-        for _ in range(200):
+        for _ in range(2000):
             if len(self.seen) >= count:
                 break
             await asyncio.sleep(0.005)
