@@ -4,13 +4,15 @@ Everything due at one instant is one *round*: its meters are read together, and 
 ROUND_S) its messages are told in one step, so that the Updated events of all EVSEs share a commit. Readings for
 transactions go to block E as `SampleTaken`. Values that come too late for their moment keep their own time.
 
-The sampled intervals count from the start of the transaction, the clock-aligned ones from midnight UTC.
+The sampled intervals count from the second in which the transaction started, so that the moments of several EVSEs fall
+together: one wake-up and one commit for all of them. The clock-aligned ones count from midnight UTC.
 Invariant: a tick without transactions to tell of writes nothing.
 """
 
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Iterable
 from datetime import datetime
 
@@ -169,7 +171,7 @@ class Metering(Block):
             if seconds > 0:
                 begun = session.started_at
                 since = begun.mono if begun is not None and begun.boot == now.boot else self._since
-                self._agenda[session.evse_id, reason] = Mono(_next_step(now.mono, seconds, since))
+                self._agenda[session.evse_id, reason] = Mono(_next_step(now.mono, seconds, math.floor(since)))
         self._arm(now)
 
     def _plan_grid(self, now: Now) -> None:

@@ -40,6 +40,22 @@ def test_updated_comes_at_every_interval_counted_from_the_start_of_the_transacti
     assert {v["context"] for v in sampled["meterValue"][0]["sampledValue"]} == {"Sample.Periodic"}
 
 
+def test_transactions_that_start_at_any_time_tell_their_samples_together(tmp_path: Path) -> None:
+    """One wake-up and one commit for all EVSEs whose intervals are alike."""
+    given = {"SampledDataCtrlr.TxUpdatedInterval": "1"}
+    station = bench(tmp_path, "EVConnected", "EVConnected", evses=2, variables=given)
+    for number in (1, 2):
+        station.evse(number).plug_in()
+        station.evse(number).present_token(f"04A1B2C{number}")
+        station.advance(0.4)
+    commits = station.database._commits
+    before = len(station.events())
+    station.advance(10)
+
+    assert len(station.events()) - before == 20
+    assert station.database._commits - commits == 10
+
+
 def test_a_transaction_without_its_cable_tells_no_samples(tmp_path: Path) -> None:
     """Started by the card: whose register it will be, the cable shows; from then on the old beat counts."""
     station = bench(tmp_path, "Authorized", "Authorized", variables={"SampledDataCtrlr.TxUpdatedInterval": "20"})
