@@ -39,6 +39,7 @@ class HardwareThread:
         self._make = functools.partial(Hub, wiring, tell, setting)
         self._hub: Hub | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._posts: list[Callable[[Hub], None]] = []
         self._thread = threading.Thread(target=self._main, name="hardware", daemon=True)
         self._ready: Future[None] = Future()
         self._ended: Callable[[], None] = lambda: None
@@ -108,9 +109,30 @@ class HardwareThread:
     # --- inside
 
     def _post(self, do: Callable[[Hub], None]) -> None:
+        """Have it done in the hardware's loop. What one turn of the core's loop wants goes together, in one wake-up."""
+        try:
+            here = asyncio.get_running_loop()
+        except RuntimeError:  # another thread, which has no turns
+            self._hand_over([do])
+            return
+        self._posts.append(do)
+        if len(self._posts) == 1:
+            here.call_soon(self._end_turn)
+
+    def _end_turn(self) -> None:
+        posts, self._posts = self._posts, []
+        self._hand_over(posts)
+
+    def _hand_over(self, posts: list[Callable[[Hub], None]]) -> None:
         loop, hub = self._loop, self._hub
-        if loop is not None and hub is not None and not loop.is_closed():
-            loop.call_soon_threadsafe(do, hub)
+        if loop is None or hub is None or loop.is_closed():
+            return
+
+        def take() -> None:
+            for do in posts:
+                loop.call_soon(do, hub)
+
+        loop.call_soon_threadsafe(take)
 
     def _main(self) -> None:
         try:

@@ -84,6 +84,7 @@ class Hub:
 
     def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
         """Read a meter; the answer comes as a fact."""
+        self._reconciler.progressed(self._clock())
         meter = self._meters.get(evse_id)
         if meter is not None:
             meter.request(purpose, by)
@@ -187,10 +188,10 @@ class Hub:
                 self._calls.add(task)
                 task.add_done_callback(self._calls.discard)
             batch = self._reconciler.batch(now)
-            if batch is not None:
-                self._tell(batch)
             wait = self._reconciler.next_due(now) - now
             timer = None if math.isinf(wait) else loop.call_later(max(wait, 0.0), self._awake.set)
+            if batch is not None:
+                self._tell(batch)  # last, or the core's thread wakes up and waits for this one to rest
             await self._awake.wait()
             if timer is not None:
                 timer.cancel()

@@ -21,17 +21,25 @@ from station.facts import (
     MeterSampled,
     PlugInserted,
     PlugRemoved,
+    SampleFailed,
+    SensorRead,
     WantFailed,
 )
 from station.now import BootId, Instant, Mono
 from station.shell.outlet import Action, Outlet, Place, Timing
+
+READINGS = (MeterSampled, SampleFailed, SensorRead)
+"""Facts after which no permission is given: they are no edges."""
 
 IDLE = "idle"
 """The purpose of a reading that nobody asked for."""
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """Facts for one step of the core, which answers `committed(number)`. An empty one asks for a sign of life."""
+    """Facts for one step of the core, which answers `committed(number)`. An empty one asks for a sign of life.
+
+    Number 0 asks for no answer: readings alone, for whose commit nothing waits.
+    """
 
     number: int
     facts: tuple[Fact, ...]
@@ -161,9 +169,11 @@ class Reconciler:
                 self._tell(WantFailed(evse_id=evse_id, at=at, what=what, reason=reason))
         if not self._news and now < self._pulse_at(now):
             return None
+        facts, self._news = tuple(self._news), []
+        if facts and all(isinstance(fact, READINGS) for fact in facts):
+            return Batch(0, facts)
         self._number += 1
         self._sent_at = now
-        facts, self._news = tuple(self._news), []
         return Batch(self._number, facts)
 
     def _pulse_at(self, now: float) -> float:

@@ -218,7 +218,8 @@ class Runner:
     def _step(self, item: Any, now: Now) -> None:
         if isinstance(item, Batch):
             self._carry(self.exchange.give(Happened(item.facts) if item.facts else Canary(), now))
-            self.hardware.committed(item.number)
+            if item.number:
+                self.hardware.committed(item.number)
             return
         self._carry(item.run(now))
         if item.after is not None:
