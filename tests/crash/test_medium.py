@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sqlite3
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -155,16 +154,6 @@ def test_mutants_are_caught(recorder: Recorder, fast: Path, synchronous: str, ea
     report = power_cuts(recorder.log, rows_are_there, fast / "image")
 
     assert len(report.violations) > report.images // 20
-
-
-def test_a_thousand_images_take_about_a_second(recorder: Recorder, fast: Path) -> None:
-    """The crash tests are only run often if they are fast; a factor of five is left for a busy machine."""
-    write_rows(recorder, synchronous="FULL", early=False, rows=60)
-    began = time.perf_counter()
-
-    report = power_cuts(recorder.log, rows_are_there, fast / "image")
-
-    assert report.images / (time.perf_counter() - began) > 200
 
 
 def test_injected_faults_reach_sqlite(recorder: Recorder) -> None:

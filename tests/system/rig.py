@@ -135,8 +135,9 @@ class Rig:
         self.csms.until(lambda: self.status() == "Available", "the connector to be Available")
 
     def statuses(self) -> list[str]:
-        """What the CSMS was told of the connector."""
-        return [told["connectorStatus"] for told in self.csms.script.received("StatusNotification")]
+        """What the CSMS was told of the connector, without the Unavailable of a board that is not heard yet."""
+        told = [each["connectorStatus"] for each in self.csms.script.received("StatusNotification")]
+        return told[1:] if told[:1] == ["Unavailable"] else told
 
     def status(self) -> str:
         """The connector's status as the CSMS knows it."""
