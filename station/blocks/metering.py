@@ -48,7 +48,7 @@ log = logging.getLogger(__name__)
 DAY_S = 86400
 MAIN = 0
 """The "EVSE" of the main meter (J01.FR.03)."""
-FRESH_S = 1.0
+FRESH_S = 0.5
 """A reading this old is still one of the moment."""
 ON_TIME_S = 2.0
 """A reading taken this near to its moment is told with the time of the moment (J01: equal times in one round)."""
