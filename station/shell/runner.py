@@ -47,6 +47,8 @@ FLUSH_S = 5.0
 """How long what was said before a reset or a reconnection may take to leave."""
 
 LINK_END_S = 6.0
+SAME_S = 0.001
+"""So near are two deadlines that one alarm serves both."""
 
 RETUNES = ('"SetVariables"', '"SetNetworkProfile"')
 """CALLs that may change how the link is kept."""
@@ -111,6 +113,7 @@ class Runner:
         self._stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
         self._carry = InOrder(self._do)
+        self._alarm: asyncio.TimerHandle | None = None
         self._link_ended = asyncio.Event()
         self._side: set[asyncio.Task[None]] = set()
         self._wires = 0  # connections that stood so far
@@ -227,12 +230,22 @@ class Runner:
 
     async def _sleep(self, wait_s: float | None) -> None:
         self.inbox.news.clear()
-        if len(self.inbox):
-            return
-        timer = None if wait_s is None else self._loop.call_later(wait_s, self.inbox.news.set)
-        await self.inbox.news.wait()
-        if timer is not None:
-            timer.cancel()
+        if not len(self.inbox):
+            self._set_alarm(wait_s)
+            await self.inbox.news.wait()
+
+    def _set_alarm(self, wait_s: float | None) -> None:
+        """Wake the core then. Most inputs move no deadline: an alarm for the same millisecond is left as it is."""
+        at = None if wait_s is None else self._loop.time() + wait_s
+        if self._alarm is not None:
+            if at is not None and abs(self._alarm.when() - at) < SAME_S:
+                return
+            self._alarm.cancel()
+        self._alarm = None if at is None else self._loop.call_at(at, self._rang)
+
+    def _rang(self) -> None:
+        self._alarm = None
+        self.inbox.news.set()
 
     # --- what the core wants
 
