@@ -134,7 +134,9 @@ def _import_register(reading: MeterReading, wanted: Wanted) -> Figures:
 
 def _power_import(reading: MeterReading, _wanted: Wanted) -> Figures:
     yield None, reading.power_import_w
-    yield from _lines(reading.power_import_phase_w)
+    known = [each for each in _lines(reading.power_import_phase_w) if each[1] is not None]
+    if len(known) > 1 or reading.power_import_w is None:  # the only phase would say the same again
+        yield from known
 
 
 def _current(reading: MeterReading, _wanted: Wanted) -> Figures:

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 CACHE_ENTRIES = 2000
 """Rows kept; tokens that were not accepted go first, then the oldest (C10.FR.07)."""
 
+SAME_AGE = 0.1
+"""A verdict repeated within this part of LifeTime is not written again: the entry ages by so much earlier."""
+
 NEVER_CACHED = frozenset({"NoAuthorization", "Central"})
 """C02.FR.03, C03.FR.02, C05.FR.02."""
 
@@ -77,9 +80,11 @@ class Tokens:
             self._db.execute("DELETE FROM auth_cache WHERE token = ?", (key,))
             return
         kept = codec.dump(msgspec.structs.replace(info, personal_message=None))
-        before = self._db.execute("SELECT info, expires FROM auth_cache WHERE token = ?", (key,)).fetchone()
-        if before == (kept, expires) and not rules.lifetime_s:
-            return  # nothing new to write
+        before = self._db.execute("SELECT info, expires, updated FROM auth_cache WHERE token = ?", (key,)).fetchone()
+        if before is not None and before[:2] == (kept, expires):
+            age_s = now.wall - before[2]
+            if not rules.lifetime_s or 0 <= age_s < rules.lifetime_s * SAME_AGE:
+                return  # nothing new to write
         self._db.execute(
             "INSERT OR REPLACE INTO auth_cache VALUES (?, ?, ?, ?, ?)",
             (key, info.status == "Accepted", now.wall, expires, kept),

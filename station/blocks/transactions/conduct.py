@@ -215,7 +215,7 @@ class Conduct:
         if not closing.sampling:
             by = now.after(self.closing_s(session)) if late else closing.by
             self._hardware.sample(session.evse_id, signing("stop", sign=self.signs), by)
-            session = self._sessions.save(replace(session, closing=replace(closing, sampling=True, by=by)), now)
+            session = replace(session, closing=replace(closing, sampling=True, by=by))
         self._sessions.keep(session)
         self.want(session)
         return session
