@@ -205,7 +205,7 @@ def build(catalogue: Catalogue, layout: Layout, features: frozenset[str] = froze
     Raises ValueError for equipment given twice, IndexError for one at an EVSE or connector that is not there.
     """
     maker = _Maker(layout, features)
-    model = DeviceModel(default=catalogue.default)
+    model = DeviceModel(default=catalogue.defaults())
     for spec in catalogue.components:
         for id_, at in _places(spec, layout):
             for variable in maker.component(spec, id_, at):

@@ -8,6 +8,7 @@ layout, which `build.py` looks up.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final, Literal
 
@@ -85,17 +86,18 @@ class Catalogue(msgspec.Struct, frozen=True):
         folded = name.casefold()
         return next((one for one in self.components if one.name.casefold() == folded), None)
 
-    def default(self, component: str, variable: str, instance: str = "") -> str | None:
-        """The default of a variable, whether or not this station has it; None if there is no such variable.
+    def defaults(self) -> Callable[[str, str, str], str | None]:
+        """Asked for (component, variable, instance): the default, whether or not a station has that variable.
 
-        A variable without a default gives the empty text.
+        None if there is no such variable; one without a default gives the empty text. The catalogue itself, 300 kB,
+        need not be kept for it.
         """
-        spec = self.component(component)
-        asked = (variable.casefold(), instance.casefold())
-        for one in spec.variables if spec is not None else ():
-            if (one.name.casefold(), one.instance.casefold()) == asked:
-                return one.default or ""
-        return None
+        known: dict[tuple[str, ...], str] = {}
+        for component in self.components:
+            for one in component.variables:
+                key = (component.name.casefold(), one.name.casefold(), one.instance.casefold())
+                known.setdefault(key, one.default or "")
+        return lambda *names: known.get(tuple(map(str.casefold, names)))
 
     def features(self) -> frozenset[str]:
         """All names that a `when` or a `without` uses."""

@@ -142,8 +142,9 @@ class Dialer:
         elif settings.chain is None or settings.key is None:
             raise Down(DownKind.CONFIG, "security profile 3 needs the station's certificate and its key")
         if self._context is None or self._context[0] != settings:
-            self._context = None
-            gc.collect()  # after a failed handshake the old context stays in a cycle, and with it its slot in a TPM
+            if self._context is not None:
+                self._context = None
+                gc.collect()  # after a failed handshake it stays in a cycle, and with it its slot in a TPM
             try:
                 self._context = (settings, self._make_context(settings))
             except (CertsError, OSError) as error:

@@ -142,10 +142,11 @@ def test_the_values_lists_fit_into_a_report(standard: Catalogue) -> None:
 
 def test_defaults_are_known_without_a_station(standard: Catalogue) -> None:
     """Blocks may ask for what was not built; what nobody knows is a bug."""
-    assert standard.default("reservationctrlr", "ENABLED") == "true"
-    assert standard.default("AuthCtrlr", "MasterPassGroupId") == ""
-    assert standard.default("AuthCtrlr", "NoSuchVariable") is None
-    assert standard.default("NoSuchCtrlr", "Enabled") is None
+    default = standard.defaults()
+    assert default("reservationctrlr", "ENABLED", "") == "true"
+    assert default("AuthCtrlr", "MasterPassGroupId", "") == ""
+    assert default("AuthCtrlr", "NoSuchVariable", "") is None
+    assert default("NoSuchCtrlr", "Enabled", "") is None
 
 
 def test_a_mistake_in_a_yaml_file_names_the_file(tmp_path: Path) -> None:
