@@ -14,9 +14,19 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from hal.buses.serial import SerialPort, SerialSettings
-from hal.errors import DeviceError, NotFound, Timeout
+from hal.errors import BadOptions, DeviceError, NotFound, Timeout
 
-_SLCAN_SPEED = {10: 0, 20: 1, 50: 2, 100: 3, 125: 4, 250: 5, 500: 6, 800: 7, 1000: 8}
+_SLCAN_SPEED = {
+    10_000: 0,
+    20_000: 1,
+    50_000: 2,
+    100_000: 3,
+    125_000: 4,
+    250_000: 5,
+    500_000: 6,
+    800_000: 7,
+    1_000_000: 8,
+}
 _STD_DIGITS, _EXT_DIGITS = 3, 8
 _STD_MAX = 0x7FF
 _LINE_MAX = 64
@@ -53,6 +63,9 @@ class Slcan:
     """A serial adapter that speaks Lawicel's ASCII protocol."""
 
     def __init__(self, name: str, options: Options) -> None:
+        if (options.bitrate or 0) not in _SLCAN_SPEED:
+            known = ", ".join(map(str, _SLCAN_SPEED))
+            raise BadOptions(f"bus {name!r}", ".bitrate", f"slcan needs one of {known}, not {options.bitrate}")
         self._name = name
         self._options = options
         self._port = SerialPort(name, SerialSettings(port=options.channel, baud=options.tty_baud))
@@ -61,9 +74,7 @@ class Slcan:
 
     async def open(self, heard: Callable[[Frame], None], lost: Callable[[DeviceError], None]) -> None:
         """Opens port and channel. Raises NotFound. Cheap adapters acknowledge nothing, so nothing is waited for."""
-        speed = _SLCAN_SPEED.get((self._options.bitrate or 0) // 1000)
-        if speed is None:
-            raise NotFound(self._name, f"slcan has no bitrate {self._options.bitrate}")
+        speed = _SLCAN_SPEED[self._options.bitrate or 0]
         self._port.open()
         self._rest, self._heard = b"", heard
         self._port.watch(self._arrived, lost)

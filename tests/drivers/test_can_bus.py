@@ -247,7 +247,6 @@ def test_an_interface_that_cannot_be_opened_is_not_found() -> None:
         for options in (
             {"interface": "socketcan", "channel": "nocan7"},
             {"interface": "nonsense", "channel": "x"},
-            {"interface": "slcan", "channel": "/dev/null", "bitrate": 123},
         ):
             with pytest.raises(NotFound):
                 await CanBus("can0", options).attach(Ear(), {1})
@@ -283,5 +282,7 @@ def test_a_bus_whose_reading_raises_is_lost_once() -> None:
 
 def test_a_wrong_option_names_its_place() -> None:
     """Found when the bus is built."""
+    with pytest.raises(BadOptions, match=r"\.bitrate: slcan needs one of .*250000.*, not None"):
+        build("can", "can0", {"interface": "slcan", "channel": "/dev/ttyACM0"}, time.monotonic)
     with pytest.raises(BadOptions, match="bitrat"):
         build("can", "can0", {"interface": "socketcan", "channel": "can0", "bitrat": 1}, time.monotonic)
