@@ -6,7 +6,7 @@ The constructor checks its options with `parse_options`, keeps what it needs and
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol, TypeVar, cast
 
 import msgspec
 
@@ -45,7 +45,16 @@ def parse_options(driver: str, options: Mapping[str, object], kind: type[T]) -> 
         return msgspec.convert(options, kind)
     except msgspec.ValidationError as error:
         reason, _, path = str(error).partition(" - at `")
-        raise BadOptions(driver, path.rstrip("`").removeprefix("$"), reason) from None
+        path = path.rstrip("`").removeprefix("$")
+        name = reason.rpartition("field `")[2].rstrip("`")
+        if not path and reason.startswith("Object contains unknown field"):
+            known = ", ".join(
+                sorted(field.encode_name for field in msgspec.structs.fields(cast("type[msgspec.Struct]", kind)))
+            )
+            raise BadOptions(driver, f".{name}", f"unknown here (there are: {known})") from None
+        if reason.startswith("Object missing required field"):
+            raise BadOptions(driver, path, f"'{name}' is missing") from None
+        raise BadOptions(driver, path, reason) from None
 
 
 class DriverFactory(Protocol):

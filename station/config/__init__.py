@@ -7,8 +7,9 @@ config.link(...)                          for the link
 
 schema.py     what may stand in the file         source.py    YAML -> plain data and lines
 shape.py      plain data -> structs              checks.py    what types cannot say
-devices.py    hardware, simulated or real        trial.py     each driver built once
-cache.py      the parsed file, for later starts  mistakes.py  how a mistake is told
+devices.py    hardware, simulated or real        sharing.py   what is claimed twice
+trial.py      each driver built once             mistakes.py  how a mistake is told
+cache.py      the parsed file, for later starts
 """
 
 from __future__ import annotations
@@ -125,21 +126,22 @@ def _secrets(file: File, folder: Path) -> list[Mistake]:
 
 
 def _read(path: Path, raw: bytes, sha256: str) -> Config:
-    from station.config import shape, source, trial  # noqa: PLC0415 - they bring the YAML parser along
+    from station.config import shape, sharing, source, trial  # noqa: PLC0415 - they bring the YAML parser along
 
     folder = path.absolute().parent
     parsed = source.parse(raw)
     if parsed.mistakes and not isinstance(parsed.data, dict):
         raise _error(path, parsed.mistakes, parsed.lines)
     file, wrong = shape.shaped(parsed.data)
-    mistakes = [*parsed.mistakes, *wrong]
+    told = {each.path for each in parsed.mistakes}
+    mistakes = [*parsed.mistakes, *(each for each in wrong if each.path not in told)]
     if file is None:
         raise _error(path, mistakes, parsed.lines)
     file = devices.completed(file)
     mistakes += checks.network(file, lambda name: folder / name)
     mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file)]
     ill_formed = devices.form(file)
-    mistakes += [*ill_formed, *devices.references(file)]
+    mistakes += [*ill_formed, *devices.references(file), *sharing.conflicts(file)]
     measurands: Mapping[str, tuple[str, ...]] = {}
     if not ill_formed:
         tried = trial.build(devices.wiring(file))

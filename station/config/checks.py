@@ -9,7 +9,7 @@ from pathlib import Path
 
 from device_model import catalogue
 from device_model.build import InitialValue, Layout, build, configure
-from device_model.model import AttributeType, ComponentId, Variable, VariableId
+from device_model.model import AttributeType, ComponentId, DeviceModel, Variable, VariableId
 from station.app import FEATURES
 from station.config.mistakes import Mistake, meant
 from station.config.schema import Evse, File, InitialVariable
@@ -26,6 +26,15 @@ CONNECTOR_TYPES = (
     *("Undetermined", "Unknown"),
 )
 """ConnectorEnumType, with the later additions of the device model."""
+
+ELSEWHERE = {
+    "securityctrlr.identity": "station.identity",
+    "securityctrlr.securityprofile": "csms.security_profile",
+    "chargingstation.vendorname": "station.vendor",
+    "chargingstation.model": "station.model",
+    "chargingstation.serialnumber": "station.serial",
+}
+"""Variables that this file tells in a place of their own: two values would contradict each other."""
 
 _TLS = 2  # from this security profile on
 _OWN_CERTIFICATE = 3
@@ -104,7 +113,8 @@ def control(file: File, locate: Locate) -> Iterator[Mistake]:
         return
     host, colon, port = given.rpartition(":")
     if colon and "/" not in given:
-        if host not in {"127.0.0.1", "localhost", "[::1]"} or not port.isdigit() or not 0 <= int(port) <= 65535:  # noqa: PLR2004 - ports
+        digits = port.isascii() and port.isdigit() and len(port) <= 5  # noqa: PLR2004 - ports
+        if host not in {"127.0.0.1", "localhost", "[::1]"} or not digits or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the same
             yield Mistake(("control_socket",), f"{given!r} is no address of this machine", "127.0.0.1:PORT, or a path")
     elif len(os.fsencode(locate(given))) > _SOCKET_PATH:
         reason = f"{locate(given)} is longer than {_SOCKET_PATH} bytes"
@@ -113,8 +123,12 @@ def control(file: File, locate: Locate) -> Iterator[Mistake]:
 
 def evses(file: File) -> Iterator[Mistake]:
     """What each EVSE and its connectors are."""
+    sim = file.simulator
+    if sim is not None and sim.min_current_a > sim.max_current_a:
+        reason = f"{sim.min_current_a:g} A are more than max_current_a: {sim.max_current_a:g} A"
+        yield Mistake(("simulator", "min_current_a"), reason, "lower it")
     if not file.evses:
-        yield Mistake((), "no EVSE", "add `evses:`, or `simulator:` to try it out")
+        yield Mistake((), "no EVSE", "add `evses:`, or `simulator: {evses: 1}` to try it out")
     for place, evse in enumerate(file.evses):
         for number, connector in enumerate(evse.connectors):
             path = ("evses", place, "connectors", number)
@@ -125,6 +139,13 @@ def evses(file: File) -> Iterator[Mistake]:
             if connector.max_current_a is not None and connector.max_current_a > evse.max_current_a:
                 reason = f"{connector.max_current_a:g} A is more than the EVSE's {evse.max_current_a:g} A"
                 yield Mistake((*path, "max_current_a"), reason, "raise the EVSE's or lower the connector's")
+            if connector.phases is not None and connector.phases > evse.phases:
+                reason = f"{connector.phases} phases are more than the EVSE's {evse.phases}"
+                yield Mistake((*path, "phases"), reason, "raise the EVSE's or lower the connector's")
+        letters = (evse.phase_rotation or "").replace("x", "")
+        if len(set(letters)) != len(letters):
+            reason = f"{evse.phase_rotation!r} has a phase twice"
+            yield Mistake(("evses", place, "phase_rotation"), reason, "such as RST, STR, or Rxx for one phase")
         yield from _lock(place, evse)
 
 
@@ -143,6 +164,26 @@ def initial(entry: InitialVariable) -> InitialValue:
     return InitialValue(component, variable, text, AttributeType(entry.attribute))
 
 
+def _not_here(model: DeviceModel, given: list[InitialValue]) -> Iterator[Mistake]:
+    """Values that have another place, in this file or in a file of their own."""
+    first: dict[int, int] = {}
+    for place, one in enumerate(given):
+        found = model.find(one.component, one.variable)
+        attribute = found.attribute(one.attribute) if isinstance(found, Variable) else None
+        if attribute is None:
+            continue
+        name = f"{one.component.name}.{one.variable.name}"
+        elsewhere = ELSEWHERE.get(name.lower())
+        if attribute.secret:
+            remedy = "take it out of this file: csms.password_file names one"
+            yield Mistake(("variables", place), f"{name} is a secret", remedy)
+        elif elsewhere is not None:
+            yield Mistake(("variables", place), f"{name} is said by {elsewhere}", "take it out here")
+        elif first.setdefault(id(attribute), place) != place:
+            reason = f"{name} is given twice, first by entry {first[id(attribute)] + 1}"
+            yield Mistake(("variables", place), reason, "keep one of them")
+
+
 def variables(file: File, layout: Layout) -> Iterator[Mistake]:
     """Values that the device model of this station does not take."""
     try:
@@ -151,12 +192,7 @@ def variables(file: File, layout: Layout) -> Iterator[Mistake]:
         yield Mistake(("evses",), str(error))
         return
     given = [initial(entry) for entry in file.variables]
-    for place, one in enumerate(given):
-        found = model.find(one.component, one.variable)
-        attribute = found.attribute(one.attribute) if isinstance(found, Variable) else None
-        if attribute is not None and attribute.secret:
-            reason = f"{one.component.name}.{one.variable.name} is a secret"
-            yield Mistake(("variables", place), reason, "take it out of this file: csms.password_file names one")
+    yield from _not_here(model, given)
     remedies = {
         "UnknownComponent": "is the component part of this station, and its evse and connector right?",
         "UnknownVariable": "compare the names of variable and variable_instance with the component's",

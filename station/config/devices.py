@@ -10,7 +10,7 @@ import msgspec
 from hal import buses
 from hal.registry import Registry
 from station.config.mistakes import Mistake, meant
-from station.config.schema import Board, Connector, Evse, File, Options, Simulator
+from station.config.schema import Board, Connector, Evse, File, Options, Seconds, Simulator
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
 
 BUSES = (*buses.KINDS, "sim")
@@ -50,7 +50,7 @@ class SensorKeys(msgspec.Struct, frozen=True):
     variable: str
     instance: str | None = None
     evse: int | None = None
-    period_s: float = 60.0
+    period_s: Seconds = 60.0
 
 
 def completed(file: File) -> File:
@@ -201,7 +201,12 @@ def _ill_formed(file: File) -> Iterator[Mistake]:
             try:
                 keys: Any = msgspec.convert(_own(given, section), kind)
             except msgspec.ValidationError as error:
-                yield Mistake((section, name), str(error).replace("`", "").replace("Object", "the entry"))
+                from station.config.shape import plain  # noqa: PLC0415 - for mistaken files only
+
+                reason, _, at = str(error).partition(" - at `$.")
+                steps = [step for step in at.rstrip("`").replace("[", ".[").split(".") if step]
+                place = tuple(int(step[1:-1]) if step.startswith("[") else step for step in steps)
+                yield Mistake((section, name, *place), plain(reason.replace("Object", "the entry is")))
                 continue
             numbers = keys.evses if isinstance(keys, ReaderKeys) else [keys.evse] if keys.evse is not None else []
             for number in numbers:
@@ -230,11 +235,3 @@ def references(file: File) -> Iterator[Mistake]:
                 yield Mistake(("evses", place, key), f"no {key} is called {name!r}", meant(name, known))
     if file.main_meter is not None and file.main_meter not in file.meters:
         yield Mistake(("main_meter",), f"no meter is called {file.main_meter!r}", meant(file.main_meter, file.meters))
-    used: dict[tuple[str, int], int] = {}
-    for place, evse in enumerate(file.evses):
-        board = board_of(evse)
-        if (board.name, board.channel) in used:
-            other = used[board.name, board.channel]
-            reason = f"channel {board.channel} of {board.name!r} belongs to EVSE {other} already"
-            yield Mistake(("evses", place, "board"), reason, "give each EVSE a channel of its own")
-        used.setdefault((board.name, board.channel), place + 1)

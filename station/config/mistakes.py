@@ -27,7 +27,8 @@ class Mistake(msgspec.Struct, frozen=True):
         line = self.line if self.line is not None else line_of(self.path, lines)
         where = f"{file}:{line}" if line else file
         place = f" {dotted(self.path)}:" if self.path else ""
-        return f"{where}:{place} {self.reason}" + (f" - {self.remedy}" if self.remedy else "")
+        text = f"{where}:{place} {self.reason}" + (f" - {self.remedy}" if self.remedy else "")
+        return "".join(each if each.isprintable() else f"\\x{ord(each):02x}" for each in text)  # it goes to a terminal
 
 
 class ConfigError(Exception):

@@ -14,6 +14,7 @@ Watts = Annotated[float, msgspec.Meta(gt=0.0, le=10_000_000.0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+FileName = Annotated[str, msgspec.Meta(min_length=1)]
 Options = Mapping[str, Any]
 
 
@@ -44,16 +45,16 @@ class Csms(Section, frozen=True):
     security_profile: Literal[1, 2, 3]
     versions: Annotated[tuple[str, ...], msgspec.Meta(min_length=1)] = ("2.0.1",)
     """Of OCPP, the preferred one first."""
-    password_file: str | None = None
-    user_name: str | None = None
+    password_file: FileName | None = None
+    user_name: Annotated[str, msgspec.Meta(min_length=1, max_length=255, pattern="^[ -9;-~]*$")] | None = None
     """Instead of the identity, where a CSMS wants another one."""
-    ca_file: str | None = None
+    ca_file: FileName | None = None
     """PEM: the authorities that a CSMS may be certified by."""
     system_roots: bool = False
     """Trust those of the operating system, too."""
-    certificate: str | None = None
+    certificate: FileName | None = None
     """PEM: the station's certificate followed by its intermediates."""
-    key_file: str | None = None
+    key_file: FileName | None = None
     """PEM: its private key."""
     compression: bool = True
     strict: bool = False
@@ -65,7 +66,7 @@ class Keys(Section, frozen=True):
     """Where private keys are kept that the agent makes."""
 
     store: Literal["file"] = "file"
-    directory: str | None = None
+    directory: FileName | None = None
     """`keys` in the state directory if it is not said."""
 
 
@@ -109,7 +110,7 @@ class Evse(Section, frozen=True):
     """230 V times current times phases if it is not said."""
     iso15118: bool = False
     iso15118_evse_id: Annotated[str, msgspec.Meta(max_length=37)] = ""
-    connectors: Annotated[tuple[Connector, ...], msgspec.Meta(min_length=1)] = (Connector(),)
+    connectors: Annotated[tuple[Connector, ...], msgspec.Meta(min_length=1, max_length=32)] = (Connector(),)
 
 
 class SimSensor(Section, frozen=True):
@@ -135,7 +136,7 @@ class Simulator(Section, frozen=True):
     lock: bool = False
     """Sockets with a lock motor instead of tethered cables."""
     iso15118: bool = False
-    energy_wh: Annotated[float, msgspec.Meta(ge=0.0)] = 0.0
+    energy_wh: Annotated[float, msgspec.Meta(ge=0.0, le=1e12)] = 0.0
     """What the meters show at the start."""
     sensors: tuple[SimSensor, ...] = ()
 
@@ -159,9 +160,9 @@ class File(Section, frozen=True):
     station: Identity
     csms: Csms
     state_directory: Annotated[str, msgspec.Meta(min_length=1)] = "/var/lib/ocpp-station"
-    control_socket: str | None = "/run/ocpp-station/control.sock"
+    control_socket: Annotated[str, msgspec.Meta(min_length=1)] | None = "/run/ocpp-station/control.sock"
     """A path, or 127.0.0.1:PORT; null: none."""
-    control_group: str | None = None
+    control_group: Name | None = None
     """Who besides the agent may use it; else nobody."""
     buses: Mapping[Name, Options] = {}
     boards: Mapping[Name, Options] = {}
@@ -171,14 +172,14 @@ class File(Section, frozen=True):
     sensors: Mapping[Name, Options] = {}
     displays: Mapping[Name, Options] = {}
     main_meter: Name | None = None
-    evses: tuple[Evse, ...] = ()
+    evses: Annotated[tuple[Evse, ...], msgspec.Meta(max_length=100)] = ()
     simulator: Simulator | None = None
     keys: Keys = Keys()
     clock: Clock = Clock()
     variables: tuple[InitialVariable, ...] = ()
     resume_transactions: bool = False
     """Go on with a transaction that a restart interrupted, if the vehicle is still there; else it is ended."""
-    reboot_command: tuple[str, ...] = ()
+    reboot_command: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
     """What restarts the machine on a Reset; without it only the agent is restarted."""
     meter_period_s: Seconds = 60.0
     """How often a meter is read that nobody asks."""

@@ -6,6 +6,7 @@ the types, so that a file with five mistakes is corrected once and not five time
 
 from __future__ import annotations
 
+import re
 import types
 import typing
 from collections.abc import Iterator, Mapping
@@ -36,6 +37,9 @@ def shaped(data: Any) -> tuple[File | None, list[Mistake]]:
         return None, walk.mistakes
 
 
+_MANY = 10_000
+
+
 class _Walk:
     """Collects mistakes and leaves out what is wrong."""
 
@@ -62,37 +66,97 @@ class _Walk:
     def value(self, data: Any, kind: Any, path: Path) -> Any:
         """One value; UNSET if it cannot be kept."""
         inner = _inner(kind)
-        if inner is not None and data is not None:
+        if inner is not None and (data is not None or not _optional(kind)):
             shape, item = inner
             if shape == "struct":
                 return self.struct(data, item, path)
             if shape == "list" and isinstance(data, list):
-                return [self.struct(each, item, (*path, place)) for place, each in enumerate(data)]
+                return self._items(data, kind, item, path)
         try:
             msgspec.convert(data, kind)
         except msgspec.ValidationError as error:
-            self._leaf(data, path, str(error), kind)
-            return msgspec.UNSET
+            return self._leaf(data, path, str(error), kind)
         return data
 
-    def _leaf(self, data: Any, path: Path, error: str, kind: Any) -> None:
+    def _items(self, data: list[Any], kind: Any, item: type[msgspec.Struct], path: Path) -> Any:
+        least, most = _lengths(kind)
+        if not least <= len(data) <= most:
+            self._wrong(path, f"expected {least} to {most} entries, not {len(data)}", "")
+            return msgspec.UNSET
+        return [self.struct(each, item, (*path, place)) for place, each in enumerate(data)]
+
+    def _leaf(self, data: Any, path: Path, error: str, kind: Any) -> Any:
         reason, _, at = error.partition(" - at `")
+        if "[...]" in at or at.startswith("key` in"):  # of a mapping the library does not say which entry
+            return self._entries(data, kind, path)
         steps = tuple(_steps(at))
         for step in steps:
             data = data[step] if isinstance(data, (list, dict)) else data  # type: ignore[index]  # as the library says
-        remedy = ""
-        if "`str`" in reason and isinstance(data, (int, float, bool)):
-            remedy = "put it in quotes"
-        elif members := _members(kind):
-            remedy = meant(data, members)
-        elif "matching regex" in reason:
-            remedy = "use only the characters of this pattern"
         shown = f", not {_kind(data)}" if reason.startswith("Expected") and ", got" in reason else ""
-        reason = reason.split(", got")[0].replace("`", "")
-        self._wrong((*path, *steps), reason[0].lower() + reason[1:] + shown, remedy)
+        self._wrong((*path, *steps), plain(reason) + shown, remedy(data, reason, kind))
+        return msgspec.UNSET
+
+    def _entries(self, data: Mapping[str, Any], kind: Any, path: Path) -> dict[str, Any]:
+        """The entries of a mapping that are right."""
+        names, entries = typing.get_args(kind)
+        kept = {}
+        for key, value in data.items():
+            right = self.value(key, names, (*path, key)) is not msgspec.UNSET
+            if right and self.value(value, entries, (*path, key)) is not msgspec.UNSET:
+                kept[key] = value
+        return kept
 
     def _wrong(self, path: Path, reason: str, remedy: str) -> None:
         self.mistakes.append(Mistake(path, reason, remedy))
+
+
+_WORDS: Mapping[str, str] = {
+    "str": "a text",
+    "int": "a whole number",
+    "float": "a number",
+    "bool": "true or false",
+    "array": "a list",
+    "object": "key: value lines",
+    "null": "nothing",
+}
+"""What the library calls a type, in the words of whoever wrote the file."""
+
+
+def plain(reason: str) -> str:
+    """What the library says, in plain words: `expected a whole number >= 1`."""
+    reason, _, _ = reason.partition(", got")
+    reason = re.sub(
+        "`([^`]*)`", lambda found: " or ".join(_WORDS.get(each, each) for each in found[1].split(" | ")), reason
+    )
+    return reason[:1].lower() + reason[1:]
+
+
+def remedy(data: Any, reason: str, kind: Any = None) -> str:
+    """What to do about a value that the library refuses for this reason; empty if the reason says it."""
+    expected = reason.partition(", got")[0]
+    if members := _members(kind):
+        return meant(data, members)
+    if "str" in expected and isinstance(data, (int, float, bool)):
+        return "put it in quotes"
+    if "matching regex" in expected:
+        return "use only the characters of this pattern"
+    if "array" in expected and isinstance(data, str):
+        return f"write a list: [{data}]" if data.isprintable() else "write a list"
+    if isinstance(data, str) and ("int" in expected or "float" in expected):
+        return "write a plain number: no quotes, no unit, no exponent"
+    return ""
+
+
+def _optional(kind: Any) -> bool:
+    """Whether nothing is a value of a type."""
+    return type(None) in typing.get_args(kind)
+
+
+def _lengths(kind: Any) -> tuple[int, int]:
+    """How many entries a list may have."""
+    metas = [each for each in typing.get_args(kind) if isinstance(each, msgspec.Meta)]
+    least = max((each.min_length or 0 for each in metas), default=0)
+    return least, min((each.max_length or _MANY for each in metas), default=_MANY)
 
 
 def _inner(kind: Any) -> tuple[str, type[msgspec.Struct]] | None:

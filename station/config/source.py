@@ -6,6 +6,7 @@ is written twice is a mistake, and so is a file that grows when it is read (alia
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import yaml
@@ -15,8 +16,11 @@ from station.config.mistakes import Lines, Mistake, Path
 LARGEST_BYTES = 262_144
 _MOST_NODES = 20_000
 _DEEPEST = 20
+_LONGEST_SHOWN = 40
 _PREFIX = "tag:yaml.org,2002:"
 _NUMBERS = {_PREFIX + "int", _PREFIX + "float", _PREFIX + "bool", _PREFIX + "null"}
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9_]*|0x[0-9a-fA-F_]+)")
+"""Not the ones that YAML 1.1 reads as something else than they show: 010 is 8 there, and 1:30 is 90."""
 _PLAIN = _NUMBERS | {_PREFIX + name for name in ("str", "timestamp", "seq", "map", "merge", "value")}
 
 
@@ -38,11 +42,17 @@ def parse(raw: bytes) -> Parsed:
         return _broken("not UTF-8", "save the file as UTF-8", raw[: error.start].count(b"\n") + 1)
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        root = yaml.compose(text, Loader=loader)
+        too_deep = _too_deep(text, loader)
+        root = yaml.compose(text, Loader=loader) if too_deep is None else None
     except yaml.MarkedYAMLError as error:
         return _syntax(text, error)
+    except yaml.reader.ReaderError as error:
+        line = text[: error.position].count("\n") + 1
+        return _broken(f"the character #x{int(error.character):02x} is not allowed", "take it out", line)
     except (yaml.YAMLError, RecursionError) as error:
         return _broken(" ".join(str(error).split())[:200], "", 1)
+    if too_deep is not None:
+        return _broken("one thing in the other, too deep", "check the brackets and the indentation", too_deep)
     if root is None:
         return _broken("the file is empty", "begin with systemd/station.yaml.example", 1)
     reader = _Reader()
@@ -54,6 +64,20 @@ def parse(raw: bytes) -> Parsed:
 
 def _broken(reason: str, remedy: str, line: int) -> Parsed:
     return Parsed(None, {}, [Mistake((), reason, remedy, line)])
+
+
+def _too_deep(text: str, loader: Any) -> int | None:
+    """The line in which more is open than any file needs. A composer calls itself for each, until it crashes."""
+    depth = 0
+    for event in yaml.parse(text, Loader=loader):
+        mark: Any = event.start_mark
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+            if depth > _DEEPEST:
+                return int(mark.line) + 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+    return None
 
 
 def _syntax(text: str, error: yaml.MarkedYAMLError) -> Parsed:
@@ -100,7 +124,7 @@ class _Reader:
         for key, value in node.value:
             name = key.value if isinstance(key, yaml.ScalarNode) else ""
             here = (*path, name)
-            if not isinstance(key, yaml.ScalarNode) or key.tag == _PREFIX + "merge":
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _PREFIX + "merge" or not name.isprintable():
                 self._wrong(path, key, "a key that is no plain text", "write the keys out")
             elif name in found:
                 first = self.lines[here]
@@ -111,12 +135,21 @@ class _Reader:
         return found
 
     def _scalar(self, node: Any, path: Path) -> Any:
+        if not node.value.isprintable():
+            remedy = "write it in one line, without control characters"
+            self._wrong(path, node, "a line break or a character that cannot be seen", remedy)
+            return None
         if node.tag not in _NUMBERS:
             return node.value
+        odd = node.tag == _PREFIX + "int" and not _INTEGER.fullmatch(node.value)
+        if odd or (node.tag == _PREFIX + "float" and ":" in node.value):
+            remedy = "write it without leading zeros and colons, or in quotes if it is a text"
+            self._wrong(path, node, f"{node.value[:_LONGEST_SHOWN]!r} is no plain number", remedy)
+            return None
         try:
             return yaml.constructor.SafeConstructor().construct_object(node)
         except (ValueError, yaml.YAMLError):
-            self._wrong(path, node, f"{node.value!r} is no number", "put it in quotes if it is a text")
+            self._wrong(path, node, f"{node.value[:_LONGEST_SHOWN]!r} is no number", "put it in quotes if it is a text")
             return None
 
     def _wrong(self, path: Path, node: Any, reason: str, remedy: str) -> None:

@@ -5,9 +5,10 @@ It also tells what each meter measures, which the device model has to know befor
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Mapping
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 from hal.api import Board, Meter
 from hal.context import DriverContext
@@ -15,6 +16,7 @@ from hal.errors import BadOptions, DeviceError
 from hal.registry import Registry
 from station.config.devices import SECTIONS
 from station.config.mistakes import Mistake, Path
+from station.config.shape import plain, remedy
 from station.shell.wiring import Wiring
 
 QUANTITIES: Mapping[str, tuple[str, ...]] = {
@@ -49,7 +51,7 @@ def build(wiring: Wiring) -> Trial:
         try:
             resources[bus.name] = registry.build_bus(bus.kind, bus.name, bus.options, clock)
         except Exception as error:  # noqa: BLE001 - whatever a driver raises, its entry is to be looked at
-            mistakes.append(_mistake(("buses", bus.name), error))
+            mistakes.append(_mistake(("buses", bus.name), error, bus.options))
     sections = {kind: section for section, (kind, _) in SECTIONS.items()}
     made: dict[str, object] = {}
     broken = {bus.name for bus in wiring.buses} - resources.keys()
@@ -60,7 +62,7 @@ def build(wiring: Wiring) -> Trial:
             context = DriverContext(clock, resources)
             made[entry.name] = registry.build(entry.kind, entry.driver, entry.name, entry.options, context)
         except Exception as error:  # noqa: BLE001 - the same
-            mistakes.append(_mistake((sections[entry.kind], entry.name), error))
+            mistakes.append(_mistake((sections[entry.kind], entry.name), error, entry.options))
     mistakes += _channels(wiring, made)
     meters = {entry.name for entry in wiring.devices if entry.kind == "meter"} & made.keys()  # a sensor is shaped alike
     return Trial(mistakes, {name: _measurands(cast("Meter", made[name])) for name in meters})
@@ -81,10 +83,24 @@ def _measurands(meter: Meter) -> tuple[str, ...]:
     return tuple(name for quantity in QUANTITIES if quantity in meter.info.quantities for name in QUANTITIES[quantity])
 
 
-def _mistake(path: Path, error: Exception) -> Mistake:
+def _mistake(path: Path, error: Exception, options: Any) -> Mistake:
     if isinstance(error, BadOptions):
-        steps = [step for step in error.path.replace("[", ".").replace("]", "").split(".") if step]
-        return Mistake((*path, *steps), error.reason.replace("`", ""))
+        _, marker, file = error.driver.partition(": template ")
+        if marker:  # the mistake is in another file
+            place = f"{error.path.removeprefix('.')}: " if error.path else ""
+            return Mistake((*path, "template"), f"{file}: {place}{plain(error.reason)}", "correct that file")
+        steps = [int(step) if step.isdigit() else step for step in re.split(r"[.\[\]]+", error.path) if step]
+        return Mistake((*path, *steps), plain(error.reason), remedy(_at(options, steps), error.reason))
     if isinstance(error, (DeviceError, OSError)):
         return Mistake(path, str(error))
     return Mistake(path, f"the driver cannot be built: {type(error).__name__}: {error}", "report it with this line")
+
+
+def _at(options: Any, steps: list[str | int]) -> Any:
+    """What stands there; None if nothing does."""
+    for step in steps:
+        try:
+            options = options[step]
+        except (TypeError, LookupError):
+            return None
+    return options

@@ -67,6 +67,8 @@ def connection_url(profile: NetworkProfile, identity: str) -> str:
     """The endpoint URL, "/", and the identity percent-encoded (part 4, 3.1.1). Raises Down(CONFIG)."""
     if not 0 < len(identity) <= MAX_IDENTITY or ":" in identity:
         raise Down(DownKind.CONFIG, f"the identity must have 1 to {MAX_IDENTITY} characters and no colon")
+    if not (profile.url.isascii() and profile.url.isprintable()) or " " in profile.url:
+        raise Down(DownKind.CONFIG, "the CSMS URL must be ASCII without spaces: percent-encode them, or xn-- a name")
     try:
         parts = urlsplit(profile.url)
         port, host = parts.port, parts.hostname

@@ -92,7 +92,7 @@ meters:
         ("log_levl: info", "station.yaml:8: log_levl: unknown here - did you mean 'log_level'?"),
         ("log_level: loud", "station.yaml:8: log_level: invalid enum value 'loud' - there are: debug, error"),
         ("log_level: warn", "station.yaml:8: log_level: invalid enum value 'warn' - did you mean 'warning'?"),
-        ("evses:\n- {board: simulator, phases: 4}", "station.yaml:9: evses[1].phases: expected int <= 3"),
+        ("evses:\n- {board: simulator, phases: 4}", "station.yaml:9: evses[1].phases: expected a whole number <= 3"),
         ("evses:\n- {phases: 3}", "station.yaml:9: evses[1]: 'board' is missing - add `board: ...`"),
         ("evses:\n- {board: simulatr}", "no board is called 'simulatr' - did you mean 'simulator'?"),
         ("evses:\n- {board: simulator, meter: metre}", "no meter is called 'metre'"),
@@ -113,7 +113,10 @@ meters:
             "meters.m.bus: no ModbusBus is called",
         ),
         ("buses: {b: {kind: modbus}}", "no kind is called 'modbus' - did you mean 'modbus-rtu'?"),
-        ("buses: {b: {kind: modbus-rtu, port: /dev/ttyS1, baud: fast}}", "buses.b.baud: Expected int"),
+        (
+            "buses: {b: {kind: modbus-rtu, port: /dev/ttyS1, baud: fast}}",
+            "buses.b.baud: expected a whole number - write a plain number",
+        ),
         ("readers: {simulator: {driver: sim, world: simulator}}", "is also the name of one of the boards"),
         ("readers: {r: {driver: sim, world: simulator, evses: [3]}}", "readers.r.evses: no EVSE 3 - there are 2"),
         ("main_meter: grid", "main_meter: no meter is called 'grid'"),
@@ -135,7 +138,7 @@ meters:
         ("evses:\n\t- board: x", "station.yaml:9: a tab in front of the text - YAML is indented by spaces"),
         ("log_level: [info", "not YAML"),
         ("log_level: !!python/object:os.system x", "the tag"),
-        ("variables: 5", "variables: expected array"),
+        ("variables: 5", "variables: expected a list, not the number 5"),
         ("keys: {store: cloud}", "keys.store: invalid enum value 'cloud'"),
     ],
 )
@@ -149,8 +152,11 @@ def test_a_mistake_is_told_with_its_place_and_a_remedy(folder: Folder, more: str
 @pytest.mark.parametrize(
     "change, expected",
     [
-        (("CS001", "1234"), "station.yaml:1: station.identity: expected str, not the number 1234 - put it in quotes"),
-        (("CS001", "CS:1"), "station.identity: expected str matching regex"),
+        (
+            ("CS001", "1234"),
+            "station.yaml:1: station.identity: expected a text, not the number 1234 - put it in quotes",
+        ),
+        (("CS001", "CS:1"), "station.identity: expected a text matching regex"),
         (("vendor: Example, ", ""), "station.yaml:1: station: 'vendor' is missing"),
         (("ws://", "wss://"), "station.yaml:3: csms.url: security profile 1 needs a URL like ws://host/path"),
         (("ws://csms", "ws://me:pw@csms"), "the CSMS URL must hold neither user name, password"),
@@ -158,9 +164,9 @@ def test_a_mistake_is_told_with_its_place_and_a_remedy(folder: Folder, more: str
         (("  password_file: password\n", ""), "security profile 1 needs 'password_file'"),
         (("password_file: password", "password: sixteen-characters"), "csms.password: unknown here"),
         (("password_file: password", "password_file: gone"), "No such file or directory"),
-        (("simulator: {evses: 2}\n", ""), "no EVSE - add `evses:`, or `simulator:`"),
+        (("simulator: {evses: 2}\n", ""), "no EVSE - add `evses:`, or `simulator: {evses: 1}`"),
         (("security_profile: 1", 'security_profile: 1\n  versions: ["1.6"]'), "OCPP '1.6' is not built in"),
-        (("security_profile: 1", "security_profile: 1\n  versions: [2.1]"), "expected str, not the number 2.1"),
+        (("security_profile: 1", "security_profile: 1\n  versions: [2.1]"), "expected a text, not the number 2.1"),
     ],
 )
 def test_what_is_wrong_with_station_and_csms(folder: Folder, change: tuple[str, str], expected: str) -> None:
