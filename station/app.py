@@ -156,6 +156,7 @@ class Station:
     def _states(self) -> Sequence[Reloads]:
         """What is known, in the order in which it is read from the tables."""
         return [
+            self.boots,
             self.intents,
             self.variables,
             self.registration,

@@ -271,11 +271,12 @@ class Engine:
         self._ports.clear()
 
     def _refused(self, error: RpcError, now: Now) -> Done:
-        """The caller's fault: nothing of the step stays. Not counted, and no reason to look at the hardware again."""
+        """The caller's fault: nothing of the step stays. Not counted."""
         self._forget()
-        if self._db.connection.total_changes != self._changes:  # stays raised after a rollback: the step had written
-            self._reload(now)
-        return Done(error, [])
+        if self._db.connection.total_changes == self._changes:  # stays raised after a rollback if the step had written
+            return Done(error, [])
+        self._reload(now)
+        return Done(error, [TellSnapshot()])
 
     def _degrade(self, given: Input, now: Now, error: StoreFailed) -> Done:
         """The disk fails: do the input again, at once if room was made, else on a copy in memory (design 6)."""
@@ -291,10 +292,8 @@ class Engine:
             raise EngineFailed(f"the copy in memory failed, too: {error}") from error
         self._reload(now)
         done = self.step(given, now)
-        if not entering:
-            return done
-        told = self.step(Happened((StoreDegraded(kind=error.kind.name),)), now)
-        return Done(done.reply, [*done.effects, *told.effects])
+        told = self.step(Happened((StoreDegraded(kind=error.kind.name),)), now).effects if entering else []
+        return Done(done.reply, [*done.effects, *told, TellSnapshot()])
 
     def retry_store(self, now: Now) -> Done:
         """Try to bring back to the disk what was kept in memory; the shell asks every 10 s while `fallback.active`."""
@@ -305,6 +304,7 @@ class Engine:
         return self.step(Happened((StoreRecovered(),)), now)
 
     def _reload(self, now: Now) -> None:
+        """Be as the tables say; what the hardware showed is in none of them, so a TellSnapshot has to follow."""
         try:
             self.load(now)
         except Exception as error:

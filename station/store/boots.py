@@ -21,10 +21,14 @@ class Boots:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._offsets: dict[int, tuple[float, float | None]] = {}
-        self.load()
+        self._read()
 
-    def load(self) -> None:
-        """Read the table."""
+    def load(self, now: Now) -> None:
+        """Read the table again: what a failed step had learnt is not there, and is learnt once more."""
+        del now
+        self._read()
+
+    def _read(self) -> None:
         rows = self._db.execute("SELECT id, guess, known FROM boot ORDER BY id").fetchall()
         self._offsets = {boot: (guess, known) for boot, guess, known in rows}
 
@@ -39,7 +43,7 @@ class Boots:
             boot = BootId(int(highest) + 1)
             self._db.execute("INSERT INTO boot (id, guess) VALUES (?, ?)", (boot, wall - mono))
             self._db.execute("DELETE FROM boot WHERE id <= ?", (boot - _KEPT,))
-        self.load()
+        self._read()
         return boot
 
     def learn(self, now: Now) -> None:

@@ -240,11 +240,12 @@ def test_two_blocks_cannot_claim_one_action(rig: Rig) -> None:
 def test_an_rpc_error_undoes_what_the_handler_wrote(rig: Rig) -> None:
     rig.core.trouble = failing("clear", RpcError(ErrorCode.SECURITY, "no"))
 
-    reply = rig.engine.step(Call(ClearCacheRequest()), NOW).reply
+    done = rig.engine.step(Call(ClearCacheRequest()), NOW)
 
-    assert isinstance(reply, RpcError)
-    assert reply.code is ErrorCode.SECURITY
+    assert isinstance(done.reply, RpcError)
+    assert done.reply.code is ErrorCode.SECURITY
     assert rig.stored() == rig.notes.rows == []
+    assert done.effects == [TellSnapshot()]
 
 
 def test_a_call_that_meets_a_bug_gets_internal_error_and_leaves_no_trace_however_often(rig: Rig) -> None:
@@ -397,6 +398,26 @@ def test_a_job_whose_step_failed_supersedes_none(rig: Rig) -> None:
     assert done.reply == UnlockConnectorResponse(status="Unlocked")
 
 
+def test_the_result_of_a_cancelled_job_is_dropped_though_it_was_on_its_way(rig: Rig) -> None:
+    running = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
+    rig.engine.step(Ask(lambda _: rig.ports.cancel(Unlock)), NOW)
+
+    assert rig.engine.step(JobDone(running.generation, Unlocked()), NOW).reply is None
+
+
+def test_a_step_that_failed_has_cancelled_nothing(rig: Rig) -> None:
+    running = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
+
+    def cancel(_: Now) -> None:
+        rig.ports.cancel(Unlock)
+        raise ZeroDivisionError
+
+    rig.engine.step(Ask(cancel), NOW)
+
+    done = rig.engine.step(JobDone(running.generation, Unlocked()), NOW)
+    assert done.reply == UnlockConnectorResponse(status="Unlocked")
+
+
 def test_the_result_of_a_job_outlives_a_disk_that_fails_in_its_step(rig: Rig) -> None:
     """The input is done again, and the job will not run again to bring it."""
     waiting = rig.engine.step(Call(UnlockConnectorRequest(evse_id=1, connector_id=1)), NOW).reply
@@ -423,9 +444,10 @@ def test_a_failing_disk_leads_to_a_copy_in_memory_and_back(rig: Rig) -> None:
             raise error
 
     rig.core.trouble = once
-    rig.engine.step(Happened((PlugInserted(evse_id=2, connector_id=1, at=NOW.instant),)), NOW)
+    done = rig.engine.step(Happened((PlugInserted(evse_id=2, connector_id=1, at=NOW.instant),)), NOW)
 
     assert rig.engine.fallback.active
+    assert TellSnapshot() in done.effects
     assert StoreDegraded(kind="IO") in rig.core.heard
     assert rig.stored() == rig.notes.rows == ["note-plug-1", "note-plug-2"]
 
