@@ -90,7 +90,8 @@ class StepPorts:
         self._told: dict[int, Want] = {}
         self._pending: list[Effect] = []
         self._generation = 0
-        self._jobs: dict[int, str] = {}
+        self._jobs: dict[int, Job] = {}
+        self._unwanted: set[int] = set()
         self._shut: set[int] = set()
 
     # Hardware
@@ -117,23 +118,27 @@ class StepPorts:
     def start(self, job: Job) -> int:
         """Start slow work."""
         self._generation += 1
-        self._jobs[self._generation] = job.key
+        self._jobs[self._generation] = job
         self._pending.append(StartJob(self._generation, job))
         return self._generation
 
     def cancel(self, kind: type[Job]) -> None:
-        """Stop slow work."""
+        """Stop slow work; its result counts no more, even if it is on its way already."""
+        self._unwanted |= {number for number, job in self._jobs.items() if isinstance(job, kind)}
         self._pending.append(CancelJob(kind))
 
     def is_current(self, generation: int) -> bool:
         """Whether a result of this start still matters."""
-        key = self._jobs.get(generation)
-        return key is not None and not any(later > generation and k == key for later, k in self._jobs.items())
+        job = self._jobs.get(generation)
+        return job is not None and not any(
+            later > generation and each.key == job.key for later, each in self._jobs.items()
+        )
 
     def ended(self, generation: int) -> None:
         """The step that took the result has committed; what older starts of the same bring is news no more."""
-        key = self._jobs.get(generation)
-        self._jobs = {number: k for number, k in self._jobs.items() if k != key or number > generation}
+        job = self._jobs.get(generation)
+        if job is not None:
+            self._jobs = {n: each for n, each in self._jobs.items() if each.key != job.key or n > generation}
 
     # Station
 
@@ -161,7 +166,9 @@ class StepPorts:
         ]
         self._told.update(self._wants)
         effects = wants + self._pending
-        self._wants, self._pending = {}, []
+        for number in self._unwanted:
+            self._jobs.pop(number, None)
+        self._wants, self._pending, self._unwanted = {}, [], set()
         return effects
 
     def clear(self) -> None:
@@ -169,7 +176,7 @@ class StepPorts:
         for effect in self._pending:
             if isinstance(effect, StartJob):
                 self._jobs.pop(effect.generation, None)
-        self._wants, self._pending = {}, []
+        self._wants, self._pending, self._unwanted = {}, [], set()
 
     def wanted(self, evse_id: int) -> Want | None:
         """What was last told to the hardware."""
