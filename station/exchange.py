@@ -102,6 +102,8 @@ class Exchange:
         self._out: list[Effect] = []
         self.on_accepted: Callable[[], None] | None = None
         """Called when the CSMS has answered a CALL: a stable connection, the back-off may begin anew (field.md 1)."""
+        self.on_done: Callable[[str], None] | None = None
+        """Called with the action of each CALL of the CSMS whose step has committed."""
 
     # ------------------------------------------------------------------------------------------------ what comes in
 
@@ -125,7 +127,7 @@ class Exchange:
     def disconnected(self, lost: LinkLost, now: Now) -> list[Effect]:
         """The connection is gone, or an attempt to make one failed."""
         if self._csms.connected:
-            self._csms.connected = False
+            self._csms.connected = self._csms.open = False
             for generation in self._owed:  # a reply dies with its connection; what waited for it must not
                 self.outbox.release(str(generation))
             self._owed.clear()
@@ -219,6 +221,8 @@ class Exchange:
         else:
             self._reply(message_id, done.reply, now)
         self._take(done.effects)
+        if self.on_done is not None:
+            self.on_done(action)
 
     def _reply(self, message_id: str, reply: object, now: Now) -> None:
         error = reply if isinstance(reply, RpcError) else RpcError(ErrorCode.INTERNAL, "the answer failed")

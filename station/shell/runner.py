@@ -50,7 +50,7 @@ LINK_END_S = 6.0
 SAME_S = 0.001
 """So near are two deadlines that one alarm serves both."""
 
-RETUNES = ('"SetVariables"', '"SetNetworkProfile"')
+RETUNES = frozenset({"SetVariables", "SetNetworkProfile"})
 """CALLs that may change how the link is kept."""
 
 
@@ -134,6 +134,7 @@ class Runner:
         effects = self.core.start(self.clock.now())
         self.link = self._outside.link(self)  # after the start: by now the station knows where to connect
         self.exchange.on_accepted = self.link.accepted
+        self.exchange.on_done = self._done
         self._carry(effects)
         self._spawn(supervise("control", self._outside.control(self).run, _ignore), "control")
         self._spawn(supervise("link", self._run_link, _ignore), "link")
@@ -276,7 +277,7 @@ class Runner:
         await self.link.flush(FLUSH_S)
         if intent.kind == "reconnect":
             self.inbox.put(lambda now: self.exchange.carried_out(intent, now))
-            self.link.configure(self.core.link_setup())
+            self._retune()
             self.link.reconnect()
             return
         if self._outside.reboot:
@@ -321,24 +322,28 @@ class Runner:
         )
         lost = LinkLost(kind=down.kind.value, detail=down.detail, was_up=down.was_up)
         self.inbox.put(lambda now: self.exchange.disconnected(lost, now))
-        self.link.configure(self.core.link_setup())
+        self._retune()
         self._notifier.status(f"not connected: {down.detail}")
 
     async def on_text(self, text: str | bytes) -> None:
         """A frame of the CSMS."""
         wire = self._wires
-        head = text[:200] if isinstance(text, str) else ""
-        retunes = any(action in head for action in RETUNES)
 
         def received(now: Now) -> list[Effect]:
-            if wire != self._wire:
-                return []
-            effects = self.exchange.receive(text, now)
-            if retunes:
-                self.link.configure(self.core.link_setup())
-            return effects
+            return self.exchange.receive(text, now) if wire == self._wire else []
 
         await self.inbox.put_when_room(received)
+
+    def _done(self, action: str) -> None:
+        if action in RETUNES:
+            self._retune()
+
+    def _retune(self) -> None:
+        """Keep the link as variables and files say now; as before if they cannot be read."""
+        try:
+            self.link.configure(self.core.link_setup())
+        except Exception:
+            log.exception("link.setup")
 
     # --- hardware, jobs, others
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from station.block import Job, Later
-from station.facts import SecurityEventOccurred
+from station.facts import LinkLost, SecurityEventOccurred
 from station.now import Now
 from station.ocpp.messages import DataTransferResponse
+from station.recovery import Culprit
 from tests.bench import Bench
 
 
@@ -54,3 +55,16 @@ def test_a_row_of_a_newer_agent_is_kept_apart_and_does_not_end_this_one(bench: B
     kept = bench.database.execute("SELECT action, reason FROM undelivered").fetchall()
     assert kept == [("Teleport", "KeyError('Teleport')")]
     assert bench.csms.received("TransactionEvent")[-1]["eventType"] == "Ended"
+
+
+def test_who_hears_that_the_link_is_lost_knows_that_it_is(bench: Bench) -> None:
+    """What is told in that very step was told offline."""
+    seen: list[tuple[bool, bool]] = []
+    csms = bench.station.csms
+    row = (Culprit("Test", "LinkLost"), lambda _fact, _now: seen.append((csms.online, csms.connected)))
+    bench.station.engine._reactions.setdefault(LinkLost, []).append(row)
+    assert csms.online
+
+    bench.csms.disconnect()
+
+    assert seen == [(False, False)]

@@ -49,6 +49,7 @@ class FakeExchange:
         self.raises: dict[object, Exception] = {}
         self.connection = 0
         self.on_accepted: Callable[[], None] | None = None
+        self.on_done: Callable[[str], None] = lambda _: None
         self.deadline: float | None = None
 
     def _take(self, kind: object, *told: Any) -> list[Effect]:
@@ -73,7 +74,9 @@ class FakeExchange:
 
     def receive(self, text: str, now: Now) -> list[Effect]:
         del now
-        return self._take("receive", text)
+        effects = self._take("receive", text)
+        self.on_done(text)  # in these tests a text is the action alone
+        return effects
 
     def tick(self, now: Now) -> list[Effect]:
         del now
@@ -135,6 +138,7 @@ class FakeLink:
 
     def configure(self, setup: LinkSetup) -> None:
         del setup
+        self.journal.append(("configure",))
 
     def reconnect(self) -> None:
         self.journal.append(("reconnect",))
@@ -177,6 +181,7 @@ class Stage:
         control_failures: int = 0,
         reboot: tuple[str, ...] = (),
         upkeep: Callable[[Now], None] = lambda _: None,
+        link_setup: Callable[[], LinkSetup] = lambda: LinkSetup((), ()),
     ) -> None:
         self.journal: list[Any] = []
         self.exchange = FakeExchange(self.journal)
@@ -191,7 +196,7 @@ class Stage:
             learn=lambda _: self.journal.append(("learn",)),
             last_words=lambda _: self.journal.append(("last words",)),
             upkeep=upkeep,
-            link_setup=lambda: LinkSetup((), ()),
+            link_setup=link_setup,
         )
         outside = Outside(
             clock=self.clock,
@@ -420,6 +425,45 @@ def test_a_reconnection_is_told_as_done_and_dials_anew() -> None:
     stage, _ = play(scene_of(ask))
 
     assert stage.seen("flush", "reconnect", "carried_out") == [("flush",), ("reconnect",), ("carried_out", "reconnect")]
+
+
+def received(action: str) -> Callable[[Stage], None]:
+    """A step of a scene: a CALL of this action came and was done."""
+
+    def step(stage: Stage) -> None:
+        task = asyncio.ensure_future(stage.runner.on_text(action))
+        task.add_done_callback(lambda _: None)
+
+    return step
+
+
+def test_a_call_that_changes_how_the_link_is_kept_takes_effect_at_once() -> None:
+    """A new ping interval, a new profile."""
+    stage, _ = play(scene_of(lambda stage: stage.runner.on_up(UP), received("SetVariables"), received("GetVariables")))
+
+    assert stage.seen("receive", "configure") == [
+        ("receive", "SetVariables"),
+        ("configure",),
+        ("receive", "GetVariables"),
+    ]
+
+
+def test_a_setup_that_cannot_be_read_ends_nothing_and_a_reconnection_follows_all_the_same() -> None:
+    """A certificate's file on a failing disk, say."""
+
+    def unreadable() -> LinkSetup:
+        raise OSError("worn out")
+
+    def ask(stage: Stage) -> None:
+        stage.exchange.effects[Happened] = [intent("reconnect")]
+        stage.runner.inbox.put_batch(Batch(1, (PLUG,)))
+
+    stage, code = play(
+        scene_of(lambda stage: stage.runner.on_up(UP), received("SetVariables"), ask), link_setup=unreadable
+    )
+
+    assert code == EXIT_STOPPED
+    assert stage.seen("reconnect", "configure") == [("reconnect",)]
 
 
 # --- the end, and trouble
