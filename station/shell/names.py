@@ -33,7 +33,12 @@ Lookup = Callable[[str, int], list[Address]]
 
 def look_up(host: str, port: int) -> list[Address]:
     """All stream addresses of a host, in the system's order of preference. Blocks. Raises OSError."""
-    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror:
+        if host.lower() != "localhost":  # always this machine (RFC 6761), even on an image without /etc/hosts
+            raise
+        return [_literal("127.0.0.1", port), _literal("::1", port)]
     return [Address(family, endpoint) for family, _, _, _, endpoint in found]  # type: ignore[arg-type]  # IPv4 and 6
 
 

@@ -50,6 +50,21 @@ def test_a_number_is_not_looked_up(host: str, address: Address) -> None:
     assert server.asked == []
 
 
+def test_localhost_is_this_machine_where_nobody_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An image without /etc/hosts: a tunnel or local controller is found all the same; other names are not."""
+
+    def nobody_knows(*_: object, **__: object) -> list[object]:
+        raise socket.gaierror(socket.EAI_NONAME, "Name or service not known")
+
+    monkeypatch.setattr(socket, "getaddrinfo", nobody_knows)
+
+    found = run(Resolver().resolve("localhost", 443, 5))
+    with pytest.raises(Down):
+        run(Resolver().resolve("csms.example.com", 443, 5))
+
+    assert found == [HERE, Address(socket.AF_INET6, ("::1", 443, 0, 0))]
+
+
 def test_a_name_is_looked_up_each_time() -> None:
     """Addresses change; a CSMS that moves must be found."""
     server = NameServer()
