@@ -4,7 +4,7 @@ The station is the real agent in a process of its own, configured by a station.y
 the screen are here. Needs no configuration, no network and no root, and leaves nothing behind.
 
     csms.py     the CSMS          place.py    folder, keys, station.yaml
-    session.py  what happens      view.py     what is shown          checks.py   was it right?
+    session.py  what happens      view.py     the screen           words.py    what a message says
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _LONGEST_BASE = 60
 
 def demo(*, security_profile: int, once: bool) -> int:
     """Play the demo; the exit code is 0 only if the session was right."""
-    with tempfile.TemporaryDirectory(prefix="ocpp-station-demo-", dir=_base()) as folder:
+    with tempfile.TemporaryDirectory(prefix="ocpp-demo-", dir=_base()) as folder:
         scene = place.furnish(Path(folder), security_profile)
         try:
             return asyncio.run(Demo(scene, once=once).play())

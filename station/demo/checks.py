@@ -31,7 +31,7 @@ _ROUNDING_WH = 0.51
 """Registers are told in whole or tenth Wh."""
 
 
-def judge(csms: DemoCsms, meter: Meter, exit_code: int) -> Iterator[Verdict]:
+def judge(csms: DemoCsms, meter: Meter) -> Iterator[Verdict]:
     """Every check, whether the ones before were good or not."""
     started, ended = csms.events("Started"), csms.events("Ended")
     yield Verdict((len(started), len(ended)) == (1, 1), f"one Started, one Ended (seen: {len(started)}, {len(ended)})")
@@ -48,7 +48,6 @@ def judge(csms: DemoCsms, meter: Meter, exit_code: int) -> Iterator[Verdict]:
         1 for said in csms.said if said.by == "station" and said.kind != "CALL"
     )
     yield Verdict(open_calls == 0, "every question was answered")
-    yield Verdict(exit_code == 0, f"the agent ended in good order (exit code {exit_code})")
 
 
 def _energy(ended: list[Payload], meter: Meter) -> Iterator[Verdict]:

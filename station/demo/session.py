@@ -9,6 +9,7 @@ import os
 import signal
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from station.demo.checks import Meter, judge
@@ -20,8 +21,13 @@ BOOT_S = 30.0
 STEP_S = 15.0
 CHARGE_S = 14.0
 CARD = "04AABBCCDDEE80"
-_REDRAW_S = 0.5
+_REDRAW_S = 0.25
 _LOG_LINES = 12
+_PROFILES = {
+    1: "security profile 1, a password and no TLS",
+    2: "security profile 2, a password over TLS",
+    3: "security profile 3, TLS with a certificate of the station",
+}
 
 
 class WentWrong(Exception):  # noqa: N818 - the end of the demo, not one error among others
@@ -46,10 +52,13 @@ class Demo:
         board = asyncio.ensure_future(self._keep_board())
         try:
             await self._boot()
-            meter = await self._session()
+            right = self._judge(await self._session())
             if not self._once:
                 await self._stay()
-            return self._judge(meter, await self._stop())
+            code = await self._stop()
+            self._view.end()
+            self._view.verdict(code == 0, f"the agent ended in good order (exit code {code})")
+            return 0 if right and code == 0 else self._failed("see the lines marked WRONG")
         except WentWrong as wrong:
             return self._failed(str(wrong))
         finally:
@@ -60,8 +69,11 @@ class Demo:
     # --- the story
 
     async def _boot(self) -> None:
-        self._view.chapter(f"A station starts (security profile {self._place.profile})")
-        self._view.line(f"ocpp-station run --config {self._place.config}")
+        self._view.line(
+            "The agent, on simulated hardware, and a CSMS of its own talk OCPP 2.0.1: each message as it passes."
+        )
+        self._view.chapter(f"A charging station starts: {_PROFILES[self._place.profile]}")
+        self._view.event(f"ocpp-station run --config {self._place.config}")
         with (self._place.folder / "agent.log").open("ab") as log:
             self._agent = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-m", "station", "run", "--config", str(self._place.config)), stdout=log, stderr=log
@@ -77,7 +89,7 @@ class Demo:
     async def _session(self) -> Meter:
         self._meter_before = await self._meter()
         self._view.chapter("A driver plugs in and holds a card to the reader")
-        await self._command("plug_in", evse=1, current_a=500, ramp_a_per_s=250, capacity_wh=77_000)
+        await self._command("plug_in", evse=1, current_a=500, ramp_a_per_s=60, capacity_wh=77_000)
         await self._must(lambda: self._statuses("Occupied") >= 1, STEP_S, "nobody noticed the plug")
         await self._command("swipe", id_token=CARD, evses=[1])
         await self._must(self._is_charging, STEP_S, "it never charged")
@@ -96,18 +108,28 @@ class Demo:
         await self._must(lambda: self._last_status() == "Available", STEP_S, "the connector stayed Occupied")
         return Meter(self._meter_before, await self._meter())
 
+    def _judge(self, meter: Meter) -> bool:
+        """The bill, and whether everything was right."""
+        for bill in self._csms.bills.values():
+            self._view.chapter("The bill")
+            energy = f"{bill.energy_wh / 1000:.3f} kWh at {PRICE_PER_KWH} {CURRENCY}"
+            self._view.line(f"  {energy:<28}{bill.energy_wh / 1000 * PRICE_PER_KWH:8.2f} {CURRENCY}")
+            self._view.line(f"  {'session fee':<28}{PRICE_OF_SESSION:8.2f} {CURRENCY}")
+            self._view.line(f"  {'total':<28}{bill.total:8.2f} {CURRENCY}")
+        self._view.chapter("Was it right?")
+        verdicts = list(judge(self._csms, meter))
+        for verdict in verdicts:
+            self._view.verdict(verdict.good, verdict.text)
+        return all(verdict.good for verdict in verdicts)
+
     async def _stay(self) -> None:
         """Let somebody play with it until Ctrl-C."""
-        self._bill()
-        self._view.chapter("The station goes on. Try it from another terminal; Ctrl-C ends the demo")
-        program = "ocpp-station"
-        for command in (
-            "plug_in evse=2 current_a=500 ramp_a_per_s=250",
-            "swipe id_token=04AABBCC evses=[2]",
-            "unplug evse=2",
-        ):
-            self._view.line(f"  {program} sim --socket {self._place.socket} {command}")
-        self._view.line(f"  {program} status --watch --socket {self._place.socket}")
+        self._view.chapter("The station goes on. Try it from another terminal here; Ctrl-C ends the demo")
+        program = _program()
+        self._view.line(f"  S={self._place.socket}")
+        for command in ("plug_in evse=2 current_a=300", "swipe id_token=04AABBCC evses=[2]", "unplug evse=2"):
+            self._view.line(f"  {program} sim --socket $S {command}")
+        self._view.line(f"  {program} status --socket $S --watch\n")
         stop = asyncio.Event()
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
@@ -115,29 +137,6 @@ class Demo:
         agent = asyncio.ensure_future(self._running().wait())
         waiting = asyncio.ensure_future(stop.wait())
         await asyncio.wait({agent, waiting}, return_when=asyncio.FIRST_COMPLETED)
-
-    def _judge(self, meter: Meter, exit_code: int) -> int:
-        self._view.end()
-        if self._once:
-            self._bill()
-        self._view.chapter("Was it right?")
-        verdicts = list(judge(self._csms, meter, exit_code)) if self._once else []
-        for verdict in verdicts:
-            self._view.verdict(verdict.good, verdict.text)
-        if not self._once:
-            self._view.line(f"  the agent ended with exit code {exit_code}")
-            return exit_code
-        if all(verdict.good for verdict in verdicts):
-            return 0
-        return self._failed("the session was not right")
-
-    def _bill(self) -> None:
-        for bill in self._csms.bills.values():
-            self._view.chapter("The bill")
-            energy = bill.energy_wh / 1000
-            self._view.line(f"  session fee {PRICE_OF_SESSION:24.2f} {CURRENCY}")
-            self._view.line(f"  {energy:.3f} kWh at {PRICE_PER_KWH} {energy * PRICE_PER_KWH:17.2f} {CURRENCY}")
-            self._view.line(f"  total {bill.total:30.2f} {CURRENCY}")
 
     def _failed(self, reason: str) -> int:
         self._view.end()
@@ -178,7 +177,7 @@ class Demo:
         self._view.said(said)
 
     def _connected(self, how: str) -> None:
-        self._view.line(f"{IDENTITY} is connected: {how}")
+        self._view.event(f"{IDENTITY} is connected: {how}")
 
     # --- the agent
 
@@ -238,6 +237,12 @@ class Demo:
                 os.kill(agent.pid, signal.SIGKILL)
                 await ended
         return agent.returncode if agent.returncode is not None else -1
+
+
+def _program() -> str:
+    """How this program was called, so that what is shown can be copied."""
+    called = Path(sys.argv[0])
+    return str(called) if called.name == "ocpp-station" else f"{sys.executable} -m station"
 
 
 def _setting(component: str, variable: str, value: str) -> Payload:
