@@ -12,7 +12,7 @@ All of that happens together when the step commits, or not at all.
     outcomes   what became of messages it told or asked          handler(outcome, now) -> None
     reactions  facts it wants to hear                            handler(fact, now) -> None
     guards     vetoes before a variable is written               guard(value, now) -> Refusal | None
-    results    typed results of slow work                        handler(result, now) -> response | None
+    results    typed results of slow work                        handler(result, now) -> response | Later | None
     next_due / due   one deadline, and what to do when it came
     load       re-read own memory from the tables (at boot, and in recovery)
 """
@@ -53,9 +53,10 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True, tag=True):
 class Later(msgspec.Struct, frozen=True):
     """The reply to a CALL that needs slow work first.
 
-    The job's result goes to the block's `results()` handler, which returns the response. If none has come at `by`,
-    `otherwise` is the reply, and the result is still news (the handler is called, its response dropped). Messages told
-    in the step that returned a Later wait for the reply (FR.05). The reply belongs to its connection and dies with it.
+    The job's result goes to the block's `results()` handler, which returns the response, or another Later: so long work
+    is done in steps (design 6). If none has come at `by`, `otherwise` is the reply, and the result is still news (the
+    handler is called, its response dropped). Messages told in the step that returned a Later wait for the reply
+    (FR.05). The reply belongs to its connection and dies with it.
     """
 
     job: Job
@@ -154,7 +155,7 @@ class ResultRow(msgspec.Struct, frozen=True):
     """One kind of job result that a block wants."""
 
     result: type[JobResult]
-    handle: Callable[[Any, Now], Response | None]
+    handle: Callable[[Any, Now], Response | Later | None]
 
 
 Routes = Sequence[Route]
@@ -187,7 +188,7 @@ def guard(component: str, variable: str, check: Callable[[str, Now], Refusal | N
 JR = TypeVar("JR", bound=JobResult)
 
 
-def result(kind: type[JR], handler: Callable[[JR, Now], Response | None]) -> ResultRow:
+def result(kind: type[JR], handler: Callable[[JR, Now], Response | Later | None]) -> ResultRow:
     """A row of `results()`."""
     return ResultRow(kind, handler)
 

@@ -295,8 +295,15 @@ class Exchange:
         return done.reply
 
     def _job_done(self, generation: int, reply: object, now: Now) -> None:
+        """A reply is ready, or waits on for another job: what waits for it does so, too."""
         owed = self._owed.pop(generation, None)
-        if owed is not None:
+        if isinstance(reply, Waiting):
+            if owed is not None:
+                self._owed[reply.generation] = msgspec.structs.replace(owed, by=reply.by, otherwise=reply.otherwise)
+                self.outbox.hold_on(str(generation), str(reply.generation))
+                return
+            self.outbox.release(str(reply.generation))  # nobody waits for the reply any more
+        elif owed is not None:
             self._reply(owed.message_id, reply if reply is not None else owed.otherwise, now)
         self.outbox.release(str(generation))
 

@@ -90,6 +90,10 @@ class Lanes:
             rows[row.id] = row
         self._waits[row.lane, row.key] = until
 
+    def hold_on(self, token: str, successor: str) -> None:
+        """Rows that waited for one reply wait under its new token."""
+        self._held = {row_id: successor if by == token else by for row_id, by in self._held.items()}
+
     def release(self, token: str) -> None:
         """Rows that waited for a reply may go."""
         for row_id in [i for i, by in self._held.items() if by == token]:

@@ -215,6 +215,10 @@ class Outbox:
         self._sent[row.message_id] = row
         self._lanes.note_sent(row)
 
+    def hold_on(self, token: str, successor: str) -> None:
+        """The reply that holds messages back goes by another token from now on."""
+        self._lanes.hold_on(token, successor)
+
     def release(self, token: str) -> None:
         """The reply that held messages back has left, or died with its connection."""
         self._lanes.release(token)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from station.block import Job, Later
+import pytest
+
+from station.block import Job, JobResult, Later
 from station.facts import LinkLost, SecurityEventOccurred
 from station.now import Now
 from station.ocpp.messages import DataTransferResponse
@@ -34,6 +36,53 @@ def test_what_waited_for_a_reply_is_told_though_the_reply_died_with_its_connecti
 
     told = [each["type"] for each in bench.csms.received("SecurityEventNotification")]
     assert "TamperDetectionActivated" in told
+
+
+TOLD = ["TamperDetectionActivated", "MemoryExhaustion", "SecurityLogWasCleared"]
+
+
+class Stage(Job, frozen=True, kw_only=True):
+    """Long work, one piece at a time."""
+
+
+class Staged(JobResult, frozen=True, kw_only=True):
+    """A piece is done."""
+
+
+@pytest.mark.parametrize("link_lost", [False, True])
+def test_long_work_in_steps_gives_one_reply_and_what_it_told_waits_for_it(bench: Bench, *, link_lost: bool) -> None:
+    """A result may lead to another piece; a lost connection releases what would wait for ever."""
+    done = DataTransferResponse(status="Accepted")
+    replies: list[Later | DataTransferResponse] = [
+        Later(Stage(), bench.now.after(10), DataTransferResponse(status="Rejected")),
+        Later(Stage(), bench.now.after(10), DataTransferResponse(status="Rejected")),
+        done,
+    ]
+
+    def piece(data: Any, now: Now) -> Later | DataTransferResponse:
+        del data, now
+        bench.station.facts.emit(SecurityEventOccurred(type=TOLD[-len(replies)]))
+        return replies.pop(0)
+
+    bench.station.data_transfers._vendors = {"com.example": {"": piece}}  # type: ignore[dict-item]  # a slow one
+    bench.station.engine._results[Staged] = (bench.station.data_transfers, piece)
+    bench.csms.forget()
+    sent = bench.csms.send("DataTransfer", {"vendorId": "com.example"})
+    if link_lost:
+        bench.csms.disconnect()
+
+    for _ in range(2):
+        assert not sent.done
+        assert link_lost or not bench.csms.received("SecurityEventNotification")
+        bench.job_done(bench.job(Stage), Staged())
+    if link_lost:
+        bench.csms.connect()
+    bench.advance(seconds=1)
+
+    assert sent.done is not link_lost
+    told = [each["type"] for each in bench.csms.received("SecurityEventNotification")]
+    assert [each for each in told if each in TOLD] == TOLD
+    assert not replies
 
 
 def test_a_row_of_a_newer_agent_is_kept_apart_and_does_not_end_this_one(bench: Bench) -> None:
