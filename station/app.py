@@ -21,6 +21,7 @@ from station.block import Block, Reloads, Vetoes
 from station.blocks.authorization.block import Authorization
 from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
+from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
@@ -46,6 +47,7 @@ from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
 from station.state.limits import Limits
+from station.state.local_list import LocalList
 from station.state.meters import Meters
 from station.state.network import Network, NetworkProfile
 from station.state.registration import Registration
@@ -58,7 +60,7 @@ from station.store.db import Database
 from station.store.intents import Intents
 from station.store.outbox import Outbox
 
-FEATURES = frozenset({"auth_cache", "security_downgrade"})
+FEATURES = frozenset({"auth_cache", "local_list", "security_downgrade"})
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
@@ -130,6 +132,7 @@ class Station:
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
         self.tokens = Tokens(db)
+        self.local_list = LocalList(db)
         self.meters = Meters()
         self.limits = Limits()
         self.times = Walls(boots)
@@ -165,6 +168,7 @@ class Station:
             self.connectors,
             self.sessions,
             self.tokens,
+            self.local_list,
         ]
 
     def _blocks(self) -> Sequence[Block]:
@@ -198,6 +202,9 @@ class Station:
                 variables=self.variables,
                 csms=self.csms,
                 facts=self.facts,
+            ),
+            LocalAuthorizationList(
+                local_list=self.local_list, variables=self.variables, disk_fails=lambda: self.engine.fallback.active
             ),
             self._transactions(),
             Metering(

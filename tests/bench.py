@@ -15,6 +15,7 @@ seconds.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ from hal.sim.evse import EvseSpec
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult
+from station.blocks.local_list import NextPiece, PieceDue
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
 from station.engine import Ask, Canary, Happened
@@ -127,6 +129,9 @@ class Bench:
         self.ids = CountedIds()
         self.random = random.Random(7)  # noqa: S311 - chance that a test can repeat
         self.jobs: list[StartJob] = []
+        self._pieces: deque[StartJob] = deque()
+        self.busy = False
+        """Other inputs always come first: long work goes on only by `piece()`."""
         self.intents: list[CarryOut] = []
         self.reboots: list[str] = []
         self.clock_set: list[SetClock] = []
@@ -234,6 +239,7 @@ class Bench:
         self.world.advance(self.mono)
         self._downtime = self._profile = None
         self._late.clear()
+        self._pieces.clear()
         if boot:
             self.boot()
 
@@ -269,9 +275,19 @@ class Bench:
     def settle(self) -> None:
         """Carry everything to and fro until all are quiet, without time passing."""
         for _ in range(SETTLE):
-            if not (self._hardware_turn() or self._csms_turn() or self._due_turn()):
+            if not (self._hardware_turn() or self._csms_turn() or self._due_turn() or self._piece_turn()):
                 return
         raise AssertionError("the station never comes to rest")
+
+    def _piece_turn(self) -> bool:
+        return not self.busy and self.piece()
+
+    def piece(self) -> bool:
+        """Long work goes on by one step, if there is any."""
+        if not self._pieces:
+            return False
+        self._do(self.station.exchange.job_done(self._pieces.popleft().generation, PieceDue(), self.now))
+        return True
 
     def _due_turn(self) -> bool:
         deadline = self.station.exchange.next_deadline(self.now)
@@ -333,6 +349,8 @@ class Bench:
                     self._set_clock(effect)
                 case StartJob(_, Unlock() as unlock):
                     self._unlock(effect, unlock)
+                case StartJob(_, NextPiece()):
+                    self._pieces.append(effect)
                 case StartJob():
                     self.jobs.append(effect)
                 case CancelJob(kind):

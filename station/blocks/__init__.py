@@ -3,7 +3,7 @@
     A  security           security events, passwords
     B  provisioning/      boot, variables, reports, network profiles, reset
     C  authorization/     tokens, the cache, master pass
-    D  local list         not built yet
+    D  local_list         the list that the CSMS manages here, whole or in changes
     E  transactions/      sessions, TransactionEvents, what the hardware shall do
     F  remote_control     start, stop, unlock, trigger
     G  availability       status of connectors, ChangeAvailability

@@ -19,6 +19,7 @@ import msgspec
 
 from hal.errors import BadOptions
 from station.app import Station, World
+from station.blocks.local_list import NextPiece, PieceDue
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.commands import errors, network, sealing
 from station.commands.control import commands
@@ -163,10 +164,16 @@ def _outside(config: Config, station: Station, clock: StationClock, notifier: No
         link=lambda runner: Link(network.link_setup(config, station), runner, random.SystemRandom()),
         hardware=lambda tell: HardwareThread(wiring, tell, setting),
         control=control,
-        workers=lambda runner: {Unlock: _unlocking(runner)},
+        workers=lambda runner: {Unlock: _unlocking(runner), NextPiece: _next_piece},
         notifier=notifier,
         reboot=config.file.reboot_command,
     )
+
+
+async def _next_piece(job: NextPiece) -> PieceDue:
+    """Its result waits in the inbox behind everything else that has come: that is all it is for."""
+    del job
+    return PieceDue()
 
 
 def _unlocking(runner: Runner) -> Worker:

@@ -41,6 +41,11 @@ def same_token(one: IdTokenType, other: IdTokenType) -> bool:
     return one.type == other.type and one.id_token.casefold() == other.id_token.casefold()
 
 
+def digest(token: IdTokenType) -> bytes:
+    """The hash under which a token is stored; equal for equal tokens (C01.FR.25)."""
+    return hashlib.sha256(f"{token.type}\0{token.id_token.casefold()}".encode()).digest()
+
+
 class Tokens:
     """The tokens one station knows."""
 
@@ -106,4 +111,4 @@ class Tokens:
 
 
 def _key(token: IdTokenType) -> str:
-    return hashlib.sha256(f"{token.type}\0{token.id_token.casefold()}".encode()).hexdigest()
+    return digest(token).hex()

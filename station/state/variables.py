@@ -61,6 +61,11 @@ class Variables:
         found = self.model.find(id_, VariableId(variable, instance))
         return found.characteristics.values if isinstance(found, Variable) else ()
 
+    def most(self, component: str, variable: str, instance: str = "") -> int:
+        """The upper limit of a number (maxLimit of its characteristics); 0 if it has none."""
+        found = self.model.find(ComponentId(component), VariableId(variable, instance))
+        return int(found.characteristics.max_limit or 0) if isinstance(found, Variable) else 0
+
     # changes
 
     def tell_time(self, now: datetime) -> None:

@@ -88,3 +88,15 @@ def cached(bench: Bench, token: str = VALID, **info: Any) -> None:
     bench.csms.default("Authorize")
     bench.csms.default("TransactionEvent")
     bench.csms.forget()
+
+
+def listed(token: str = VALID, status: str = "Accepted", **info: Any) -> dict[str, Any]:
+    """One entry of a SendLocalList."""
+    return {"idToken": {"idToken": token, "type": "ISO14443"}, "idTokenInfo": {"status": status, **info}}
+
+
+def in_local_list(bench: Bench, *entries: dict[str, Any], version: int = 1) -> None:
+    """IdTokenLocalAuthList: the CSMS has sent a list with these entries, and it was accepted."""
+    update = {"updateType": "Full", "versionNumber": version, "localAuthorizationList": list(entries)}
+    assert bench.csms.call("SendLocalList", update) == {"status": "Accepted"}
+    bench.csms.forget()
