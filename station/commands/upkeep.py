@@ -32,7 +32,6 @@ class Upkeep:
         self._identity = identity
         self._confirmed = False
         self._copy_at: float | None = None
-        self._kept: essentials.Essentials | None = None
 
     def look(self, now: Now) -> None:
         """Do what is due."""
@@ -47,16 +46,14 @@ class Upkeep:
             log.warning("store.upkeep", extra={"reason": str(error)})
 
     def _confirm(self) -> None:
-        """This image has proved itself; what was put off for a quick start is done now. Raises StoreFailed."""
-        self._confirmed = True
+        """This image has proved itself; what was put off for a quick start is done now. Raises StoreFailed, OSError."""
         db = self._station.db
         db.confirm()
         if db.check_pending:
             db.check()
-        kept = essentials.Essentials(self._identity, tuple(map(_kept, self._station.network.profiles())))
-        if kept != self._kept:
-            essentials.save(self._state / ESSENTIALS, kept)
-            self._kept = kept
+        way = essentials.Essentials(self._identity, tuple(map(_kept, self._station.network.profiles())))
+        essentials.save(self._state / ESSENTIALS, way)
+        self._confirmed = True
 
     def _is_time_to_copy(self, now: Now) -> bool:
         if self._copy_at is None:

@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -53,8 +54,12 @@ class Machine:
         return time.time()
 
     def synchronised(self) -> bool:
-        """Whether NTP keeps the system clock. May take some milliseconds; not asked once it does."""
-        return _kernel_is_synchronised() or _TIMESYNCD.exists() or _timedatectl_says_so()
+        """Whether NTP keeps the system clock. May take two seconds."""
+        return self.seems_synchronised() or _timedatectl_says_so()
+
+    def seems_synchronised(self) -> bool:
+        """What can be seen at once of that."""
+        return _kernel_is_synchronised() or _TIMESYNCD.exists()
 
     def has_rtc(self) -> bool:
         """Whether a hardware clock gave the system clock its time at boot."""
@@ -63,6 +68,26 @@ class Machine:
     def set(self, wall: float) -> None:
         """Set the system clock. Raises OSError (PermissionError without CAP_SYS_TIME)."""
         time.clock_settime(time.CLOCK_REALTIME, wall)
+
+
+class PatientMachine(Machine):
+    """The same for a loop that must not wait: a service that has to be asked answers by the next look."""
+
+    def __init__(self) -> None:
+        self._said = False
+        self._asking: threading.Thread | None = None
+
+    def synchronised(self) -> bool:
+        """As far as is known now."""
+        if self.seems_synchronised():
+            return True
+        if self._asking is None or not self._asking.is_alive():
+            self._asking = threading.Thread(target=self._ask, name="timedated", daemon=True)
+            self._asking.start()
+        return self._said
+
+    def _ask(self) -> None:
+        self._said = _timedatectl_says_so()
 
 
 class Change(msgspec.Struct, frozen=True):
@@ -76,7 +101,7 @@ class StationClock:
     """What time it is for one station. `sources`: TimeSource as it stands now, most preferred first."""
 
     def __init__(self, machine: Machine | None = None, *, may_set_system: bool = False) -> None:
-        self.machine = machine or Machine()
+        self.machine = machine or PatientMachine()
         self.sources: Callable[[], tuple[str, ...]] = lambda: ("Heartbeat",)
         self._may_set = may_set_system
         self._boot = BootId(0)

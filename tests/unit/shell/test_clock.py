@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 
 from station.now import BootId, Mono, Wall
+from station.shell import clock as module
 from station.shell.boot import RandomIds, found_reason
-from station.shell.clock import BUILT, LOOK_EVERY_S, SAVE_EVERY_S, Change, Machine, SavedTime, StationClock
+from station.shell.clock import (
+    BUILT,
+    LOOK_EVERY_S,
+    SAVE_EVERY_S,
+    Change,
+    Machine,
+    PatientMachine,
+    SavedTime,
+    StationClock,
+)
 
 TODAY = BUILT + 50 * 86_400.0
 
@@ -268,3 +280,28 @@ def test_the_present_can_be_turned_back_into_an_instant() -> None:
     station = clock(Fake())
 
     assert station.mono_of(TODAY - 10) == pytest.approx(Mono(90.0))
+
+
+def test_a_time_service_that_takes_its_time_keeps_nobody_waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is looked at in the core's loop; D-Bus may need seconds, and its answer counts at the next look."""
+    answers = threading.Event()
+    asked = threading.Semaphore(0)
+
+    def timedated() -> bool:
+        asked.release()
+        return answers.wait(60)
+
+    monkeypatch.setattr(module, "_timedatectl_says_so", timedated)
+    monkeypatch.setattr(PatientMachine, "seems_synchronised", lambda _: False)
+    machine = PatientMachine()
+
+    assert not machine.synchronised()
+    assert not machine.synchronised()
+    assert asked.acquire(timeout=60)
+    answers.set()
+    assert machine._asking is not None
+    machine._asking.join(60)
+
+    assert machine.synchronised()
+    assert asked.acquire(timeout=60)
+    assert not asked.acquire(blocking=False)
