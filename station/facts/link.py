@@ -44,7 +44,7 @@ class InvalidMessageReceived(Fact, frozen=True, kw_only=True):
 
 
 class MessageUndelivered(Fact, frozen=True, kw_only=True):
-    """A message was given up (E13.FR.04), poisoned or could not be rendered; it is kept in `undelivered`."""
+    """A message was given up (E13.FR.04) or could not be rendered; it is kept in `undelivered`."""
 
     action: str
     reason: str

@@ -280,15 +280,6 @@ class Outbox:
             self._ledger.gave_up(row, reason)
         return NotSent(row, Why.NOT_RENDERED)
 
-    def poison(self, row: Row, reason: str) -> None:
-        """Inside a step: handling the row or its answer failed twice. Kept in `poison`, never sent again."""
-        self._spool.poison("outbox", row.action, row.payload, reason)
-        if self._in_flight is not None and self._in_flight.id == row.id:
-            self._in_flight = None
-        self._settle(row)
-        if row.stored:
-            self._spool.delete([row.id])
-
     def outcomes(self) -> list[Outcome]:
         """Outcomes that nothing from outside brought, since last asked. Each is an input to the engine."""
         taken = list(self._outcomes)

@@ -20,7 +20,7 @@ Record = tuple[int, str, str, str, int, int, int, float, float, bytes]
 
 
 class Spool:
-    """Tables `outbox`, `undelivered` and `poison`. Writing needs an open transaction."""
+    """Tables `outbox` and `undelivered`. Writing needs an open transaction."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
@@ -50,12 +50,6 @@ class Spool:
             (row.id, row.message_id, row.action, row.key, row.attempts, *row.instant, row.stamped, row.payload, reason),
         )
         self.delete([row.id])
-
-    def poison(self, source: str, name: str, payload: bytes, reason: str) -> None:
-        """Keep what could not be handled, for a person to look at."""
-        self._db.execute(
-            "INSERT INTO poison (source, name, payload, reason) VALUES (?, ?, ?, ?)", (source, name, payload, reason)
-        )
 
     def read(self, lane: Lane, after: int, skip: Sequence[str], limit: int) -> list[Record]:
         """The oldest rows of a lane with an id above `after` whose key is not in `skip`."""

@@ -429,22 +429,6 @@ def test_a_row_that_cannot_be_rendered_blocks_nothing(post: Post) -> None:
     assert post.delivered() == ["A1"]
 
 
-def test_a_poisonous_row_is_kept_apart(post: Post) -> None:
-    """Its handling failed twice; it is never sent again, nor after a restart."""
-    post.event("A", "A0")
-    post.event("A", "A1")
-    row = post.send()
-    assert row is not None
-
-    with post.db.transaction():
-        post.outbox.poison(row, "KeyError in Transactions")
-
-    assert post.kept("poison") == [("A0", "KeyError in Transactions")]
-    post = post.restart()
-    post.outbox.gate(Gate.OPEN)
-    assert post.delivered() == ["A1"]
-
-
 # -- asks: exactly one outcome ----------------------------------------------------------------------------------------
 
 
