@@ -8,7 +8,7 @@ due) is one synchronous step inside one SQLite transaction: state and queued mes
     config/         station.yaml -> frozen structs
     exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out
     engine.py       the step: one input -> one transaction -> reply, messages, wants;  recovery.py: when a step fails
-    block.py        the shape of a functional block: routes, outcomes, results, reactions, guards, next_due
+    block.py        the shape of a functional block: routes, outcomes, results, reactions, guards, next_due;  refusal.py
     facts/          what happened inside the station, past tense: how one block learns what another must know
     ports.py        what a block may ask of the world;  effects.py, csms.py: how it is collected during a step
     now.py          time as an argument
@@ -17,6 +17,7 @@ due) is one synchronous step inside one SQLite transaction: state and queued mes
     blocks/         policy: one file or folder per functional block A to P
     store/          persistence: one SQLite file, the queue in it
     shell/          the only asyncio and I/O here: link, hardware thread, jobs, control socket, clock, watchdog
+    demo/           a station on simulated hardware beside a CSMS of its own, shown live
 
 A call comes in: link -> exchange (frame, rules) -> engine: BEGIN, block, reactions, COMMIT -> reply, then messages.
 Hardware speaks: driver -> devices -> fact -> step -> messages.
