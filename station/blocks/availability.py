@@ -174,7 +174,7 @@ class Availability(Block):
 
     def quarantined(self, fact: EvseQuarantined, now: Now) -> None:
         """An EVSE whose facts we cannot bear is Faulted until the next start (design A3)."""
-        self._connectors.set_fault(fact.evse_id, Fault.INTERNAL, present=True)
+        self._connectors.set_quarantined(fact.evse_id)
         self._compare(now.instant)
 
     def reset(self, fact: ResetRequested | ResetExecuted | ResetAbandoned, now: Now) -> None:

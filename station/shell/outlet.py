@@ -15,7 +15,7 @@ import msgspec
 
 from hal.api import LEASE_S, BoardInfo, BoardSnapshot, Fault, LockState, Permit
 from station.effects import Want
-from station.facts import Fact, SnapshotTold
+from station.facts import DeviceLost, Fact, SnapshotTold
 from station.now import BootId, Instant, Mono
 from station.shell.levels import NOTHING, Levels, changes, levels, whole
 
@@ -99,7 +99,7 @@ class Outlet:
         self.want = OFF
         self.seen: BoardSnapshot | None = None
         self.lost = True  # until the board was seen
-        self.loss_told = False
+        self.loss: DeviceLost | None = None  # what was told of it
         self.lock = LockState.ABSENT
         self.power_w: float | None = None
         self.told = NOTHING
@@ -129,9 +129,9 @@ class Outlet:
         for retry in (self._allow_retry, self._deny_retry, self._lock_retry):
             retry.worked()
 
-    def gone(self) -> None:
+    def gone(self, told: DeviceLost) -> None:
         """The board does not answer: its lease runs on there, and which permission that is must be said again."""
-        self.lost = self.loss_told = True
+        self.lost, self.loss = True, told
         self.busy = self._permit = None
         self._renew_at = -math.inf
 

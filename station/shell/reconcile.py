@@ -74,18 +74,22 @@ class Reconciler:
         self._progress = max(self._progress, now)
 
     def snapshot_again(self) -> None:
-        """The core forgot what it was told: the whole state of every EVSE is news again."""
+        """The core forgot what it was told: the whole state of every EVSE is news again, and so is a lost board."""
         for outlet in self._outlets.values():
             outlet.tell_whole = True
             self._note(outlet)
+        for loss in dict.fromkeys(outlet.loss for outlet in self._outlets.values()):
+            if loss is not None:
+                lost = tuple(evse_id for evse_id, outlet in self._outlets.items() if outlet.loss is loss)
+                self._tell(msgspec.structs.replace(loss, evse_ids=lost))
 
     # --- from the hardware
 
     def saw(self, evse_id: int, snapshot: BoardSnapshot, now: float) -> None:
         """A board shows this; the first after a loss is the board's return."""
         outlet = self._outlets[evse_id]
-        returned = outlet.loss_told
-        outlet.seen, outlet.lost, outlet.loss_told = snapshot, False, False
+        returned = outlet.loss is not None
+        outlet.seen, outlet.lost, outlet.loss = snapshot, False, None
         if not outlet.place.own_lock:
             outlet.lock = snapshot.lock
         if returned:
@@ -121,13 +125,14 @@ class Reconciler:
 
     def lost(self, board: str, reason: str, now: float) -> None:
         """A board stopped answering; told once until it returns."""
-        gone = [o for o in self._outlets.values() if o.place.board == board and not o.loss_told]
-        for outlet in gone:
-            outlet.gone()
+        gone = [o for o in self._outlets.values() if o.place.board == board and o.loss is None]
         if gone:
             evse_ids = tuple(outlet.place.evse_id for outlet in gone)
             at = Instant(self._boot, Mono(now))
-            self._tell(DeviceLost(device=board, evse_ids=evse_ids, reason=reason, at=at, board=True))
+            loss = DeviceLost(device=board, evse_ids=evse_ids, reason=reason, at=at, board=True)
+            for outlet in gone:
+                outlet.gone(loss)
+            self._tell(loss)
 
     def may_carry_current(self, evse_id: int, now: float) -> bool:
         """Whether the cable of an EVSE must stay locked in."""

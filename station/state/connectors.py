@@ -49,6 +49,7 @@ class Connectors:
         self._faults: dict[int, set[Fault]] = {}
         self._known: set[int] = set()
         self._lost: set[int] = set()
+        self._quarantined: set[int] = set()
         self._busy: set[int] = set()
         self._blocked: dict[str, frozenset[int]] = {}
         self._shown: Volatile[Mapping[Place, Shown]] = Volatile(db, {})
@@ -59,13 +60,15 @@ class Connectors:
     def load(self, now: Now) -> None:
         """Read what is ordered; forget what was seen: the hardware tells it again.
 
-        What was shown stays until then, after a start Unavailable.
+        What was shown stays until then, after a start Unavailable. An EVSE in quarantine tells nothing any more.
         """
         if now.boot != self._started.boot:
             self._started = now.instant
         rows = self._db.execute("SELECT evse_id, connector_id FROM inoperative")
         self._inoperative = {Place(evse_id, connector_id) for evse_id, connector_id in rows}
         self._plugged, self._faults, self._busy, self._known, self._lost = {}, {}, set(), set(), set()
+        for evse_id in self._quarantined:
+            self.set_quarantined(evse_id)
 
     # what there is
 
@@ -133,6 +136,12 @@ class Connectors:
         """The board of the EVSE does not answer: what it shows is not known any more."""
         self._known.add(evse_id)
         self._lost.add(evse_id)
+
+    def set_quarantined(self, evse_id: int) -> None:
+        """The EVSE is given up until the next start (design A3)."""
+        self._quarantined = self._quarantined | {evse_id}
+        self._known.add(evse_id)
+        self.set_fault(evse_id, Fault.INTERNAL, present=True)
 
     def faults(self, evse_id: int) -> frozenset[Fault]:
         """The faults present."""

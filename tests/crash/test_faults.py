@@ -148,3 +148,27 @@ def test_an_evse_whose_facts_cannot_be_borne_does_not_stop_the_other(tmp_path: P
     assert [event["eventType"] for event in second] == ["Started"]
     assert (second[0]["transactionInfo"]["transactionId"], "Ended") in billed(bench)
     assert not bench.evse(1).contactor_closed
+
+
+def test_an_evse_in_quarantine_is_faulted_until_the_next_start(tmp_path: Path) -> None:
+    """Also after another recovery, which forgets what the hardware showed: this EVSE is not asked again."""
+    bench = Bench(tmp_path, variables=VARIABLES)
+    handler = next(each for each in CHARGING if each.given == "PowerPathChanged")
+    broken(bench.station.engine, handler, evse_id=1)
+    charge(bench, 1)
+
+    statuses = [s["connectorStatus"] for s in bench.csms.received("StatusNotification") if s["evseId"] == 1]
+    assert statuses[-1] == "Faulted"
+
+    _, effects = bench.station.exchange.ask(lambda _now: 1 / 0, bench.now)
+    bench._do(effects)
+    bench.settle()
+    refused = bench.csms.call("RequestStartTransaction", {"evseId": 1, **_REMOTE})
+    assert refused["status"] == "Rejected"
+    assert bench.station.connectors.status(1, 1) == "Faulted"
+
+    bench.crash()
+    assert bench.station.connectors.status(1, 1) != "Faulted"
+
+
+_REMOTE = {"remoteStartId": 7, "idToken": {"idToken": "04AABBCC", "type": "ISO14443"}}

@@ -286,6 +286,21 @@ def test_a_board_that_returns_is_told_whole_and_its_wants_come_true_again(bench:
     assert bench.closed()
 
 
+def test_the_loss_of_a_board_is_told_again_to_a_core_that_forgot_it(bench: Bench) -> None:
+    """Else an EVSE without its board would look as if it could charge."""
+    bench.charging()
+    bench.hardware.lose_board()
+    (lost,) = [fact for fact in bench.settle() if isinstance(fact, DeviceLost)]
+
+    bench.hardware.snapshot_again()
+    assert bench.settle() == [lost]
+
+    bench.hardware.lose_board(on=False)
+    bench.settle()
+    bench.hardware.snapshot_again()
+    assert DeviceLost not in map(type, bench.settle())
+
+
 def test_a_board_that_returns_within_its_lease_goes_on_charging(bench: Bench) -> None:
     """A loose USB plug must not open the contactor under load; the lease is renewed once the core has looked."""
     bench.charging()
