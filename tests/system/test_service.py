@@ -26,11 +26,21 @@ SYSTEMD = Path("/usr/lib/systemd/systemd")
 NAME = "ocpp-station.service"
 PATIENCE_S = 30.0
 
+UNSHARE = ("unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child")
+
+
+def _has_namespaces() -> bool:
+    """Whether this machine gives a process namespaces of its own: not in a plain chroot, nor in most containers."""
+    if shutil.which("unshare") is None:
+        return False
+    return subprocess.run([*UNSHARE, "true"], capture_output=True, check=False).returncode == 0  # noqa: S603 - our own
+
+
 pytestmark = [
     pytest.mark.system,
     pytest.mark.skipif(
-        os.geteuid() != 0 or not SYSTEMD.exists() or shutil.which("unshare") is None,
-        reason="needs root, systemd and unshare",
+        os.geteuid() != 0 or not SYSTEMD.exists() or not _has_namespaces(),
+        reason="needs root, systemd, and namespaces of its own",
     ),
 ]
 
@@ -51,11 +61,11 @@ class Manager:
         units = folder / "config" / "systemd" / "user"
         units.mkdir(parents=True)
         (units / NAME).write_text(_unit(folder), "utf-8")
-        script = f"mount -t tmpfs none /run && mkdir -p /run/systemd/system {runtime} && {SYSTEMD} --user; exit"
-        unshare = ["unshare", "--mount", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script]
+        mounts = "mount -t tmpfs none /run && mount -t cgroup2 none /sys/fs/cgroup"  # since 256 it takes no other
+        script = f"{mounts} && mkdir -p /run/systemd/system {runtime} && {SYSTEMD} --user; exit"
         with (folder / "systemd.log").open("wb") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own command
-                unshare, env=self._environment, stdout=log, stderr=log, start_new_session=True
+                [*UNSHARE, "sh", "-c", script], env=self._environment, stdout=log, stderr=log, start_new_session=True
             )
 
     def systemctl(self, *words: str) -> str:
@@ -63,7 +73,7 @@ class Manager:
         children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text("ascii").split()
         if not children:
             return ""
-        enter = ["nsenter", "-t", children[0], "-m", "-p", "systemctl", "--user", *words]
+        enter = ["nsenter", "-t", children[0], "-m", "-p", "-r", "systemctl", "--user", *words]
         done = subprocess.run(  # noqa: S603 - our own command
             enter, env=self._environment, capture_output=True, text=True, check=False, timeout=PATIENCE_S
         )
