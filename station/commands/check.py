@@ -15,10 +15,12 @@ import sqlite3
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from station.commands import local
 from station.commands.findings import Finding, Grade
 from station.commands.network import credentials
+from station.commands.readable import service, unreadable
 from station.commands.trials import devices, reach
 from station.config import Config, ConfigError, checks, load
 from station.shell.clock import BUILT, Machine
@@ -59,6 +61,7 @@ def findings(path: Path) -> Iterator[Finding]:
         return
     evses, profile = len(config.file.evses), config.file.csms.security_profile
     yield Finding(Grade.OK, "file", f"{path}: {evses} EVSE{'s' * (evses > 1)}, security profile {profile}")
+    yield from unreadable(path, config, service())
     yield from state_directory(config)
     yield from clock(Machine())
     yield from certificates(config)
@@ -82,8 +85,12 @@ def _password(config: Config) -> str:
 def state_directory(config: Config) -> Iterator[Finding]:
     """Whether the database can be kept there."""
     what, path = "state directory", config.state
-    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not path.exists():
+    try:
+        nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    except PermissionError:  # systemd keeps it in a folder of root's
+        yield Finding(Grade.WARNING, what, f"{path} is not shown to this user", "root may look at it")
+        return
+    if nearest != path:
         if os.access(nearest, os.W_OK | os.X_OK):
             yield Finding(Grade.OK, what, f"{path} will be made at the first start")
         else:
@@ -131,6 +138,8 @@ def runs_already(config: Config) -> bool:
     """Whether an agent uses the state directory now."""
     try:
         handle = os.open(config.state / "lock", os.O_RDWR | os.O_CLOEXEC)
+    except PermissionError:  # not this user's to look at: somebody who answers is there
+        return _answers(config)
     except OSError:
         return False
     try:
@@ -142,6 +151,17 @@ def runs_already(config: Config) -> bool:
     return False
 
 
+def _answers(config: Config) -> bool:
+    with contextlib.suppress(local.NotRunning):
+        return config.file.control_socket is not None and bool(_status(config, config.file.control_socket))
+    return False
+
+
+def _status(config: Config, socket: str) -> dict[str, Any]:
+    """What the agent says of itself. Raises NotRunning."""
+    return local.ask(socket if ":" in socket else str(config.locate(socket)), {"cmd": "status"})
+
+
 def running(config: Config) -> Iterator[Finding]:
     """An agent holds ports and connection: it is asked instead of tried."""
     socket = config.file.control_socket
@@ -149,7 +169,7 @@ def running(config: Config) -> Iterator[Finding]:
         yield Finding(Grade.WARNING, "agent", "is running: devices and CSMS were not tried", "stop it, to try them")
         return
     try:
-        told = local.ask(socket if ":" in socket else str(config.locate(socket)), {"cmd": "status"})
+        told = _status(config, socket)
     except local.NotRunning as error:
         yield Finding(Grade.WARNING, "agent", f"is running, but: {error}", "stop it, to try devices and CSMS")
         return

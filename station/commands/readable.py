@@ -1,0 +1,60 @@
+"""May the service read what root may? An installer checks as root, the agent runs as a user of its own."""
+
+from __future__ import annotations
+
+import os
+import pwd
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from station.commands.findings import Finding, Grade
+from station.config import Config
+
+USER = "ocpp-station"
+"""As whom systemd/ocpp-station.service runs."""
+
+
+class Reader(NamedTuple):
+    """A user, and what gives it access."""
+
+    name: str
+    uid: int
+    gids: frozenset[int]
+
+    def may(self, path: Path) -> bool:
+        """Read a file, or pass through a folder, as its mode says. A file that is not there is no matter of access."""
+        try:
+            state = path.stat()
+        except OSError:
+            return True
+        bit = stat.S_IXOTH if stat.S_ISDIR(state.st_mode) else stat.S_IROTH
+        if state.st_uid == self.uid:
+            return bool(state.st_mode & bit << 6)
+        return bool(state.st_mode & (bit << 3 if state.st_gid in self.gids else bit))
+
+
+def service() -> Reader | None:
+    """The service's user, where root asks for it and it exists."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        entry = pwd.getpwnam(USER)
+    except KeyError:
+        return None
+    return Reader(USER, entry.pw_uid, frozenset(os.getgrouplist(USER, entry.pw_gid)))
+
+
+def unreadable(path: Path, config: Config, reader: Reader | None) -> Iterator[Finding]:
+    """What of station.yaml and the files it names that user cannot read."""
+    if reader is None:
+        return
+    csms = config.file.csms
+    named = [name for name in (csms.password_file, csms.ca_file, csms.certificate, csms.key_file) if name is not None]
+    for file in (path, *map(config.locate, named)):
+        whole = file.absolute()
+        shut = next((each for each in (*reversed(whole.parents), whole) if not reader.may(each)), None)
+        if shut is not None:
+            detail = f"{file} cannot be read by {reader.name}, as whom the service runs"
+            yield Finding(Grade.WARNING, "file", detail, f"chown {reader.name} {shut}")
