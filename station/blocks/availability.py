@@ -150,11 +150,13 @@ class Availability(Block):
         self._compare(fact.at)
 
     def lock_changed(self, fact: LockChanged, now: Now) -> None:
-        """G05: a lock that does not do what was wanted is a problem of its component."""
+        """G05: a lock that does not do what is wanted is a problem of its component; E10: it may hold a cable alone."""
         del now
+        self._connectors.set_locked(fact.evse_id, fact.connector_id, locked=fact.locked)
         self._show_lock(fact.evse_id, fact.connector_id, "Active", fact.locked)
         jammed = fact.problem or Fault.LOCK_JAMMED in self._connectors.faults(fact.evse_id)
         self._show_lock(fact.evse_id, fact.connector_id, "Problem", jammed)
+        self._compare(fact.at)
 
     def _show_lock(self, evse_id: int, connector_id: int, variable: str, truth: bool) -> None:  # noqa: FBT001 - the value
         self._variables.show(ComponentId(LOCK, "", evse_id, connector_id), variable, "true" if truth else "false")

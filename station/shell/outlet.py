@@ -97,6 +97,7 @@ class Outlet:
     def __init__(self, place: Place, timing: Timing) -> None:
         self.place = place
         self.want = OFF
+        self.asked = False  # the core has said what it wants: until then a lock stays as an earlier run left it
         self.seen: BoardSnapshot | None = None
         self.lost = True  # until the board was seen
         self.loss: DeviceLost | None = None  # what was told of it
@@ -122,6 +123,7 @@ class Outlet:
 
     def wish(self, want: Want) -> None:
         """The core wants this from now on; what failed before is tried and told anew."""
+        self.asked = True
         if want == self.want:
             return
         self.want = want
@@ -229,7 +231,7 @@ class Outlet:
         return harmless and self.returned > committed and self.live(now)
 
     def _lock_action(self, seen: BoardSnapshot, now: float) -> Action | None:
-        if self.lock is LockState.ABSENT or now < self._lock_retry.at:
+        if self.lock is LockState.ABSENT or not self.asked or now < self._lock_retry.at:
             return None
         if self.want.lock and seen.pilot.plugged and self.lock is not LockState.LOCKED:
             return MoveLock(self.place.evse_id, locked=True)
@@ -258,7 +260,7 @@ class Outlet:
         if self.lock is not LockState.ABSENT:
             if self.want.lock and seen.pilot.plugged and self.lock is not LockState.LOCKED:
                 unmet["lock"] = "the lock did not close"
-            if not self.want.lock and self.lock is not LockState.UNLOCKED and not seen.contactor_closed:
+            if self.asked and not self.want.lock and self.lock is not LockState.UNLOCKED and not seen.contactor_closed:
                 unmet["unlock"] = "the lock did not open"
         return unmet
 

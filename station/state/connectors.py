@@ -46,6 +46,7 @@ class Connectors:
         self._db = db
         self._inoperative: set[Place] = set()
         self._plugged: dict[int, int] = {}
+        self._locked: dict[int, int] = {}
         self._faults: dict[int, set[Fault]] = {}
         self._known: set[int] = set()
         self._lost: set[int] = set()
@@ -66,7 +67,8 @@ class Connectors:
             self._started = now.instant
         rows = self._db.execute("SELECT evse_id, connector_id FROM inoperative")
         self._inoperative = {Place(evse_id, connector_id) for evse_id, connector_id in rows}
-        self._plugged, self._faults, self._busy, self._known, self._lost = {}, {}, set(), set(), set()
+        self._plugged, self._locked, self._faults = {}, {}, {}
+        self._busy, self._known, self._lost = set(), set(), set()
         for evse_id in self._quarantined:
             self.set_quarantined(evse_id)
 
@@ -122,6 +124,13 @@ class Connectors:
             self._plugged[evse_id] = connector_id
         elif self._plugged.get(evse_id) == connector_id:
             del self._plugged[evse_id]
+
+    def set_locked(self, evse_id: int, connector_id: int, *, locked: bool) -> None:
+        """The lock of an EVSE holds the cable of a connector, or has let it go."""
+        if locked:
+            self._locked[evse_id] = connector_id
+        else:
+            self._locked.pop(evse_id, None)
 
     def known(self, evse_id: int) -> bool:
         """Whether the hardware has told its whole state since the start, or since a recovery."""
@@ -229,7 +238,8 @@ class Connectors:
             return "Unavailable"
         if not in_use and self.reserved(evse_id, connector_id):
             return "Reserved"
-        return "Occupied" if plugged == connector_id else "Available"
+        held = self._locked.get(evse_id) == connector_id  # E10: pulled off the vehicle, still in the socket
+        return "Occupied" if plugged == connector_id or held else "Available"
 
     def shown(self, place: Place) -> Shown:
         """What the world knows of a connector."""

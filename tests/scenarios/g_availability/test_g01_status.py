@@ -114,3 +114,26 @@ def test_without_its_board_an_evse_is_faulted(bench: Bench) -> None:
     bench.found_board()
     bench.settle()
     assert told(bench) == [(1, 1, "Available"), (2, 1, "Available")]
+
+
+@pytest.mark.req("G01.FR.01", "G01.FR.04", "E10.FR.01")
+def test_a_cable_that_the_lock_still_holds_keeps_its_connector_occupied(tmp_path: Path) -> None:
+    """Pulled off the vehicle it fills the socket until its owner has it released, whatever happens in between."""
+    variables = {"TxCtrlr.StopTxOnEVSideDisconnect": "true", "OCPPCommCtrlr.UnlockOnEVSideDisconnect": "false"}
+    bench = Bench(tmp_path, lock=True, variables=variables)
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=1)
+    bench.csms.forget()
+
+    bench.evse(1).unplug()
+    bench.advance(minutes=1)
+    assert told(bench) == []
+
+    bench.crash()
+    bench.advance(minutes=1)
+    assert sorted(told(bench)) == [(1, 1, "Occupied"), (2, 1, "Available")]
+
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=1)
+    assert told(bench)[-1] == (1, 1, "Available")

@@ -414,6 +414,19 @@ def test_a_plug_is_not_unlocked_while_the_contactor_may_close() -> None:
     assert bench.world.evse(1).lock is LockState.UNLOCKED
 
 
+def test_a_lock_stays_as_an_earlier_run_left_it_until_the_core_speaks() -> None:
+    """It may hold a cable whose owner has not come back (E09.FR.03), or one that goes on charging in a moment."""
+    bench = Bench(EvseSpec(lock=True))
+    bench.world.move_lock(1, locked=True)
+
+    news = bench.advance(60)
+    assert bench.world.evse(1).lock is LockState.LOCKED
+    assert "WantFailed" not in kinds(news)
+
+    bench.want(OFF)
+    assert bench.world.evse(1).lock is LockState.UNLOCKED
+
+
 def test_a_jammed_lock_lets_no_current_flow_and_is_told_once() -> None:
     """LockChanged says that there is a problem, WantFailed that the want did not come true."""
     bench = Bench(EvseSpec(lock=True))
