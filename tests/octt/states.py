@@ -14,6 +14,11 @@ MESSAGE_TIMEOUT_S = 40.0
 """How long the test tool waits to see that nothing follows."""
 
 
+def id_token(token: str) -> dict[str, str]:
+    """A card's token, as messages carry it."""
+    return {"idToken": token, "type": "ISO14443"}
+
+
 def status(bench: Bench) -> dict[str, Any]:
     """The last StatusNotification."""
     last: dict[str, Any] = bench.csms.received("StatusNotification")[-1]
