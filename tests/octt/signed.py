@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from hal.api import MeterReading, SignedText
+from station.app import FEATURES
 from station.shell.levels import sampled
 from tests.bench import Bench
 
@@ -34,7 +35,7 @@ def let_meters_sign(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 def have_signing_meters(monkeypatch: pytest.MonkeyPatch) -> None:
     """The station has meters that sign, so the variables for it exist."""
-    monkeypatch.setattr("station.app.FEATURES", frozenset({"signed_readings"}))
+    monkeypatch.setattr("station.app.FEATURES", FEATURES | {"signed_readings"})
 
 
 def signed_values(value: dict[str, Any]) -> list[dict[str, Any]]:
