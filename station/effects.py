@@ -1,7 +1,8 @@
 """What a step asks of the shell, as values.
 
 Collected while the step runs, released when it has committed, forgotten when it failed.
-`StepPorts` implements the ports `Hardware`, `Jobs` and `Station` for the blocks. Nothing here waits or does I/O.
+`StepPorts` implements the ports `Hardware`, `Displays`, `Jobs` and `Station` for the blocks. Nothing here waits or does
+I/O.
 Invariant: an effect leaves only after the commit of the step that asked for it.
 """
 
@@ -48,6 +49,12 @@ class TakeSample(msgspec.Struct, frozen=True):
     by: Mono
 
 
+class Show(msgspec.Struct, frozen=True):
+    """The displays shall show this text."""
+
+    text: str
+
+
 class StartJob(msgspec.Struct, frozen=True):
     """Slow work to be done."""
 
@@ -78,7 +85,7 @@ class CarryOut(msgspec.Struct, frozen=True):
     intent: Intent
 
 
-Effect = Send | SetWant | TakeSample | StartJob | CancelJob | SetClock | TellSnapshot | CarryOut
+Effect = Send | SetWant | TakeSample | Show | StartJob | CancelJob | SetClock | TellSnapshot | CarryOut
 
 
 class StepPorts:
@@ -112,6 +119,12 @@ class StepPorts:
     def look_again(self) -> None:
         """Let the hardware tell its whole state again."""
         self._pending.append(TellSnapshot())
+
+    # Displays
+
+    def show(self, text: str) -> None:
+        """Replace what is shown."""
+        self._pending.append(Show(text))
 
     # Jobs
 

@@ -103,6 +103,14 @@ class Hardware(Protocol):
         ...
 
 
+class Displays(Protocol):
+    """What drivers read."""
+
+    def show(self, text: str) -> None:
+        """Replace what is shown at the station; an empty text clears. A station without a display shows nothing."""
+        ...
+
+
 class Jobs(Protocol):
     """Slow work outside of a step. Results come to the block that lists the result's type."""
 

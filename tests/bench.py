@@ -31,7 +31,18 @@ from station.app import Setup, Station, World
 from station.block import Job, JobResult
 from station.blocks.local_list import NextPiece, PieceDue
 from station.blocks.remote_control import Unlock, UnlockTried
-from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
+from station.effects import (
+    CancelJob,
+    CarryOut,
+    Effect,
+    Send,
+    SetClock,
+    SetWant,
+    Show,
+    StartJob,
+    TakeSample,
+    TellSnapshot,
+)
 from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
 from station.now import Instant, Mono, Now, Wall, to_datetime
@@ -130,6 +141,8 @@ class Bench:
         self.random = random.Random(7)  # noqa: S311 - chance that a test can repeat
         self.jobs: list[StartJob] = []
         self._pieces: deque[StartJob] = deque()
+        self.shown: list[str] = []
+        """What the displays showed, one text after the other; "" is nothing."""
         self.busy = False
         """Other inputs always come first: long work goes on only by `piece()`."""
         self.intents: list[CarryOut] = []
@@ -333,7 +346,7 @@ class Bench:
         if isinstance(event, BoardSnapshot) and not self.world.is_lost("board"):
             self.hardware.saw(event.channel, event, self.mono)
 
-    def _do(self, effects: Sequence[Effect]) -> None:  # noqa: C901 - a line for each kind of effect
+    def _do(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 - a line for each kind of effect
         for effect in effects:
             match effect:
                 case Send(text, connection):
@@ -347,6 +360,8 @@ class Bench:
                     self.hardware.snapshot_again()
                 case SetClock():
                     self._set_clock(effect)
+                case Show(text):
+                    self.shown.append(text)
                 case StartJob(_, Unlock() as unlock):
                     self._unlock(effect, unlock)
                 case StartJob(_, NextPiece()):

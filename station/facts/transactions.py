@@ -43,6 +43,16 @@ class AuthorizationRefused(Fact, frozen=True, kw_only=True):
     evse_id: int | None = None
 
 
+class DriverAddressed(Fact, frozen=True, kw_only=True):
+    """The station has something to say to a driver, in his language (C01.FR.08).
+
+    `evse_id` None: it is not known at which EVSE he is. Heard by Display, which shows it for a while.
+    """
+
+    text: str
+    evse_id: int | None = None
+
+
 class StopAuthorized(Fact, frozen=True, kw_only=True):
     """The driver (same token, same group, or master pass) ends the authorization of this EVSE (C01.FR.03, C09, C16)."""
 

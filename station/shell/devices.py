@@ -77,9 +77,9 @@ class HardwareThread:
         """The core forgot what it was told."""
         self._post(Hub.snapshot_again)
 
-    def show(self, display: str, text: str) -> None:
-        """Show a text on a display, as soon as it answers. An unknown display is logged."""
-        self._post(lambda hub: hub.show(display, text))
+    def show(self, text: str) -> None:
+        """Show a text on every display, as soon as it answers."""
+        self._post(lambda hub: hub.show(text))
 
     def unlock(self, evse_id: int) -> Future[str]:
         """Open the connector lock (F05); gives the reason if it stays locked, else an empty text."""

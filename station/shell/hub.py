@@ -67,7 +67,7 @@ class Hub:
         self._awake = asyncio.Event()
         self._lost: set[str] = set()
         self._calls: set[asyncio.Task[None]] = set()
-        self._texts: dict[str, str] = {}
+        self._text: str | None = None
         self._texts_due = {name: asyncio.Event() for name in wiring.displays}
         self.drivers = Drivers(wiring, self._clock, setting.registry or Registry())
         self._evses = {evse.evse_id: evse for evse in wiring.evses}
@@ -102,14 +102,12 @@ class Hub:
         self._reconciler.snapshot_again()
         self._awake.set()
 
-    def show(self, display: str, text: str) -> None:
-        """Show a text as soon as the display answers."""
-        due = self._texts_due.get(display)
-        if due is None:
-            log.warning("display.unknown", extra={"display": display})
-        elif self._texts.get(display) != text:
-            self._texts[display] = text
-            due.set()
+    def show(self, text: str) -> None:
+        """Show a text on every display, as soon as it answers."""
+        if self._text != text:
+            self._text = text
+            for due in self._texts_due.values():
+                due.set()
 
     async def unlock(self, evse_id: int) -> str:
         """Open the connector lock now, whatever the wants; gives the reason if it stays locked. Never under current."""
@@ -321,12 +319,12 @@ class Hub:
         due = self._texts_due[name]
         async with opened(display):
             self._answers(name, ())
-            if name in self._texts:
+            if self._text is not None:
                 due.set()
             while True:
                 await due.wait()
                 due.clear()
-                await display.show(self._texts.get(name, ""))
+                await display.show(self._text or "")
 
     # --- inside
 

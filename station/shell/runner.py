@@ -19,7 +19,18 @@ from typing import Any, Protocol
 import msgspec
 
 from station.block import Job
-from station.effects import CancelJob, CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot
+from station.effects import (
+    CancelJob,
+    CarryOut,
+    Effect,
+    Send,
+    SetClock,
+    SetWant,
+    Show,
+    StartJob,
+    TakeSample,
+    TellSnapshot,
+)
 from station.engine import Ask, Canary, Happened
 from station.exchange import Exchange
 from station.facts import ClockStepped, Fact, LinkLost, LinkRestored
@@ -250,7 +261,7 @@ class Runner:
 
     # --- what the core wants
 
-    def _do(self, effect: Effect) -> None:
+    def _do(self, effect: Effect) -> None:  # noqa: C901 - a line for each kind of effect
         match effect:
             case Send(text, connection):
                 if connection == self.exchange.connection and self._wire == self._wires:
@@ -261,6 +272,8 @@ class Runner:
                 self.hardware.sample(evse_id, purpose, by)
             case TellSnapshot():
                 self.hardware.snapshot_again()
+            case Show(text):
+                self.hardware.show(text)
             case StartJob(generation, job):
                 self.jobs.start(generation, job)
             case CancelJob(kind):

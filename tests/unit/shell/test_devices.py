@@ -214,9 +214,9 @@ def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
     core.world(lambda w: w.sensor("heat", 80.0))
     assert cast("SensorRead", core.hear(SensorRead)).value == "80"
 
-    core.hardware.show("panel", "Plug in")
+    core.hardware.show("Plug in")
     core.world(lambda w: w.lose("panel"))
-    core.hardware.show("panel", "Welcome")
+    core.hardware.show("Welcome")
     core.hear(DeviceLost)
     core.world(lambda w: w.lose("panel", on=False))
     core.hear(DeviceReturned)
