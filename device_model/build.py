@@ -92,7 +92,9 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     network_slot: int = 0
     time_sources: tuple[str, ...] = ("Heartbeat", "NTP", "RealTimeClock")
     file_transfer_protocols: tuple[str, ...] = ()
-    id_token_types: tuple[str, ...] = ("Central", "ISO14443", "ISO15693", "KeyCode", "Local", "NoAuthorization")
+    id_token_types: tuple[str, ...] = (
+        "Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress", "NoAuthorization",
+    )  # fmt: skip
     message_formats: tuple[str, ...] = ("ASCII", "UTF8")
     tx_start_points: tuple[str, ...] = ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
     tx_stop_points: tuple[str, ...] = ("EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer")
