@@ -19,8 +19,11 @@ from device_model.model import ComponentId, VariableId
 from device_model.storage import Storage
 from station.block import Block, Reloads, Vetoes
 from station.blocks.authorization.block import Authorization
+from station.blocks.authorization.wish import States as AuthorizationStates
+from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
+from station.blocks.display import Display
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering import Metering
 from station.blocks.provisioning.boot import BootSequence
@@ -87,6 +90,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Kinds of certificates installed: CSMSRootCertificate, ChargingStationCertificate."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
+    keypad: bool = False
+    """There are a display and keys: digits come as KeyCode tokens, and a master pass may choose (C16.FR.01)."""
     main_meter: bool = False
     """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
 
@@ -194,15 +199,7 @@ class Station:
                 facts=self.facts,
                 times=self.times,
             ),
-            Authorization(
-                tokens=self.tokens,
-                sessions=self.sessions,
-                connectors=self.connectors,
-                registration=self.registration,
-                variables=self.variables,
-                csms=self.csms,
-                facts=self.facts,
-            ),
+            self._authorization(),
             LocalAuthorizationList(
                 local_list=self.local_list, variables=self.variables, disk_fails=lambda: self.engine.fallback.active
             ),
@@ -226,6 +223,7 @@ class Station:
                 facts=self.facts,
                 triggers=TRIGGERS,
             ),
+            Display(displays=self.ports),
             self.data_transfers,
             Resetting(
                 resets=self.resets,
@@ -249,6 +247,18 @@ class Station:
             installed=lambda kind: kind in certificates,
             disk_fails=lambda: self.engine.fallback.active,
         )
+
+    def _authorization(self) -> Authorization:
+        states = AuthorizationStates(
+            tokens=self.tokens,
+            local_list=self.local_list,
+            sessions=self.sessions,
+            connectors=self.connectors,
+            registration=self.registration,
+            variables=self.variables,
+        )
+        world = AuthorizationWorld(csms=self.csms, facts=self.facts, keypad=self.setup.keypad)
+        return Authorization(states=states, world=world, disk_fails=lambda: self.engine.fallback.active)
 
     def _transactions(self) -> Transactions:
         states = TransactionStates(

@@ -89,6 +89,7 @@ class Config(msgspec.Struct, frozen=True):
             message_timeout_s=csms.message_timeout_s,
             profiles=(profile,),
             certificates=frozenset(self._certificates()),
+            keypad=self.file.keypad,
             resume=self.file.resume_transactions,
             main_meter=self.file.main_meter is not None,
         )

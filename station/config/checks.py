@@ -147,6 +147,8 @@ def evses(file: File) -> Iterator[Mistake]:
             reason = f"{evse.phase_rotation!r} has a phase twice"
             yield Mistake(("evses", place, "phase_rotation"), reason, "such as RST, STR, or Rxx for one phase")
         yield from _lock(place, evse)
+    if file.keypad and not (file.displays and file.readers):
+        yield Mistake(("keypad",), "nothing shows what is to be typed, or reads it", "name a reader and a display")
 
 
 def _lock(place: int, evse: Evse) -> Iterator[Mistake]:

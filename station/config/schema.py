@@ -177,6 +177,8 @@ class File(Section, frozen=True):
     keys: Keys = Keys()
     clock: Clock = Clock()
     variables: tuple[InitialVariable, ...] = ()
+    keypad: bool = False
+    """Drivers can type digits that one of the readers tells as a key code; with a display, a master pass may choose."""
     resume_transactions: bool = False
     """Go on with a transaction that a restart interrupted, if the vehicle is still there; else it is ended."""
     reboot_command: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()

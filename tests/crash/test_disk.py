@@ -146,3 +146,29 @@ def test_a_time_learnt_while_the_disk_failed_is_known_after_the_restart(recorder
 
     known = bench.database.execute("SELECT known FROM boot WHERE id = ?", (boot,)).fetchone()[0]
     assert known == pytest.approx(bench.true_offset, abs=1)
+
+
+@pytest.mark.req("C11.FR.05")
+def test_a_cache_that_would_be_back_after_a_restart_is_not_said_to_be_cleared(bench: Bench, disk: Disk) -> None:
+    begin(bench, 1)
+    disk.breaks(sqlite3.SQLITE_IOERR)
+
+    assert bench.csms.call("ClearCache")["status"] == "Rejected"
+
+    disk.works()
+    bench.advance(seconds=15)
+    assert bench.csms.call("ClearCache") == {"status": "Accepted"}
+
+
+@pytest.mark.req("D01.FR.02")
+def test_a_local_list_that_cannot_be_stored_is_refused(bench: Bench, disk: Disk) -> None:
+    entry = {"idToken": {"idToken": "04AABBCC", "type": "ISO14443"}, "idTokenInfo": {"status": "Accepted"}}
+    update = {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": [entry]}
+    disk.breaks(sqlite3.SQLITE_FULL)
+
+    assert bench.csms.call("SendLocalList", update)["status"] == "Failed"
+    assert bench.csms.call("GetLocalListVersion") == {"versionNumber": 0}
+
+    disk.works()
+    bench.advance(seconds=15)
+    assert bench.csms.call("SendLocalList", update) == {"status": "Accepted"}

@@ -7,9 +7,10 @@ import sys
 import textwrap
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from station.config import Config, ConfigError, cache, load
+from station.config import Config, ConfigError, cache, checks, load
 
 GOOD = """\
 station: {identity: CS001, vendor: Example, model: Wallbox, serial: "0042"}
@@ -208,6 +209,16 @@ def test_all_mistakes_are_told_at_once_in_the_order_of_the_file(folder: Folder) 
     lines = [int(line.split(":")[1]) for line in told]
     assert lines == sorted(lines)
     assert {1, 7, 8} <= set(lines)
+
+
+def test_keys_are_of_use_only_where_something_reads_them_and_shows_what_to_type(folder: Folder) -> None:
+    """A simulated station has both; one without a display is told."""
+    file = folder.load(f"{GOOD}keypad: true\n").file
+    assert folder.load(f"{GOOD}keypad: true\n").setup("PowerUp").keypad
+
+    told = [each.path for each in checks.evses(msgspec.structs.replace(file, displays={}))]
+
+    assert told == [("keypad",)]
 
 
 def test_references_are_checked_although_something_else_is_misspelt(folder: Folder) -> None:

@@ -1,5 +1,13 @@
 """Block C. Who may charge, and who may stop.
 
-decision   the order local list, cache, CSMS as one pure function      C01, C10, C12-C15
-block      tokens presented, remote starts, the CSMS's verdicts         C01-C06, C09-C12, C16
+decision      the order local list, cache, CSMS as one pure function    C01-C03, C05, C10, C12-C15
+block         tokens presented, remote starts: which EVSE is meant      C01-C06, C08
+stores        what the list and the cache say; clearing the cache       C10, C11
+judging       the question to the CSMS, and its answer                  C01, C09
+consequences  what a verdict leads to                                   C01, C09
+floating      who identified himself before he plugged in               C01
+free          charging without authorization                            C01
+master        master pass                                               C16
+attempts      wrong key codes                                           C04
+words         what a driver reads                                       C01
 """

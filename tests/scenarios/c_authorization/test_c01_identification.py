@@ -41,30 +41,32 @@ def test_a_token_that_no_message_can_hold_is_refused_and_hinders_nobody(tmp_path
     """An idToken has 36 characters at most: with a longer one nothing could be billed. The next driver is served."""
     bench = station(tmp_path, {"AuthCtrlr.Enabled": enabled, "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
 
-    bench.evse(1).plug_in()
     bench.evse(1).present_token("X" * 37, TokenType.EMAID)
-    bench.advance(60)
-    assert not bench.evse(1).contactor_closed
+    bench.advance(5)
+    assert bench.csms.received("Authorize") == []
 
     bench.evse(1).present_token(CARD)
+    bench.evse(1).plug_in()
     bench.advance(10)
     assert bench.evse(1).charging
     assert bench.events()[0]["eventType"] == "Started"
+    assert bench.events()[0]["idToken"]["idToken"] == CARD
 
 
 @pytest.mark.req("C01.FR.01")
 def test_without_authorization_configured_a_token_is_taken_as_it_is(tmp_path: Path) -> None:
     bench = station(tmp_path, {"AuthCtrlr.Enabled": "false"})
-    bench.evse(1).plug_in()
 
     bench.evse(1).present_token(CARD)
+    bench.evse(1).plug_in()
     bench.advance(seconds=10)
 
     assert bench.csms.received("Authorize") == []
     assert bench.evse(1).charging
+    assert [event["idToken"]["idToken"] for event in bench.events() if "idToken" in event] == [CARD]
 
 
-@pytest.mark.req("C01.FR.04")
+@pytest.mark.req("C01.FR.04", "C06.FR.03")
 def test_authorize_is_sent_for_tokens_only(tmp_path: Path) -> None:
     bench = station(tmp_path)
     bench.evse(1).plug_in()
@@ -167,7 +169,7 @@ def test_a_token_accepted_as_unknown_is_not_cached(tmp_path: Path) -> None:
     assert len(bench.csms.received("Authorize")) == 1
 
 
-@pytest.mark.req("C16.FR.07")
+@pytest.mark.req("C16.FR.07", "C16.FR.08")
 def test_a_master_pass_is_told_as_the_reason(tmp_path: Path) -> None:
     bench = station(tmp_path, {"AuthCtrlr.MasterPassGroupId": "masters"})
     bench.evse(1).plug_in()
@@ -298,3 +300,78 @@ def test_a_remote_start_that_meets_an_open_question_is_judged_next(tmp_path: Pat
     assert answer["status"] == "Accepted"
     assert [each["idToken"]["idToken"] for each in bench.csms.received("Authorize")] == [CARD, "APP-USER"]
     assert bench.evse(1).charging
+
+
+@pytest.mark.req("C01.FR.23")
+@pytest.mark.parametrize("how", ["driver", "csms"])
+def test_nobody_else_takes_over_a_transaction_that_is_no_longer_authorized(tmp_path: Path, how: str) -> None:
+    """It still runs, for only the cable ends it; another token would not be its own."""
+    bench = station(tmp_path, {"TxCtrlr.TxStopPoint": "EVConnected", "TxCtrlr.StopTxOnInvalidId": "true"})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+    if how == "driver":
+        bench.evse(1).present_token(CARD)
+    else:
+        bench.csms.on("TransactionEvent", lambda sent: {"idTokenInfo": {"status": "Blocked"}} if sent else {})
+        bench.evse(1).ev("pause")
+    bench.advance(seconds=10)
+    assert not bench.evse(1).contactor_closed
+    bench.csms.default("TransactionEvent")
+
+    bench.evse(1).present_token("04DDEEFF")
+    bench.advance(seconds=30)
+
+    assert not bench.evse(1).contactor_closed
+    assert {event["idToken"]["idToken"] for event in bench.events() if "idToken" in event} == {CARD}
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+    assert bench.events()[-1]["eventType"] == "Ended"
+
+
+@pytest.mark.req("C08.FR.01", "C08.FR.02")
+def test_a_vehicle_that_speaks_iso_15118_is_identified_by_a_card_whenever_it_comes(tmp_path: Path) -> None:
+    """External identification: the card is asked about as always, long after the plug, and again after a refusal."""
+    bench = station(tmp_path)
+    bench.csms.on("Authorize", [{"idTokenInfo": {"status": "Unknown"}}, {"idTokenInfo": {"status": "Accepted"}}])
+    bench.evse(1).plug_in(evcc_id="DE8AA1A2B3C4")
+    bench.advance(minutes=30)
+
+    bench.evse(1).present_token("04DDEEFF")
+    bench.advance(minutes=30)
+    assert not bench.evse(1).contactor_closed
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+
+    assert [each["idToken"]["idToken"] for each in bench.csms.received("Authorize")] == ["04DDEEFF", CARD]
+    assert bench.evse(1).charging
+
+
+@pytest.mark.req("C15.FR.05")
+def test_who_was_unknown_and_is_refused_afterwards_gets_his_cable_with_his_card(tmp_path: Path) -> None:
+    bench = station(
+        tmp_path,
+        {
+            "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true",
+            "TxCtrlr.StopTxOnInvalidId": "true",
+            "TxCtrlr.TxStopPoint": "Authorized",
+        },
+        lock=True,
+    )
+    bench.csms.disconnect()
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=30)
+    bench.csms.on("TransactionEvent", lambda sent: {"idTokenInfo": {"status": "Invalid"}} if "idToken" in sent else {})
+    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Invalid"}})
+    bench.csms.connect()
+    bench.advance(seconds=10)
+    assert bench.events()[-1]["transactionInfo"]["stoppedReason"] == "DeAuthorized"
+
+    bench.evse(1).present_token("04DDEEFF")
+    bench.advance(seconds=5)
+    assert bench.world.evse(1).snapshot().lock.value == "locked"
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=5)
+
+    assert bench.world.evse(1).snapshot().lock.value == "unlocked"

@@ -1,0 +1,87 @@
+"""What an accepted or refused wish leads to, by the state at that time: a start, a stop, or a word to the driver."""
+
+from __future__ import annotations
+
+from station.blocks.authorization.floating import Floating
+from station.blocks.authorization.master import MasterPass
+from station.blocks.authorization.wish import FLOATING, States, Wish, World
+from station.blocks.authorization.words import Text, refusal, said
+from station.facts import AuthorizationRefused, Authorized, DriverAddressed, StopAuthorized
+from station.now import Now
+from station.ocpp.enums import AuthorizationStatusEnumType
+from station.ocpp.types import IdTokenInfoType
+
+
+class Consequences:
+    """Carries out verdicts."""
+
+    def __init__(self, states: States, world: World, floating: Floating, master: MasterPass) -> None:
+        self._sessions = states.sessions
+        self._facts = world.facts
+        self._floating = floating
+        self._master = master
+
+    def accept(self, wish: Wish, info: IdTokenInfoType, now: Now, *, unknown: bool = False) -> None:
+        """The token is good; whether it does what it was presented for, the state at this time tells."""
+        if self._master.owns(info):
+            self._master.presented(wish, info, now)
+        elif wish.purpose == "start":
+            self._start(wish, info, now, unknown=unknown)
+        elif self.same_group(wish, info):
+            self.stop(wish, info)
+        else:
+            self.refuse(wish, info, "ConcurrentTx")
+
+    def refuse(self, wish: Wish, info: IdTokenInfoType, instead: AuthorizationStatusEnumType | None = None) -> None:
+        """It may not; `instead` of an Accepted, this is why."""
+        why = info if instead is None else _with_status(info, instead)
+        self._facts.emit(AuthorizationRefused(id_token=wish.id_token, status=why.status, evse_id=wish.place))
+        self._facts.emit(DriverAddressed(text=refusal(why), evse_id=wish.place))
+
+    def stop(self, wish: Wish, info: IdTokenInfoType | None = None) -> None:
+        """The driver ends the authorization of the EVSE."""
+        self._facts.emit(StopAuthorized(evse_id=wish.evse_id, id_token=wish.id_token, master_pass=False, at=wish.at))
+        self._say("ends", info, wish.evse_id)
+
+    def same_group(self, wish: Wish, info: IdTokenInfoType) -> bool:
+        """C09: another token of the same group ends the authorization."""
+        session = self._sessions.on_evse(wish.evse_id)
+        if session is None or not session.authorized or session.group_id_token is None or info.group_id_token is None:
+            return False
+        return session.group_id_token.casefold() == info.group_id_token.id_token.casefold()
+
+    def _start(self, wish: Wish, info: IdTokenInfoType, now: Now, *, unknown: bool) -> None:
+        evse_id = wish.evse_id
+        group = info.group_id_token.id_token if info.group_id_token is not None else wish.group_id_token
+        session = self._sessions.on_evse(evse_id)
+        taken = session is not None and (session.authorized or session.ended_authorization)
+        if info.evse_id and evse_id != FLOATING and evse_id not in info.evse_id:  # C01.FR.21
+            self.refuse(wish, info, "NotAtThisLocation")
+        elif taken:  # C01.FR.23
+            self.refuse(wish, info, "ConcurrentTx")
+        elif self._master.is_group(group):  # C16.FR.03
+            self.refuse(wish, info, "Invalid")
+        else:
+            authorized = Authorized(
+                evse_id=evse_id,
+                id_token=wish.id_token,
+                via=wish.via,
+                at=wish.at,
+                group_id_token=group,
+                remote_start_id=wish.remote_start_id,
+                charging_priority=info.charging_priority,
+                invalid=unknown,
+            )
+            self._say("starts" if session is not None and session.plugged else "plug_in", info, evse_id)
+            if evse_id != FLOATING:
+                self._facts.emit(authorized)
+            else:
+                allowed = tuple(each for each in wish.evse_ids if not info.evse_id or each in info.evse_id)
+                self._floating.wait(authorized, allowed, now)
+
+    def _say(self, text: Text, info: IdTokenInfoType | None, evse_id: int) -> None:
+        self._facts.emit(DriverAddressed(text=said(text, info), evse_id=evse_id or None))
+
+
+def _with_status(info: IdTokenInfoType, status: AuthorizationStatusEnumType) -> IdTokenInfoType:
+    return IdTokenInfoType(status=status, language1=info.language1, language2=info.language2)

@@ -1,0 +1,65 @@
+"""A driver who may charge and has not plugged in yet, at a reader of several EVSEs: the plug shows which he means."""
+
+from __future__ import annotations
+
+import msgspec
+
+from station.blocks.authorization.wish import States, World
+from station.facts import Authorized, PlugInserted
+from station.now import Mono, Now
+from station.ocpp.types import IdTokenType
+from station.state.tokens import same_token
+
+
+class _Waiting(msgspec.Struct, frozen=True):
+    authorized: Authorized
+    evse_ids: tuple[int, ...]
+    until: Mono
+
+
+class Floating:
+    """At most one driver: who comes after him takes his place."""
+
+    def __init__(self, states: States, world: World) -> None:
+        self._sessions = states.sessions
+        self._connectors = states.connectors
+        self._variables = states.variables
+        self._facts = world.facts
+        self._waiting: _Waiting | None = None
+
+    def load(self) -> None:
+        """A start of the agent forgets him."""
+        self._waiting = None
+
+    def wait(self, authorized: Authorized, evse_ids: tuple[int, ...], now: Now) -> None:
+        """From now on, for as long as EVConnectionTimeOut says."""
+        timeout_s = self._variables.integer("TxCtrlr", "EVConnectionTimeOut")
+        self._waiting = _Waiting(authorized, evse_ids, now.after(timeout_s))
+
+    def took_back(self, id_token: IdTokenType) -> bool:
+        """Whether it was this one's token: presented again before plug-in, the driver has changed his mind."""
+        if self._waiting is None or not same_token(self._waiting.authorized.id_token, id_token):
+            return False
+        self._waiting = None
+        return True
+
+    def plugged(self, fact: PlugInserted, now: Now) -> None:
+        """The plug shows which EVSE he meant."""
+        waiting = self._waiting
+        if waiting is None or fact.evse_id not in waiting.evse_ids or now.mono >= waiting.until:
+            return
+        session = self._sessions.on_evse(fact.evse_id)
+        free = session is None or not (session.authorized or session.ended_authorization)
+        if free and self._connectors.may_start(fact.evse_id) is None:
+            self._waiting = None
+            self._facts.emit(msgspec.structs.replace(waiting.authorized, evse_id=fact.evse_id))
+
+    @property
+    def until(self) -> Mono | None:
+        """When he is forgotten."""
+        return self._waiting.until if self._waiting is not None else None
+
+    def due(self, now: Now) -> None:
+        """C01.FR.26: the authorization ends."""
+        if self._waiting is not None and self._waiting.until <= now.mono:
+            self._waiting = None
