@@ -44,7 +44,7 @@ def cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns((~pid << 3) | 2)
 
 
-def reading(pid: int, database: Path) -> Reading:
+def reading(pid: int, log: Log) -> Reading:
     """A reading now. `disk_bytes` are whole pages dirtied, also those written again before they reached the disk."""
     wakeups = sum(
         field(task / "status", "voluntary_ctxt_switches")
@@ -52,7 +52,7 @@ def reading(pid: int, database: Path) -> Reading:
         if task.exists()
     )
     written = field(Path(f"/proc/{pid}/io"), "write_bytes")
-    return Reading(time.monotonic(), cpu_ns(pid), wakeups, written, commits(database.with_name(database.name + "-wal")))
+    return Reading(time.monotonic(), cpu_ns(pid), wakeups, written, log.commits())
 
 
 def memory(pid: int) -> Memory:
@@ -71,22 +71,44 @@ def field(path: Path, name: str) -> int:
     return next((int(line.split()[1]) for line in lines if line.startswith(name + ":")), 0)
 
 
-def commits(wal: Path) -> int:
-    """Commits in the write-ahead log since it was last begun anew: each was one fsync (synchronous=FULL).
+class Log:
+    """The write-ahead log of a database: how many commits it took, each one fsync (synchronous=FULL).
 
-    A frame that ends a transaction carries the size of the database in its header; frames of an older round of the log
-    carry another salt.
+    A frame that ends a transaction carries the size of the database in its header. After a checkpoint the log begins
+    anew from the front with another salt; what it has not reached yet still shows the round before.
+    Invariant: between two looks the log begins anew at most once (after a thousand pages).
     """
-    try:
-        data = wal.read_bytes()
-    except OSError:
-        return 0
-    if len(data) < WAL_HEADER:
-        return 0
-    size = int.from_bytes(data[8:12], "big") + FRAME_HEADER
-    salt = data[16:24]
-    frames = (data[at : at + FRAME_HEADER] for at in range(WAL_HEADER, len(data) - size + 1, size))
-    return sum(frame[8:16] == salt and frame[4:8] != bytes(4) for frame in frames)
+
+    def __init__(self, database: Path) -> None:
+        self._path = database.with_name(database.name + "-wal")
+        self._salt = b""
+        self._seen = 0
+        """Frames of the present round that are counted."""
+        self._commits = 0
+
+    def commits(self) -> int:
+        """Commits since the round of the first look began."""
+        try:
+            data = self._path.read_bytes()
+        except OSError:
+            return self._commits
+        if len(data) >= WAL_HEADER:
+            salt = data[16:24]
+            if salt != self._salt:
+                self._count(data, self._salt)
+                self._salt, self._seen = salt, 0
+            self._count(data, salt)
+        return self._commits
+
+    def _count(self, data: bytes, salt: bytes) -> None:
+        """Count the commits among the frames of a round that were not there at the last look."""
+        size = int.from_bytes(data[8:12], "big") + FRAME_HEADER
+        for number in range(self._seen, (len(data) - WAL_HEADER) // size):
+            at = WAL_HEADER + number * size
+            frame = data[at : at + FRAME_HEADER]
+            if frame[8:16] == salt:
+                self._seen = number + 1
+                self._commits += frame[4:8] != bytes(4)
 
 
 def calibrate() -> float:

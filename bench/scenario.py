@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.listener import Listener, Payload
-from bench.process import Memory, Reading, memory, reading
+from bench.process import Log, Memory, Reading, memory, reading
 
 VARIABLES = (
     ("OCPPCommCtrlr", "HeartbeatInterval"),
@@ -46,20 +46,20 @@ class Span:
 class Scenario:
     """One station, its CSMS and its control socket."""
 
-    def __init__(self, csms: Listener, pid: int, state: Path, control: Path, unit_ms: float) -> None:
+    def __init__(self, csms: Listener, pid: int, database: Path, control: Path, unit_ms: float) -> None:
         self.csms = csms
         self.pid = pid
-        self.database = state
+        self.log = Log(database)
         self.control = control
         self.unit_ns = unit_ms * 1e6
 
     @contextmanager
     def span(self) -> Iterator[Span]:
         """Readings at both ends."""
-        span, before, counts = Span(), reading(self.pid, self.database), self.csms.counts.copy()
+        span, before, counts = Span(), reading(self.pid, self.log), self.csms.counts.copy()
         received = self.csms.bytes_received()
         yield span
-        span.used = reading(self.pid, self.database).since(before)
+        span.used = reading(self.pid, self.log).since(before)
         span.received = self.csms.bytes_received() - received
         span.counts = self.csms.counts - counts
 
