@@ -5,6 +5,7 @@ transaction, and what follows one while the cable is still in. The rules by whic
 `blocks/transactions`.
 
 What is written: a session with a transaction, in the step that tells its event; one that holds something after it.
+Its start value lies in a table of its own: the rows that each event replaces are small, a page of the database each.
 What is plugged and not yet charged lives in memory: the hardware tells it again.
 Invariant: no contactor is wanted closed for a session whose start register is not in the table (design 7).
 """
@@ -12,7 +13,7 @@ Invariant: no contactor is wanted closed for a session whose start register is n
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from typing import Literal, TypeVar
 
 import msgspec
 
@@ -24,6 +25,8 @@ from station.state.meters import Sample
 from station.store.db import Database
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MAX_SAMPLES = 200
 """Intermediate readings kept for one Ended event; at this number every second one is dropped (E06.FR.13)."""
@@ -146,19 +149,23 @@ class Sessions:
         self._db = db
         self._sessions: dict[int, Session] = {}
         self._rows: set[int] = set()
+        self._begins: dict[int, Sample | None] = {}
+        """The start values in the table; None for one that cannot be read."""
 
     def load(self, now: Now) -> None:
         """Read the table; of an earlier boot's session only what outlives a power cut: see `interrupted`."""
         self._sessions = {}
         self._rows = set()
+        self._begins = {}
+        for evse_id, data in self._db.execute("SELECT evse_id, data FROM session_begin").fetchall():
+            self._begins[evse_id] = _decoded(Sample, data, "session_begin", evse_id)
         for evse_id, boot, data in self._db.execute("SELECT evse_id, boot, data FROM session").fetchall():
             self._rows.add(evse_id)
-            try:
-                session = msgspec.json.decode(data, type=Session)
-            except msgspec.DecodeError as error:
-                log.error("state.bad_row", extra={"table": "session", "evse": evse_id, "reason": str(error)})  # noqa: TRY400 - the row, not the traceback, is what matters
-                continue
-            self._sessions[evse_id] = session if boot == now.boot else interrupted(session)
+            session = _decoded(Session, data, "session", evse_id)
+            if session is not None:
+                begin = session.begin or self._begins.get(evse_id)  # older agents wrote it into the row
+                session = msgspec.structs.replace(session, begin=begin)
+                self._sessions[evse_id] = session if boot == now.boot else interrupted(session)
 
     # questions
 
@@ -196,15 +203,28 @@ class Sessions:
             session = msgspec.structs.replace(
                 session, boot=now.boot, secured=session.begin is not None or session.no_meter
             )
-            self._db.execute(
-                "INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (evse_id, now.boot, msgspec.json.encode(session))
-            )
+            row = msgspec.json.encode(msgspec.structs.replace(session, begin=None))
+            self._db.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (evse_id, now.boot, row))
             self._rows.add(evse_id)
+            self._save_begin(evse_id, session.begin)
         elif evse_id in self._rows:
             self._db.execute("DELETE FROM session WHERE evse_id = ?", (evse_id,))
             self._rows.discard(evse_id)
+            self._save_begin(evse_id, None)
         self._sessions[evse_id] = session
         return session
+
+    def _save_begin(self, evse_id: int, begin: Sample | None) -> None:
+        """The start value lies apart from the row that each event replaces."""
+        if begin is None:
+            if evse_id in self._begins:
+                self._db.execute("DELETE FROM session_begin WHERE evse_id = ?", (evse_id,))
+                del self._begins[evse_id]
+        elif begin != self._begins.get(evse_id):
+            self._db.execute(
+                "INSERT OR REPLACE INTO session_begin VALUES (?, ?)", (evse_id, msgspec.json.encode(begin))
+            )
+            self._begins[evse_id] = begin
 
     def add_sample(self, session: Session, sample: Sample, *, clock: bool) -> Session:
         """Keep a reading for the Ended event; it is written at once, so that a power cut does not take it."""
@@ -243,6 +263,15 @@ class Sessions:
     def forget_samples(self, transaction_id: str) -> None:
         """The transaction has ended."""
         self._db.execute("DELETE FROM session_sample WHERE transaction_id = ?", (transaction_id,))
+
+
+def _decoded(kind: type[T], data: bytes, table: str, evse_id: int) -> T | None:
+    """What a row holds; None, and a line in the log, if that cannot be read: one bad row does not hide the others."""
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except msgspec.DecodeError as error:
+        log.error("state.bad_row", extra={"table": table, "evse": evse_id, "reason": str(error)})  # noqa: TRY400 - the row, not the traceback, is what matters
+        return None
 
 
 def interrupted(session: Session) -> Session:

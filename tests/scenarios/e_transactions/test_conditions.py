@@ -157,13 +157,17 @@ def test_the_start_register_is_on_disk_before_the_contactor_may_close(
 ) -> None:
     """When the board is allowed to close, another reader of the file already sees session and register."""
     station = bench(tmp_path, start, "EVConnected")
-    rows: list[bytes] = []
+    rows: list[tuple[bytes, bytes]] = []
     carry_out = station._act
 
     def look(action: Action) -> str | None:
         if isinstance(action, Allow):
             reader = sqlite3.connect(tmp_path / "station.db")
-            rows.extend(data for (data,) in reader.execute("SELECT data FROM session WHERE evse_id = 1"))
+            rows.extend(
+                reader.execute(
+                    "SELECT session.data, session_begin.data FROM session JOIN session_begin USING (evse_id)"
+                )
+            )
             reader.close()
         return carry_out(action)
 
@@ -173,8 +177,9 @@ def test_the_start_register_is_on_disk_before_the_contactor_may_close(
     station.advance(5)
 
     assert rows
-    assert b'"begin"' in rows[0]
-    assert CARD.encode() in rows[0]
+    session, begin = rows[0]
+    assert CARD.encode() in session
+    assert b'"energy_import_mwh"' in begin
 
 
 # --- the clock

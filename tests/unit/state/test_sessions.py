@@ -15,6 +15,9 @@ from station.state.meters import Sample
 from station.state.sessions import MAX_SAMPLES, Closing, Session, Sessions
 from station.store.db import Database
 
+ONE_PAGE = 985
+"""Bytes of a blob that SQLite keeps in a page of 1024, beside two small integers."""
+
 
 def now(boot: int = 1, mono: float = 100.0) -> Now:
     return Now(BootId(boot), Mono(mono), Wall(1_800_000_000.0 + mono))
@@ -125,7 +128,53 @@ def test_an_ended_session_removes_its_row(db: Database) -> None:
         sessions.save(Session(evse_id=1), now())
 
     assert db.execute("SELECT count(*) FROM session").fetchone() == (0,)
+    assert db.execute("SELECT count(*) FROM session_begin").fetchone() == (0,)
     assert sessions.on_evse(1) is None
+
+
+def test_the_start_value_is_written_once_and_outside_of_the_row_that_each_event_replaces(db: Database) -> None:
+    """That row fits into one page of the database, whatever the meter measures."""
+    three = (16123.456, 16123.456, 16123.456)
+    full = Sample(
+        Instant(BootId(1), Mono(123456.123456)),
+        MeterReading(
+            sampled_at=123456.123456,
+            energy_import_mwh=123_456_789_012,
+            energy_export_mwh=0,
+            power_import_w=48370.368,
+            power_import_phase_w=three,
+            voltage_v=(230.123, 230.123, 230.123),
+            current_a=(70.123, 70.123, 70.123),
+            frequency_hz=50.012,
+            power_factor=0.987,
+        ),
+    )
+    session = saved(
+        db, replace(RUNNING, id_token=IdTokenType(id_token="x" * 36, type="Central"), begin=full, last=full)
+    )
+    changes = db.connection.total_changes
+    with db.transaction():
+        sessions = loaded(db, now())
+        sessions.save(replace(session, seq_no=5), now())
+
+    assert db.connection.total_changes == changes + 1
+    assert db.execute("SELECT length(data) FROM session").fetchone()[0] < ONE_PAGE
+    assert loaded(db, now()).get(1).begin == full
+
+
+def test_a_start_value_that_cannot_be_read_costs_no_transaction(db: Database, caplog: pytest.LogCaptureFixture) -> None:
+    """It is billed without one; what follows does not find the old row."""
+    saved(db, RUNNING)
+    with db.transaction():
+        db.execute("UPDATE session_begin SET data = ?", (b"{}",))
+    sessions = loaded(db, now())
+    session = sessions.get(1)
+    with db.transaction():
+        sessions.save(session, now())
+
+    assert (session.transaction_id, session.begin) == ("tx-1", None)
+    assert "state.bad_row" in caplog.text
+    assert db.execute("SELECT count(*) FROM session_begin").fetchone() == (0,)
 
 
 def test_one_bad_row_does_not_hide_the_others(db: Database, caplog: pytest.LogCaptureFixture) -> None:
