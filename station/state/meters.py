@@ -19,6 +19,8 @@ from station.ocpp.enums import LocationEnumType, MeasurandEnumType, PhaseEnumTyp
 from station.ocpp.types import SampledValueType, SignedMeterValueType, UnitOfMeasureType
 
 REGISTER: MeasurandEnumType = "Energy.Active.Import.Register"
+DEFAULT_CONTEXT: ReadingContextEnumType = "Sample.Periodic"
+"""What a value without context means."""
 
 Purpose = Literal["begin", "sample", "stop", "allowance"]
 """What `hardware.sample` is asked for; `signing` adds that the meter shall sign."""
@@ -98,7 +100,7 @@ class Wanted(msgspec.Struct, frozen=True):
     """
 
     measurands: Sequence[str]
-    context: ReadingContextEnumType
+    context: ReadingContextEnumType | None
     without_phases: bool = False
     offered_a: float | None = None
     phases: int = 3
@@ -183,7 +185,10 @@ MEASURANDS: Mapping[str, Source] = {
 
 
 def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueType]:
-    """The values of one reading in the order of the measurands, with all phases (J02.FR.04); absent ones left out."""
+    """The values of one reading in the order of the measurands, with all phases (J02.FR.04); absent ones left out.
+
+    The first one names the context, the others only one that does not go without saying.
+    """
     found: list[SampledValueType] = []
     for measurand in wanted.measurands:
         source = MEASURANDS.get(measurand)
@@ -193,6 +198,8 @@ def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueTy
             if figure is not None:
                 signed = reading.signed if wanted.sign and phase is None and measurand == REGISTER else None
                 found.append(_value(measurand, phase, figure, source, wanted, signed))  # type: ignore[arg-type]  # a key of MEASURANDS is one
+                if wanted.context == DEFAULT_CONTEXT:
+                    wanted = msgspec.structs.replace(wanted, context=None)
     return found
 
 

@@ -53,7 +53,9 @@ def measurands(value: dict[str, Any]) -> set[str]:
 
 
 def contexts(value: dict[str, Any]) -> set[str]:
-    return {sampled_value["context"] for sampled_value in value["sampledValue"]}
+    """The first value names its context; a later one without has the default of the schema."""
+    first, *others = value["sampledValue"]
+    return {first["context"], *(other.get("context", "Sample.Periodic") for other in others)}
 
 
 ALL = set(MEASURANDS.split(","))

@@ -80,7 +80,8 @@ def values(event: dict[str, Any], context: str) -> list[tuple[datetime, float]]:
         (datetime.fromisoformat(meter_value["timestamp"]), sampled["value"])
         for meter_value in event.get("meterValue", ())
         for sampled in meter_value["sampledValue"]
-        if sampled["context"] == context and sampled["measurand"] == "Energy.Active.Import.Register"
+        if sampled.get("context", "Sample.Periodic") == context
+        and sampled["measurand"] == "Energy.Active.Import.Register"
         if "phase" not in sampled
     ]
 

@@ -37,7 +37,7 @@ def test_updated_comes_at_every_interval_counted_from_the_start_of_the_transacti
 
     assert periodic(station) == ["08:00:37", "08:01:07", "08:01:37"]
     assert sampled["meterValue"][0]["timestamp"] == sampled["timestamp"]
-    assert {v["context"] for v in sampled["meterValue"][0]["sampledValue"]} == {"Sample.Periodic"}
+    assert [v["context"] for v in sampled["meterValue"][0]["sampledValue"]] == ["Sample.Periodic"]
 
 
 def test_transactions_that_start_at_any_time_tell_their_samples_together(tmp_path: Path) -> None:

@@ -86,6 +86,16 @@ def test_the_order_is_the_order_of_the_list() -> None:
     assert {value.context for value in values} == {"Trigger"}
 
 
+@pytest.mark.req("J02.FR.04")
+def test_the_first_value_names_the_context_and_the_others_only_one_that_is_not_the_default() -> None:
+    """A value without context is Sample.Periodic: 28 bytes each that need not be said again."""
+    wanted = Wanted(measurands=("Voltage",), context="Sample.Periodic")
+    ending = replace(wanted, context="Transaction.End")
+
+    assert [value.context for value in sampled_values(FULL, wanted)] == ["Sample.Periodic", None, None]
+    assert [value.context for value in sampled_values(FULL, ending)] == ["Transaction.End"] * 3
+
+
 @pytest.mark.req("J01.FR.07", "J01.FR.09")
 def test_units_are_named_where_they_are_not_wh_and_only_soc_is_measured_in_the_vehicle() -> None:
     """Units of the appendix; location EV for SoC alone."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from hal.api import Fault, MeterReading
+from hal.api import Fault, MeterReading, PerPhase
 from station.now import BootId, Instant, Mono, Now, Wall
 from station.ocpp.types import IdTokenType
 from station.state.meters import Sample
@@ -134,7 +134,7 @@ def test_an_ended_session_removes_its_row(db: Database) -> None:
 
 def test_the_start_value_is_written_once_and_outside_of_the_row_that_each_event_replaces(db: Database) -> None:
     """That row fits into one page of the database, whatever the meter measures."""
-    three = (16123.456, 16123.456, 16123.456)
+    amperes = PerPhase(70.123, 70.123, 70.123)
     full = Sample(
         Instant(BootId(1), Mono(123456.123456)),
         MeterReading(
@@ -142,9 +142,9 @@ def test_the_start_value_is_written_once_and_outside_of_the_row_that_each_event_
             energy_import_mwh=123_456_789_012,
             energy_export_mwh=0,
             power_import_w=48370.368,
-            power_import_phase_w=three,
-            voltage_v=(230.123, 230.123, 230.123),
-            current_a=(70.123, 70.123, 70.123),
+            power_import_phase_w=PerPhase(16123.456, 16123.456, 16123.456),
+            voltage_v=PerPhase(230.123, 230.123, 230.123),
+            current_a=amperes,
             frequency_hz=50.012,
             power_factor=0.987,
         ),
