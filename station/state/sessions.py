@@ -282,6 +282,7 @@ def interrupted(session: Session) -> Session:
         path_closed=False,
         path_opened=None,
         flowing=False,
+        bay_occupied=session.bay_occupied and session.started,  # only a transaction still has to do with its vehicle
         faults=(),
         board_lost=False,
         plug_by=None,
