@@ -1,4 +1,7 @@
-"""The OCA's test cases of block C (authorization), Core profile (part 6, 2.4)."""
+"""The OCA's test cases of block C (authorization): the CSMS is asked, groups, the master pass (part 6, 2.4).
+
+What the cache knows is in test_c_cache.py.
+"""
 
 from __future__ import annotations
 
@@ -9,54 +12,61 @@ from typing import Any
 import pytest
 
 from tests.bench import Bench
-from tests.octt.states import (
-    GROUP,
-    INVALID,
-    MESSAGE_TIMEOUT_S,
-    VALID,
-    VALID2,
-    authorizes,
-    cached,
-    charging,
-    charging_states,
-    energy_transfer_started,
-    ev_connected_pre_session,
-    ev_disconnected,
-    triggers,
-    with_token,
-)
+from tests.octt.memory import cached, judged, unjudged, verdict
+from tests.octt.session import Session
+from tests.octt.states import GROUP, INVALID, MESSAGE_TIMEOUT_S, VALID, VALID2, authorizes, id_token
+from tests.scenarios.e_transactions.story import bench as station
 
-CACHE = {"AuthCacheCtrlr.Enabled": "true", "AuthCtrlr.LocalPreAuthorize": "true"}
-OFFLINE = {
-    **CACHE,
-    "AuthCtrlr.LocalAuthorizeOffline": "true",
-    "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true",
-    "TxCtrlr.TxStartPoint": "PowerPathClosed",
-    "TxCtrlr.TxStopPoint": "EVConnected,Authorized",
+CACHE = {
+    "AuthCacheCtrlr.Enabled": "true",
+    "AuthCtrlr.LocalPreAuthorize": "true",
+    "AuthCacheCtrlr.DisablePostAuthorize": "false",
 }
-START_POINTS = ["EVConnected", "Authorized", "PowerPathClosed"]
+POINTS = ["ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"]
+MASTER = "04AA55AA55"
+MASTERS: dict[str, Any] = {"groupIdToken": {"idToken": "masters", "type": "Central"}}
 
 Make = Callable[..., Bench]
+
+each_start = pytest.mark.parametrize("start", POINTS)
+each_stop = pytest.mark.parametrize("stop", POINTS)
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A station with these variables."""
+    """A station with these points and variables."""
 
-    def made(variables: dict[str, str] | None = None, **more: Any) -> Bench:
-        points = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}
-        return Bench(tmp_path, variables={**points, **(variables or {})}, **more)
+    def made(
+        variables: dict[str, str] | None = None, *, start: str = "PowerPathClosed", stop: str = "EVConnected,Authorized"
+    ) -> Bench:
+        return station(tmp_path, start, stop, variables=variables or {}, evses=2)
 
     return made
 
 
-def nothing_about_the_token(bench: Bench, token: str) -> None:
-    """No TransactionEvent follows the refusal, and no energy flows."""
-    before = len(bench.events())
-    bench.advance(seconds=MESSAGE_TIMEOUT_S)
-    assert all(found != token for _, _, found in with_token(bench))
-    assert len(bench.events()) == before
-    assert not bench.evse(1).contactor_closed
+def asked_in_vain(session: Session, *, known: bool = False) -> None:
+    """The token is presented and refused: the CSMS was asked about it, no event follows, and no energy flows."""
+    told = len(session.bench.events())
+    asked = len(authorizes(session.bench))
+
+    session.present()
+    session.bench.advance(MESSAGE_TIMEOUT_S)
+
+    assert session.bench.csms.received("Authorize")[asked:] == ([] if known else [{"idToken": id_token(session.token)}])
+    assert session.bench.events()[told:] == []
+    assert not session.bench.evse(session.evse).contactor_closed
+
+
+def goes_on(session: Session, other: str) -> None:
+    """Another token is presented: the CSMS was asked about it, and the transaction neither knows of it nor ends."""
+    asked = len(authorizes(session.bench))
+
+    session.present(other)
+    session.bench.advance(MESSAGE_TIMEOUT_S)
+
+    assert session.bench.csms.received("Authorize")[asked:] == [{"idToken": id_token(other)}]
+    session.nothing_else()
+    assert session.bench.evse(1).charging
 
 
 # --- C01: the CSMS is asked
@@ -64,344 +74,36 @@ def nothing_about_the_token(bench: Bench, token: str) -> None:
 
 @pytest.mark.octt("TC_C_02_CS", "TC_C_06_CS", "TC_C_07_CS", "TC_C_56_CS")
 @pytest.mark.req("C01.FR.02")
-@pytest.mark.parametrize("verdict", ["Invalid", "Blocked", "Expired", "Unknown"])
-@pytest.mark.parametrize("start_point", START_POINTS)
-def test_a_token_that_the_csms_refuses_starts_nothing(make: Make, start_point: str, verdict: str) -> None:
-    bench = make({"TxCtrlr.TxStartPoint": start_point})
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": verdict}})
-    ev_connected_pre_session(bench)
+@pytest.mark.parametrize("status", ["Invalid", "Blocked", "Expired", "Unknown"])
+@each_start
+def test_a_token_that_the_csms_refuses_starts_nothing(make: Make, start: str, status: str) -> None:
+    bench = make(start=start)
+    judged(bench, status)
+    session = Session(bench, token=INVALID)
+    session.ev_connected_pre_session()
 
-    bench.evse(1).present_token(INVALID)
-
-    assert bench.csms.received("Authorize") == [{"idToken": {"idToken": INVALID, "type": "ISO14443"}}]
-    nothing_about_the_token(bench, INVALID)
+    asked_in_vain(session)
 
 
 @pytest.mark.octt("TC_C_05_CS")
 @pytest.mark.req("C01.FR.02")
 def test_tc_c_05_cs_refused_before_the_cable_is_in(make: Make) -> None:
-    bench = make({"TxCtrlr.TxStartPoint": "Authorized"}, lock=True)
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Invalid"}})
+    bench = make(start="Authorized")
+    judged(bench, "Invalid")
 
-    bench.evse(1).present_token(INVALID)
+    asked_in_vain(Session(bench, token=INVALID))
 
-    assert authorizes(bench) == [INVALID]
-    nothing_about_the_token(bench, INVALID)
     assert bench.events() == []
 
 
 @pytest.mark.octt("TC_C_04_CS")
 @pytest.mark.req("C01.FR.02", "C01.FR.03")
-def test_tc_c_04_cs_another_drivers_token_does_not_stop_it(make: Make) -> None:
-    bench = make()
-    charging(bench)
-
-    bench.evse(1).present_token(VALID2)
-    bench.advance(seconds=MESSAGE_TIMEOUT_S)
-
-    assert authorizes(bench) == [VALID, VALID2]
-    assert VALID2 not in [token for _, _, token in with_token(bench)]
-    assert all(event["eventType"] != "Ended" for event in bench.events())
-    assert bench.evse(1).charging
-
-
-# --- C12: the cache, online
-
-
-@pytest.mark.octt("TC_C_08_CS")
-@pytest.mark.req("C12.FR.02", "C12.FR.04")
-@pytest.mark.parametrize("start_point", START_POINTS)
-def test_tc_c_08_cs_a_cached_token_charges_at_once(make: Make, start_point: str) -> None:
-    bench = make({**CACHE, "TxCtrlr.TxStartPoint": start_point})
-    cached(bench)
-    ev_connected_pre_session(bench)
-
-    bench.evse(1).present_token(VALID)
-
-    energy_transfer_started(bench)
-    assert authorizes(bench) == []
-    assert [token for _, trigger, token in with_token(bench) if trigger == "Authorized"] == [VALID]
-
-
-@pytest.mark.octt("TC_C_09_CS", "TC_C_10_CS", "TC_C_11_CS")
-@pytest.mark.req("C12.FR.05", "C10.FR.03")
-@pytest.mark.parametrize("verdict", ["Invalid", "Blocked", "Expired"])
-def test_a_token_cached_as_refused_is_asked_again(make: Make, verdict: str) -> None:
-    bench = make(CACHE)
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": verdict}})
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(INVALID)
-    bench.csms.forget()
-
-    bench.evse(1).present_token(INVALID)
-
-    assert authorizes(bench) == [INVALID]
-    nothing_about_the_token(bench, INVALID)
-
-
-@pytest.mark.octt("TC_C_12_CS")
-@pytest.mark.req("C12.FR.05", "C10.FR.03")
-def test_tc_c_12_cs_cached_as_invalid_but_accepted_now(make: Make) -> None:
-    bench = make(CACHE)
-    bench.csms.on("Authorize", [{"idTokenInfo": {"status": "Invalid"}}, {"idTokenInfo": {"status": "Accepted"}}])
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(VALID)
-    assert not bench.evse(1).charging
-
-    bench.evse(1).present_token(VALID)
-
-    assert authorizes(bench) == [VALID, VALID]
-    energy_transfer_started(bench)
-
-
-@pytest.mark.octt("TC_C_13_CS")
-@pytest.mark.req("C12.FR.02", "C12.FR.04")
-def test_tc_c_13_cs_cached_token_first_cable_after(make: Make) -> None:
-    bench = make({**CACHE, "TxCtrlr.TxStartPoint": "Authorized"})
-    cached(bench)
-
-    bench.evse(1).present_token(VALID)
-    bench.advance(seconds=5)
-
-    assert with_token(bench) == [("Started", "Authorized", VALID)]
-    assert not bench.evse(1).contactor_closed
-    ev_connected_pre_session(bench)
-    energy_transfer_started(bench)
-    assert authorizes(bench) == []
-
-
-@pytest.mark.octt("TC_C_14_CS")
-@pytest.mark.req("C12.FR.09", "C16.FR.03")
-def test_tc_c_14_cs_a_cached_master_pass_stops_and_never_starts(make: Make) -> None:
-    bench = make({**CACHE, "AuthCtrlr.MasterPassGroupId": "masters"})
-    group = {"groupIdToken": {"idToken": "masters", "type": "Central"}}
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", **group}})
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token("04AA55AA55")
-    bench.advance(seconds=5)
-    assert bench.events() == []
-    bench.csms.default("Authorize")
-    bench.evse(1).present_token(VALID)
-    energy_transfer_started(bench)
-
-    bench.evse(1).present_token("04AA55AA55")
-    bench.advance(seconds=10)
-
-    assert authorizes(bench) == ["04AA55AA55", VALID]
-    assert bench.events()[-1]["transactionInfo"]["stoppedReason"] == "MasterPass"
-
-
-@pytest.mark.octt("TC_C_57_CS")
-@pytest.mark.req("C12.FR.05", "C10.FR.03")
-def test_tc_c_57_cs_what_the_cache_refuses_is_not_asked_again(make: Make) -> None:
-    bench = make({**CACHE, "AuthCacheCtrlr.DisablePostAuthorize": "true"})
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Invalid"}})
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(INVALID)
-    bench.csms.forget()
-
-    bench.evse(1).present_token(INVALID)
-
-    assert authorizes(bench) == []
-    nothing_about_the_token(bench, INVALID)
-
-
-# --- C12, C15: the cache offline, and the CSMS's later verdict
-
-
-def charged_offline(make: Make, **variables: str) -> Bench:
-    """A driver whose cached token the CSMS has come to find Invalid charges while the link is down; then it returns."""
-    bench = make({**OFFLINE, **variables})
-    cached(bench)
-    ev_connected_pre_session(bench)
-    bench.csms.disconnect()
-    bench.evse(1).present_token(VALID)
-    bench.advance(seconds=5)
-    assert bench.evse(1).charging
-    bench.csms.on("TransactionEvent", lambda sent: {"idTokenInfo": {"status": "Invalid"}} if "idToken" in sent else {})
-    bench.csms.connect()
-    bench.advance(seconds=1)
-    offline = [event for event in bench.events() if event.get("offline")]
-    assert ("Started", "Authorized", VALID) in with_token(bench)
-    assert "ChargingStateChanged" in [event["triggerReason"] for event in offline]
-    return bench
-
-
-@pytest.mark.octt("TC_C_15_CS")
-@pytest.mark.req("C12.FR.02", "C15.FR.07")
-def test_tc_c_15_cs_invalid_after_the_fact_but_some_energy_is_granted(make: Make) -> None:
-    bench = charged_offline(make, **{"TxCtrlr.StopTxOnInvalidId": "false", "TxCtrlr.MaxEnergyOnInvalidId": "10000"})
-
-    bench.advance(minutes=5)
-    assert "Deauthorized" not in triggers(bench)
-    assert "SuspendedEVSE" not in charging_states(bench)[1:]
-
-    bench.advance(hours=2)
-    assert not bench.evse(1).charging
-    started = bench.events()[0]["meterValue"][0]["sampledValue"][0]["value"]
-    assert 10_000 <= bench.evse(1).energy_wh - started < 10_600
-
-
-@pytest.mark.octt("TC_C_16_CS")
-@pytest.mark.req("C12.FR.02", "C15.FR.04")
-def test_tc_c_16_cs_invalid_after_the_fact_ends_it(make: Make) -> None:
-    bench = charged_offline(make, **{"TxCtrlr.StopTxOnInvalidId": "true", "TxCtrlr.MaxEnergyOnInvalidId": "0"})
-
-    bench.advance(seconds=10)
-
-    last = bench.events()[-1]
-    assert (last["triggerReason"], last["transactionInfo"]["stoppedReason"]) == ("Deauthorized", "DeAuthorized")
-    assert not bench.evse(1).contactor_closed
-
-
-@pytest.mark.octt("TC_C_17_CS")
-@pytest.mark.req("C12.FR.02", "C15.FR.06")
-def test_tc_c_17_cs_invalid_after_the_fact_suspends_it(make: Make) -> None:
-    bench = charged_offline(make, **{"TxCtrlr.StopTxOnInvalidId": "false", "TxCtrlr.MaxEnergyOnInvalidId": "0"})
-
-    bench.advance(seconds=10)
-
-    assert charging_states(bench)[-1] == "SuspendedEVSE"
-    assert all(event["eventType"] != "Ended" for event in bench.events())
-    assert not bench.evse(1).charging
-
-
-@pytest.mark.octt("TC_C_18_CS")
-@pytest.mark.req("C12.FR.02", "C15.FR.04")
-def test_tc_c_18_cs_granted_energy_does_not_matter_when_invalid_tokens_end_it(make: Make) -> None:
-    bench = charged_offline(make, **{"TxCtrlr.StopTxOnInvalidId": "true", "TxCtrlr.MaxEnergyOnInvalidId": "500"})
-
-    bench.advance(seconds=10)
-
-    last = bench.events()[-1]
-    assert last["triggerReason"] == "Deauthorized"
-    assert not last.get("offline")
-    assert not bench.evse(1).charging
-
-
-@pytest.mark.octt("TC_C_26_CS")
-@pytest.mark.req("C15.FR.02", "C15.FR.06", "C15.FR.08", "C13.FR.04")
-def test_tc_c_26_cs_an_unknown_token_offline(make: Make) -> None:
-    bench = make({**OFFLINE, "TxCtrlr.StopTxOnInvalidId": "false", "TxCtrlr.MaxEnergyOnInvalidId": "0"})
-    bench.csms.disconnect()
-    bench.evse(1).plug_in()
-    bench.evse(1).present_token(INVALID)
-    bench.advance(seconds=20)
-    assert bench.evse(1).charging
-    bench.csms.on("TransactionEvent", lambda sent: {"idTokenInfo": {"status": "Invalid"}} if "idToken" in sent else {})
-
-    bench.csms.connect()
-    offline = len(bench.events())
-    assert offline
-    assert all(event["offline"] for event in bench.events()[:2])
-    bench.advance(seconds=5)
-    assert "SuspendedEVSE" in charging_states(bench)
-    assert not bench.evse(1).charging
-
-    bench.evse(1).present_token(INVALID)
-    bench.advance(seconds=5)
-    bench.evse(1).unplug()
-    bench.advance(seconds=5)
-
-    assert "StopAuthorized" in triggers(bench)
-    assert bench.events()[-1]["eventType"] == "Ended"
-
-
-# --- C10, C11: what the cache learns and forgets
-
-
-@pytest.mark.octt("TC_C_32_CS")
-@pytest.mark.req("C10.FR.02")
-def test_tc_c_32_cs_the_cache_survives_a_reboot(make: Make) -> None:
-    bench = make(CACHE)
-    cached(bench)
-
-    bench.crash()
-    bench.advance(seconds=5)
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(VALID)
-
-    energy_transfer_started(bench)
-    assert authorizes(bench) == []
-
-
-@pytest.mark.octt("TC_C_33_CS")
-@pytest.mark.req("C10.FR.04", "C12.FR.06")
-def test_tc_c_33_cs_the_cache_learns_from_authorize(make: Make) -> None:
-    bench = make(CACHE)
-    charging(bench)
-    bench.evse(1).present_token(VALID)
-    bench.advance(seconds=10)
-    ev_disconnected(bench)
-
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(VALID)
-
-    energy_transfer_started(bench)
-    assert authorizes(bench) == [VALID]
-
-
-@pytest.mark.octt("TC_C_34_CS")
-@pytest.mark.req("C10.FR.05", "C12.FR.06")
-def test_tc_c_34_cs_the_cache_learns_from_transaction_events(make: Make) -> None:
-    bench = make(CACHE)
-    cached(bench)
-    bench.csms.on("TransactionEvent", lambda sent: {"idTokenInfo": {"status": "Invalid"}} if "idToken" in sent else {})
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Invalid"}})
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(VALID)
-    bench.advance(seconds=10)
-    assert authorizes(bench) == []
-    ev_disconnected(bench)
-
-    ev_connected_pre_session(bench)
-    bench.evse(1).present_token(VALID)
-
-    assert authorizes(bench) == [VALID]
-
-
-@pytest.mark.octt("TC_C_36_CS")
-@pytest.mark.req("C10.FR.11")
-def test_tc_c_36_cs_without_local_pre_authorize_the_csms_is_asked(make: Make) -> None:
-    bench = make({**CACHE, "AuthCtrlr.LocalPreAuthorize": "false"})
-    cached(bench)
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Invalid"}})
-
-    bench.evse(1).present_token(VALID)
-
-    assert authorizes(bench) == [VALID]
-
-
-@pytest.mark.octt("TC_C_37_CS")
-@pytest.mark.req("C11.FR.01", "C11.FR.02", "C11.FR.03")
-def test_tc_c_37_cs_the_cache_is_cleared(make: Make) -> None:
-    bench = make(CACHE)
-    cached(bench)
-
-    assert bench.csms.call("ClearCache") == {"status": "Accepted"}
-
-    charging(bench)
-    assert authorizes(bench) == [VALID]
-
-
-@pytest.mark.octt("TC_C_38_CS")
-@pytest.mark.req("C11.FR.01", "C11.FR.02", "C11.FR.04")
-def test_tc_c_38_cs_a_disabled_cache_is_not_cleared(make: Make) -> None:
-    bench = make({"AuthCacheCtrlr.Enabled": "false"})
-
-    assert bench.csms.call("ClearCache")["status"] == "Rejected"
-
-
-@pytest.mark.octt("TC_C_46_CS")
-@pytest.mark.req("C10.FR.08")
-def test_tc_c_46_cs_an_entry_lives_as_long_as_life_time_says(make: Make) -> None:
-    bench = make({**CACHE, "AuthCacheCtrlr.LifeTime": "60"})
-    cached(bench)
-    bench.advance(seconds=61)
-
-    charging(bench)
-
-    assert authorizes(bench) == [VALID]
+@each_stop
+def test_tc_c_04_cs_another_drivers_token_does_not_stop_it(make: Make, stop: str) -> None:
+    session = Session(make(stop=stop))
+    session.energy_transfer_started()
+
+    goes_on(session, VALID2)
 
 
 # --- C09: groups
@@ -409,106 +111,145 @@ def test_tc_c_46_cs_an_entry_lives_as_long_as_life_time_says(make: Make) -> None
 
 @pytest.mark.octt("TC_C_39_CS")
 @pytest.mark.req("C09.FR.03", "C09.FR.05")
-def test_tc_c_39_cs_another_token_of_the_group_stops_it(make: Make) -> None:
-    bench = make()
-    accepted = {"idTokenInfo": {"status": "Accepted", "groupIdToken": GROUP}}
-    bench.csms.on("Authorize", accepted)
-    bench.csms.on("TransactionEvent", lambda sent: accepted if "idToken" in sent else {})
-    charging(bench)
+@each_start
+@each_stop
+def test_tc_c_39_cs_another_token_of_the_group_stops_it(make: Make, start: str, stop: str) -> None:
+    bench = make(start=start, stop=stop)
+    judged(bench, groupIdToken=GROUP)
+    session = Session(bench)
+    session.ev_connected_pre_session()
+    session.authorized()
+    session.energy_transfer_started()
 
-    bench.evse(1).present_token(VALID2)
-    bench.advance(seconds=10)
+    session.stop_authorized(VALID2)
 
     assert authorizes(bench) == [VALID, VALID2]
-    assert with_token(bench)[-1][1:] == ("StopAuthorized", VALID2)
-    assert not bench.evse(1).charging
-    ev_disconnected(bench)
+    session.ev_connected_post_session()
+    session.ev_disconnected()
+    session.parking_bay_unoccupied()
 
 
 @pytest.mark.octt("TC_C_41_CS")
 @pytest.mark.req("C09.FR.03", "C09.FR.07")
-def test_tc_c_41_cs_a_cached_token_of_the_group_stops_it_without_asking(make: Make) -> None:
-    bench = make(CACHE)
+@each_stop
+def test_tc_c_41_cs_a_cached_token_of_the_group_stops_it_without_asking(make: Make, stop: str) -> None:
+    bench = make(CACHE, start="EVConnected", stop=stop)
     cached(bench, VALID, groupIdToken=GROUP)
     cached(bench, VALID2, groupIdToken=GROUP)
-    charging(bench)
+    session = Session(bench)
+    session.ev_connected_pre_session()
+    session.authorized(known=True)
+    session.energy_transfer_started()
 
-    bench.evse(1).present_token(VALID2)
-    bench.advance(seconds=10)
+    session.stop_authorized(VALID2)
 
     assert authorizes(bench) == []
-    assert with_token(bench)[-1][1:] == ("StopAuthorized", VALID2)
-    assert not bench.evse(1).charging
+    session.ev_connected_post_session()
+    session.ev_disconnected()
+    session.parking_bay_unoccupied()
 
 
 @pytest.mark.octt("TC_C_42_CS")
 @pytest.mark.req("C09.FR.11")
-def test_tc_c_42_cs_an_invalid_token_of_the_group_does_not_stop_it(make: Make) -> None:
-    bench = make()
-    verdicts = [{"idTokenInfo": {"status": verdict, "groupIdToken": GROUP}} for verdict in ("Accepted", "Invalid")]
-    bench.csms.on("Authorize", list(verdicts))
-    charging(bench)
-    before = len(bench.events())
+@each_start
+def test_tc_c_42_cs_an_invalid_token_of_the_group_does_not_stop_it(make: Make, start: str) -> None:
+    bench = make(start=start)
+    judged(bench, groupIdToken=GROUP)
+    session = Session(bench)
+    session.ev_connected_pre_session()
+    session.authorized()
+    session.energy_transfer_started()
+    judged(bench, "Invalid", groupIdToken=GROUP)
 
-    bench.evse(1).present_token(INVALID)
-    bench.advance(seconds=MESSAGE_TIMEOUT_S)
-
-    assert authorizes(bench) == [VALID, INVALID]
-    assert all(event["triggerReason"] == "MeterValuePeriodic" for event in bench.events()[before:])
-    assert bench.evse(1).charging
+    goes_on(session, INVALID)
 
 
 @pytest.mark.octt("TC_C_44_CS")
 @pytest.mark.req("C09.FR.03", "C09.FR.07")
-def test_tc_c_44_cs_a_token_of_the_group_cached_as_invalid_is_asked_and_does_not_stop_it(make: Make) -> None:
-    bench = make(CACHE)
+@each_start
+def test_tc_c_44_cs_a_cached_invalid_token_of_the_group_is_asked_and_does_not_stop_it(make: Make, start: str) -> None:
+    bench = make(CACHE, start=start)
     cached(bench, VALID, groupIdToken=GROUP)
-    invalid = {"idTokenInfo": {"status": "Invalid", "groupIdToken": GROUP}}
-    bench.csms.on("Authorize", invalid)
-    bench.evse(1).present_token(INVALID)
-    bench.advance(seconds=2)
+    cached(bench, INVALID, "Invalid", groupIdToken=GROUP)
+    judged(bench, groupIdToken=GROUP)
+    session = Session(bench)
+    session.ev_connected_pre_session()
+    session.authorized(known=True)
+    session.energy_transfer_started()
+    judged(bench, "Invalid", groupIdToken=GROUP)
+
+    goes_on(session, INVALID)
+
+
+# --- C16: the master pass
+
+
+def stopped_by_master(session: Session) -> None:
+    """What is told of each transaction that a master pass stops, with whatever follows until the bay is empty."""
+    token, session.token = session.token, MASTER
+    session.told_stop_authorized(reasons="MasterPass")
+    session.nothing_else()
+    assert not session.bench.evse(session.evse).contactor_closed
+    session.ev_connected_post_session()
+    session.unplug()
+    if session.running:
+        session.next(triggerReason="EVCommunicationLost", chargingState="Idle")
+    session.bay_is(occupied=False)
+    if session.running:
+        session.next(triggerReason="EVDeparted")
+    assert session.last["eventType"] == "Ended"
+    assert session.last["transactionInfo"]["stoppedReason"] == "MasterPass"
+    session.token = token
+
+
+@pytest.mark.octt("TC_C_14_CS")
+@pytest.mark.req("C12.FR.09", "C16.FR.03")
+@each_stop
+def test_tc_c_14_cs_a_cached_master_pass_stops_it(make: Make, stop: str) -> None:
+    bench = make({**CACHE, "AuthCtrlr.MasterPassGroupId": "masters"}, stop=stop)
+    judged(bench, **MASTERS)
+    Session(bench, token=MASTER).present()
+    unjudged(bench)
+    session = Session(bench)
+    session.energy_transfer_started()
     bench.csms.forget()
-    charging(bench)
 
-    bench.evse(1).present_token(INVALID)
-    bench.advance(seconds=MESSAGE_TIMEOUT_S)
+    session.present(MASTER)
 
-    assert authorizes(bench) == [INVALID]
-    assert "StopAuthorized" not in triggers(bench)
-    assert bench.evse(1).charging
-
-
-# --- C16: master pass
-
-MASTER = {"idTokenInfo": {"status": "Accepted", "groupIdToken": {"idToken": "masters", "type": "Central"}}}
+    assert authorizes(bench) == []
+    stopped_by_master(session)
 
 
 @pytest.mark.octt("TC_C_45_CS")
 @pytest.mark.req("C16.FR.03")
-def test_tc_c_45_cs_a_master_pass_does_not_start(make: Make) -> None:
-    bench = make({"AuthCtrlr.MasterPassGroupId": "masters"})
-    bench.csms.on("Authorize", MASTER)
-    ev_connected_pre_session(bench)
+@pytest.mark.parametrize("start", ["Authorized", "PowerPathClosed", "Authorized,PowerPathClosed"])
+def test_tc_c_45_cs_a_master_pass_does_not_start(make: Make, start: str) -> None:
+    bench = make({"AuthCtrlr.MasterPassGroupId": "masters"}, start=start)
+    judged(bench, **MASTERS)
+    session = Session(bench, token=MASTER)
 
-    bench.evse(1).present_token(VALID)
+    asked_in_vain(session)
 
-    assert authorizes(bench) == [VALID]
-    nothing_about_the_token(bench, VALID)
+    session.ev_connected_pre_session()
+    bench.advance(MESSAGE_TIMEOUT_S)
+    session.nothing_else()
+    assert bench.events() == []
+    assert not bench.evse(1).contactor_closed
 
 
 @pytest.mark.octt("TC_C_49_CS")
 @pytest.mark.req("C16.FR.02", "C16.FR.07")
-def test_tc_c_49_cs_a_master_pass_stops_all(make: Make) -> None:
-    bench = make({"AuthCtrlr.MasterPassGroupId": "masters"})
-    charging(bench, VALID, evse=1)
-    charging(bench, VALID2, evse=2)
-    bench.csms.on("Authorize", MASTER)
+@each_stop
+def test_tc_c_49_cs_a_master_pass_stops_all(make: Make, stop: str) -> None:
+    bench = make({"AuthCtrlr.MasterPassGroupId": "masters"}, stop=stop)
+    first = Session(bench, evse=1, token=VALID)
+    first.energy_transfer_started()
+    second = Session(bench, evse=2, token=VALID2)
+    second.energy_transfer_started()
+    bench.csms.on("Authorize", verdict(**MASTERS))
 
-    bench.evse(1).present_token("04AA55AA55")
-    bench.advance(seconds=10)
+    first.present(MASTER)
 
-    ended = [event for event in bench.events() if event["eventType"] == "Ended"]
-    assert [event["transactionInfo"]["stoppedReason"] for event in ended] == ["MasterPass", "MasterPass"]
-    assert {event["idToken"]["idToken"] for event in ended if "idToken" in event} <= {"04AA55AA55"}
-    assert not bench.evse(1).contactor_closed
-    assert not bench.evse(2).contactor_closed
+    assert bench.csms.received("Authorize")[-1] == {"idToken": id_token(MASTER)}
+    stopped_by_master(first)
+    stopped_by_master(second)
