@@ -49,7 +49,7 @@ REMEDIES: dict[DownKind, str] = {
     DownKind.TLS_CIPHER: "the CSMS offers no cipher suite that OCPP allows: ask its operator for the suites of A00",
     DownKind.TLS_CLIENT: "the CSMS refuses the station's certificate: check its validity and which authority signed it",
     DownKind.TLS_OTHER: "TLS fails: check that URL, port and security profile belong to the same endpoint",
-    DownKind.HTTP_401: "the CSMS refuses identity or password: compare both with what the CSMS has on record",
+    DownKind.HTTP_401: "the CSMS refuses identity or password; compare both with what the CSMS has on record",
     DownKind.HTTP_403: "the CSMS forbids this station to connect: ask its operator",
     DownKind.HTTP_404: "the CSMS does not know this identity, or the path in the URL is wrong",
     DownKind.HTTP_OTHER: "the server answers, but not as an OCPP endpoint: check the URL; it may be under maintenance",

@@ -9,6 +9,7 @@ import pytest
 
 from station.blocks.security import LINK_EVENTS
 from station.shell.linkdown import REMEDIES, Down, DownKind, explain
+from station.shell.logs import hidden
 
 
 def tls(reason: str) -> ssl.SSLError:
@@ -69,3 +70,8 @@ def test_only_some_reasons_are_security_events() -> None:
         DownKind.HTTP_401: "FailedToAuthenticateAtCsms",
         DownKind.TLS_CLIENT: "FailedToAuthenticateAtCsms",
     }
+
+
+def test_no_remedy_is_taken_for_a_secret() -> None:
+    """What stands behind `password:` is hidden in the log, and so would be what to do about it."""
+    assert all(hidden(text) == text for text in REMEDIES.values())
