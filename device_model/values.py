@@ -89,6 +89,7 @@ _DATE_TIME: Final = re.compile(
     r"(\d{4}-\d\d-\d\d)[Tt](\d\d:\d\d:\d\d)(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)?",
     re.ASCII,
 )
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 _INT32: Final = 2**31
 _SHOWN: Final = 450
 
@@ -176,6 +177,8 @@ def _check_date_time(value: str, by: Characteristics) -> str | Refused:
 
 
 def _check_string(value: str, by: Characteristics) -> str | Refused:
+    if _CONTROL.search(value):  # it would end in certificates, logs and displays
+        return Refused(Flaw.BAD_FORMAT, "holds control characters")
     if by.pattern is not None and value and re.fullmatch(by.pattern, value) is None:
         return Refused(Flaw.BAD_FORMAT, f"does not match {by.pattern}")
     return _length(value, by) or value

@@ -151,6 +151,12 @@ def test_limits_of_a_string_are_lengths() -> None:
     assert "secret" not in refused.detail
 
 
+@pytest.mark.parametrize("text", ["two\nlines", "\x00", "\x1b[31m", "\x9b"])
+def test_a_string_holds_no_control_characters(text: str) -> None:
+    """It would go into certificate requests, logs and displays."""
+    assert flaw(text, Characteristics(DataType.STRING)) is Flaw.BAD_FORMAT
+
+
 def test_a_measured_value_is_not_asked_for_limits() -> None:
     """Part 1, 4.3: what was measured is reported even if it is out of range."""
     assert values.normalise("502", INTEGER) == "502"
