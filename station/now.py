@@ -21,6 +21,9 @@ BootId = NewType("BootId", int)
 """Counts the starts of the agent, from 1; never reused with one database."""
 
 
+_FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 and 9999, which datetime knows
+
+
 class Instant(NamedTuple):
     """When something happened: the boot and its monotonic clock."""
 
@@ -78,8 +81,8 @@ class Clock(Protocol):
 
 
 def to_datetime(wall: Wall) -> datetime:
-    """The aware UTC datetime of a wall time."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=wall)
+    """The aware UTC datetime of a wall time; of one that no calendar has, the nearest."""
+    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=min(max(wall, _FIRST), _LAST))
 
 
 def to_wall(moment: datetime) -> Wall:

@@ -46,6 +46,7 @@ from station.effects import (
 from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
 from station.now import Instant, Mono, Now, Wall, to_datetime
+from station.shell.clock import plausible
 from station.shell.levels import presented, sampled
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
 from station.shell.reconcile import Reconciler
@@ -404,6 +405,8 @@ class Bench:
 
     def _set_clock(self, effect: SetClock) -> None:
         self.clock_set.append(effect)
+        if not plausible(effect.wall):  # as the real clock judges
+            return
         offset = effect.wall - self.mono
         step, self.offset, self.trusted = offset - self.offset, offset, True
         if abs(step) > 1e-6:

@@ -3,7 +3,7 @@
 The offset is the agent's own, so that a wrong system clock cannot move what has happened. It follows the sources in
 the order that TimeSource gives: a time that the CSMS told, NTP or the hardware clock by way of the system clock. The
 system clock itself is set only where the operator allows it, because everything else on the machine lives by it too.
-Invariant: the wall clock never lies before the floor: the last time saved, or the build date.
+Invariant: the wall clock never lies before the floor, the last time saved or the build date, nor beyond `LATEST`.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ log = logging.getLogger(__name__)
 BUILT = Wall(1_793_491_200.0)
 """2026-11-01: no clock of a machine that runs this agent shows an earlier time and is right."""
 
+LATEST = Wall(BUILT + 50 * 365.25 * 86_400.0)
+"""Nor a later one. Once in the year 9999 it would stay there: the time saved is the floor of the next start."""
+
 STEP_S = 0.5
 """A smaller difference is the way of the message, not of the clock."""
 
@@ -40,6 +43,11 @@ FROM_CSMS = frozenset({"Heartbeat", "BootNotification"})
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 _RTC = Path("/sys/class/rtc/rtc0")
 _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
+
+
+def plausible(wall: float) -> bool:
+    """Whether a clock may show this time and be right."""
+    return BUILT <= wall <= LATEST
 
 
 class Machine:
@@ -105,10 +113,11 @@ class StationClock:
         self.sources: Callable[[], tuple[str, ...]] = lambda: ("Heartbeat",)
         self._may_set = may_set_system
         self._boot = BootId(0)
-        self._offset = max(self.machine.wall(), BUILT) - self.machine.mono()
+        wall = self.machine.wall()
+        self._offset = (wall if plausible(wall) else BUILT) - self.machine.mono()
         self._system_offset = self._measured()
         self._source: str | None = None
-        if self.machine.wall() < BUILT:  # certificates are judged by the system clock: nearly right beats 1970
+        if not plausible(wall):  # certificates are judged by the system clock: nearly right beats 1970
             self._set_system(BUILT)
 
     # --- reading
@@ -163,7 +172,7 @@ class StationClock:
         return None
 
     def _believable(self, source: str, *, jumped: bool) -> bool:
-        if self.machine.wall() < BUILT:
+        if not plausible(self.machine.wall()):
             return False
         if source == "NTP":
             return (self._source == "NTP" and not jumped) or self.machine.synchronised()
@@ -184,7 +193,7 @@ class StationClock:
         if not first and abs(step) < STEP_S:
             self._source = source
             return None
-        if self.machine.mono() + offset < BUILT:
+        if not plausible(self.machine.mono() + offset):
             log.warning("clock.implausible", extra={"source": source, "wall": round(self.machine.mono() + offset)})
             return None
         self._source = source

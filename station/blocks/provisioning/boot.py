@@ -23,6 +23,8 @@ RETRY_S = 60.0
 """Between BootNotifications when the CSMS names no interval, or gave no answer (B02.FR.07, B03.FR.05)."""
 PATIENCE_S = 120.0
 """How long a BootNotification or Heartbeat may wait to be sent before it is made anew."""
+LONGEST_INTERVAL_S = 2**31 - 1
+"""What an integer variable holds; a CSMS may name more."""
 LONGEST_WITHOUT_TIME_S = 86_400.0
 """At least one Heartbeat a day where the time comes from it (G02.FR.07)."""
 
@@ -119,7 +121,7 @@ class BootSequence(Block):
 
     def _accepted(self, interval_s: int, now: Now) -> None:
         if interval_s > 0:  # B01.FR.04
-            self._variables.set("OCPPCommCtrlr", "HeartbeatInterval", str(interval_s))
+            self._variables.set("OCPPCommCtrlr", "HeartbeatInterval", str(min(interval_s, LONGEST_INTERVAL_S)))
         self._beat_at = self._next_beat(now)
 
     # the heartbeat

@@ -230,3 +230,28 @@ def answering(path: Path, *, interval: int, **given: Any) -> Bench:
     bench.csms.on("BootNotification", {"status": "Accepted", "interval": interval})
     bench.boot()
     return bench
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        {"currentTime": "9999-12-31T23:59:59Z"},
+        {"currentTime": "0001-01-01T00:00:00Z"},
+        {"interval": 2**31},
+        {"interval": 2**53},
+        {"interval": -(2**31)},
+    ],
+)
+def test_absurd_times_of_a_csms_stop_nothing(tmp_path: Path, told: dict[str, Any]) -> None:
+    """It is accepted, charges, and tells instants of today."""
+    bench = Bench(tmp_path, boot=False)
+    bench.csms.on("BootNotification", told)
+    bench.boot()
+
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(hours=1)
+
+    assert bench.evse(1).charging
+    assert all(event["timestamp"].startswith(f"{bench.utc:%Y-%m-%d}") for event in bench.events())
+    assert int(get(bench, "OCPPCommCtrlr.HeartbeatInterval")) > 0

@@ -11,6 +11,7 @@ from station.shell import clock as module
 from station.shell.boot import RandomIds, found_reason
 from station.shell.clock import (
     BUILT,
+    LATEST,
     LOOK_EVERY_S,
     SAVE_EVERY_S,
     Change,
@@ -305,3 +306,24 @@ def test_a_time_service_that_takes_its_time_keeps_nobody_waiting(monkeypatch: py
     assert machine.synchronised()
     assert asked.acquire(timeout=60)
     assert not asked.acquire(blocking=False)
+
+
+@pytest.mark.parametrize("wall", [0.0, BUILT - 1, LATEST + 1, 253_402_300_799.0, 1e300])
+def test_no_source_puts_the_clock_where_no_time_can_be(wall: float) -> None:
+    """The year 9999 would be the floor of every later start."""
+    machine = Fake()
+    station = clock(machine)
+
+    assert station.heard(Wall(wall), "BootNotification") is None
+    assert (station.now().wall, station.now().trusted) == (TODAY, False)
+    assert isinstance(station.heard(Wall(TODAY + 60), "Heartbeat"), Change)
+
+
+def test_a_system_clock_in_the_far_future_is_no_guess() -> None:
+    """A hardware clock whose battery is empty may show anything."""
+    machine = Fake(wall=LATEST + 86_400.0)
+    machine.rtc = True
+    station = clock(machine, "RealTimeClock")
+
+    assert station.now().wall == BUILT
+    assert station.look() is None
