@@ -12,6 +12,7 @@ import contextlib
 import grp
 import logging
 import os
+import socket
 import stat
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -27,6 +28,9 @@ LONGEST_LINE = 65_536
 MOST_CLIENTS = 16
 SILENCE_S = 600.0
 """A client that says nothing for so long is sent away."""
+
+PATIENCE_S = 10.0
+"""And one that does not read what it asked for."""
 
 Answer = Mapping[str, Any]
 Handler = Callable[[bytes], Awaitable[Answer]]
@@ -130,20 +134,18 @@ class Control:
             except TimeoutError:
                 return
             except ValueError:  # the limit of the reader
-                writer.write(_refusal(f"a line is longer than {LONGEST_LINE} bytes"))
-                await writer.drain()
+                await _say(writer, _refusal(f"a line is longer than {LONGEST_LINE} bytes"))
                 return
             if not line:
                 return
             if line.strip():
-                writer.write(msgspec.json.encode(await self.answer(line)) + b"\n")
-                await writer.drain()
+                await _say(writer, msgspec.json.encode(await self.answer(line)) + b"\n")
 
     async def answer(self, line: bytes) -> Answer:
         """The answer to one line. Never raises."""
         try:
             head = msgspec.json.decode(line, type=_Head)
-        except (msgspec.DecodeError, ValueError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             return {"ok": False, "error": f'expected one JSON object with "cmd" a line: {error}'}
         handler = self._commands.get(head.cmd)
         if handler is None:
@@ -153,11 +155,21 @@ class Control:
             return {"ok": True, **await handler(line)}
         except msgspec.ValidationError as error:
             return {"ok": False, "error": f"{head.cmd}: {error}".replace("`", "")}
-        except (CommandError, ValueError) as error:
+        except (CommandError, ValueError, RecursionError) as error:
             return {"ok": False, "error": f"{head.cmd}: {error}"}
         except Exception:
             log.exception("control.bug", extra={"cmd": head.cmd})
             return {"ok": False, "error": f"{head.cmd}: an error in the agent; its log tells more"}
+
+
+async def _say(writer: asyncio.StreamWriter, line: bytes) -> None:
+    """Raises TimeoutError, and cuts the connection, if the client does not read: its place is for others."""
+    writer.write(line)
+    try:
+        await asyncio.wait_for(writer.drain(), PATIENCE_S)
+    except TimeoutError:
+        writer.transport.abort()
+        raise
 
 
 def _refusal(reason: str) -> bytes:
@@ -166,8 +178,23 @@ def _refusal(reason: str) -> bytes:
 
 def _clear(path: Path) -> None:
     """Make room for the socket: what a killed agent left is removed, anything else is not ours. Raises OSError."""
+    if path.is_socket() and _is_served(path):
+        raise OSError(f"another agent serves {path}")
     path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
     with contextlib.suppress(FileNotFoundError):
         if not stat.S_ISSOCK(path.lstat().st_mode):
             raise OSError(f"{path} exists and is no socket")
         path.unlink()
+
+
+def _is_served(path: Path) -> bool:
+    """Whether somebody listens there."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(0.0)
+        try:
+            wire.connect(str(path))
+        except BlockingIOError:  # somebody, and he is busy
+            return True
+        except OSError:
+            return False
+    return True

@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from hal.errors import NotFound
+from station.shell import control
 from station.shell.control import LONGEST_LINE, MOST_CLIENTS, Address, Answer, CommandError, Control
 
 Talk = Callable[[Path], Awaitable[None]]
@@ -40,8 +41,7 @@ def serve(path: Path, talk: Talk) -> None:
     async def run() -> None:
         ready = asyncio.Event()
         commands = {"echo": echo, "refuse": refuse, "bug": break_down}
-        control = Control(Address(path=path), None, commands, ready.set)
-        serving = asyncio.ensure_future(control.run())
+        serving = asyncio.ensure_future(Control(Address(path=path), None, commands, ready.set).run())
         starting = asyncio.ensure_future(ready.wait())
         await asyncio.wait({serving, starting}, timeout=5, return_when=asyncio.FIRST_COMPLETED)
         try:
@@ -107,6 +107,39 @@ def test_what_cannot_be_done_is_told_and_the_next_line_is_heard(path: Path, line
     serve(path, talk)
 
 
+def test_a_line_that_is_nested_for_ever_is_answered(path: Path) -> None:
+    """Whatever it asks for, and wherever the depth is."""
+
+    async def talk(path: Path) -> None:
+        deep = b"[" * 30_000
+        answers = await ask(path, b'{"cmd":"echo","data":' + deep, deep, b'{"cmd":' + deep, b'{"cmd":"echo"}')
+
+        assert [answer["ok"] for answer in answers] == [False, False, False, True]
+
+    serve(path, talk)
+
+
+def test_a_client_that_does_not_read_loses_its_place(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its answers are not kept for ever."""
+    monkeypatch.setattr(control, "PATIENCE_S", 0.05)
+
+    async def talk(path: Path) -> None:
+        reader, writer = await asyncio.open_unix_connection(path, limit=1)
+        line = b'{"cmd":"echo","x":"' + b"x" * 60_000 + b'"}\n'
+
+        async def ask_on() -> None:
+            while True:
+                writer.write(line)
+                await writer.drain()
+
+        with pytest.raises(ConnectionError):
+            await ask_on()
+        assert not reader.at_eof()
+        assert (await ask(path, b'{"cmd":"echo"}'))[0]["ok"] is True
+
+    serve(path, talk)
+
+
 def test_a_line_without_end_costs_its_connection_only(path: Path) -> None:
     """Memory is bounded."""
 
@@ -166,6 +199,17 @@ def test_the_socket_of_a_killed_agent_is_in_nobodys_way(path: Path) -> None:
     path.parent.mkdir()
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(path))
+    serve(path, talk)
+
+
+def test_the_socket_of_another_agent_is_left_to_it(path: Path) -> None:
+    """Two configurations that name the same one: the second is told, the first goes on."""
+
+    async def talk(path: Path) -> None:
+        with pytest.raises(NotFound, match="another agent serves"):
+            await Control(Address(path=path), None, {}, threading.Event().set).run()
+        assert (await ask(path, b'{"cmd":"echo"}'))[0]["ok"] is True
+
     serve(path, talk)
 
 
