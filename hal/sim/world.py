@@ -87,6 +87,12 @@ class SimWorld:
             raise ValueError(f"no EVSE {number} (there are: {', '.join(map(str, sorted(self._evses)))})")
         return found
 
+    def outlet(self, evse: int, connector: int | None) -> None:
+        """Raises ValueError if there is no such EVSE, or it has no such connector."""
+        point = self.evse(evse)
+        if connector is not None and not 1 <= connector <= point.spec.connectors:
+            raise ValueError(f"EVSE {evse} has no connector {connector}")
+
     @property
     def numbers(self) -> tuple[int, ...]:
         """The numbers of the EVSEs."""

@@ -150,7 +150,7 @@ class Simulation:
         """By name."""
         return {
             "plug_in": self._on(PlugIn, self.plug_in),
-            "unplug": self._on(Unplug, lambda given: self._do(lambda world: world.unplug(given.evse))),
+            "unplug": self._on(Unplug, self.unplug),
             "ev": self._on(Ev, lambda given: self._do(lambda world: world.ev(given.evse, given.state))),
             "swipe": self._on(Swipe, self.swipe),
             "fault": self._on(SetFault, self.fault),
@@ -177,6 +177,16 @@ class Simulation:
 
         return await asyncio.wrap_future(self._hardware.call(run))
 
+    async def _at(self, evse: int | None, connector: int | None, command: Callable[[SimWorld], T]) -> T:
+        """Run a command that is about an EVSE, or a connector of it. Raises ValueError if it is not there."""
+
+        def run(world: SimWorld) -> T:
+            if evse is not None:
+                world.outlet(evse, connector)
+            return command(world)
+
+        return await self._do(run)
+
     async def plug_in(self, given: PlugIn) -> None:
         """A vehicle arrives."""
         speaks = given.protocol != "iec61851"
@@ -199,6 +209,10 @@ class Simulation:
             lambda world: world.plug_in(given.evse, given.connector, ev, charge=given.charge, contract=contract)
         )
 
+    async def unplug(self, given: Unplug) -> None:
+        """It leaves."""
+        await self._at(given.evse, given.connector, lambda world: world.unplug(given.evse))
+
     async def swipe(self, given: Swipe) -> None:
         """A card is held to a reader."""
         types = {kind.value.lower(): kind for kind in TokenType}
@@ -214,7 +228,7 @@ class Simulation:
         fault = next((each for name, each in Faults.items() if name.lower() == wanted), None)
         if fault is None:
             raise CommandError(f"no fault is called {given.fault!r} (there are: {', '.join(Faults)})")
-        await self._do(lambda world: world.fault(given.evse, fault, on=given.on))
+        await self._at(given.evse, given.connector, lambda world: world.fault(given.evse, fault, on=given.on))
 
     async def meter(self, given: Meter) -> Answer:
         """What the meter shows, and when it says that it was read; gives what it shows now."""
@@ -234,7 +248,7 @@ class Simulation:
         works = LOCK_WORKS.get(given.result.lower())
         if works is None:
             raise CommandError(f"result is {given.result!r} (works, or jams)")
-        await self._do(lambda world: world.jam_lock(given.evse, on=not works))
+        await self._at(given.evse, given.connector, lambda world: world.jam_lock(given.evse, on=not works))
 
     async def sensor(self, given: SetSensor) -> None:
         """What a sensor measures; a variable without a configured sensor is told as if it had one."""
@@ -259,8 +273,7 @@ class Simulation:
 
     async def display(self, given: Display) -> Answer:
         """What every display shows."""
-        del given
-        shown = await self._do(lambda world: dict(world.displays))
+        shown = await self._at(given.evse, None, lambda world: dict(world.displays))
         return {"displays": shown, "text": next(iter(shown.values()), "")}
 
 

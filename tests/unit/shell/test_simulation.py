@@ -184,6 +184,10 @@ def test_a_vehicle_wants_energy_when_it_is_told_to(bench: Bench) -> None:
         ({"cmd": "meter", "power_import_w": 1e300}, "no meter shows 1e+300 W"),
         ({"cmd": "meter", "timestamp": "yesterday"}, "Invalid RFC3339 encoded datetime"),
         ({"cmd": "lock", "result": "maybe"}, "result is 'maybe' (works, or jams)"),
+        ({"cmd": "fault", "fault": "GroundFault", "connector": 2}, "EVSE 1 has no connector 2"),
+        ({"cmd": "lock", "result": "jams", "connector": 2}, "EVSE 1 has no connector 2"),
+        ({"cmd": "unplug", "connector": 2}, "EVSE 1 has no connector 2"),
+        ({"cmd": "display", "evse": 3}, "no EVSE 3"),
         ({"cmd": "ev", "state": "fly"}, "Invalid enum value 'fly'"),
     ],
 )
