@@ -10,6 +10,7 @@ the screen are here. Needs no configuration, no network and no root, and leaves 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +23,7 @@ _LONGEST_BASE = 60
 
 def demo(*, security_profile: int, once: bool) -> int:
     """Play the demo; the exit code is 0 only if the session was right."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends us: agent and folder go, too
     with tempfile.TemporaryDirectory(prefix="ocpp-demo-", dir=_base()) as folder:
         scene = place.furnish(Path(folder), security_profile)
         try:

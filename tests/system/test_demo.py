@@ -40,3 +40,20 @@ def test_a_session_from_plug_in_to_final_bill_is_right(short: Path) -> None:
     assert "WRONG" not in done.stdout
     assert "\x1b" not in done.stdout
     assert list(short.iterdir()) == []
+
+
+def test_it_leaves_nothing_behind_when_it_is_ended(short: Path) -> None:
+    """Whoever ends it early, by Ctrl-C or by a signal: agent and folder go with it."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "station", "demo"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+        env={"TMPDIR": str(short), "PATH": "/usr/bin:/bin"},
+    ) as demo:
+        assert demo.stdout is not None
+        assert any("ocpp-station run --config" in line for line in demo.stdout)
+        demo.terminate()
+
+        assert demo.wait(60) == 130
+    assert list(short.iterdir()) == []
