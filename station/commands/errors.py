@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import sys
 
 from station.config.mistakes import ConfigError
@@ -18,13 +19,20 @@ EX_NOT_RUNNING = 69
 
 def tell(reason: str, remedy: str, code: int) -> int:
     """One line on stderr; gives the exit code back."""
-    sys.stderr.write(f"ocpp-station: {reason}" + (f" - {remedy}\n" if remedy else "\n"))
+    _write(f"ocpp-station: {reason}" + (f" - {remedy}\n" if remedy else "\n"))
     return code
 
 
 def tell_config(error: ConfigError) -> int:
     """All that is wrong with a station.yaml."""
     for line in error.mistakes:
-        sys.stderr.write(f"{line}\n")
+        _write(f"{line}\n")
     count = len(error.mistakes)
     return tell(f"{count} mistake{'s' if count > 1 else ''} in the configuration", "", EX_CONFIG)
+
+
+def _write(text: str) -> None:
+    """The exit code counts for scripts and for systemd, whether or not somebody can read why."""
+    with contextlib.suppress(OSError):
+        sys.stderr.write(text)
+        sys.stderr.flush()

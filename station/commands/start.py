@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import sys
@@ -13,6 +14,7 @@ def start(file: str) -> int:
     from station.commands.run import run  # noqa: PLC0415 - after that
 
     code = run(file)
-    sys.stdout.flush()
-    sys.stderr.flush()
+    with contextlib.suppress(OSError):
+        sys.stdout.flush()
+        sys.stderr.flush()
     os._exit(code)  # nothing that hangs in a thread may keep the process (design 6)

@@ -14,6 +14,7 @@ cache.py      the parsed file, for later starts
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -24,7 +25,7 @@ from device_model.model import ComponentId, VariableId
 from station.app import Setup
 from station.config import cache, checks, devices
 from station.config.mistakes import ConfigError, Lines, Mistake
-from station.config.schema import Evse, File
+from station.config.schema import LARGEST_BYTES, Evse, File
 from station.shell.wiring import Wiring
 from station.state.network import PASSWORD, NetworkProfile
 from station.version import VERSION
@@ -109,16 +110,25 @@ class Config(msgspec.Struct, frozen=True):
 
 def load(path: Path, *, cached: bool = True) -> Config:
     """Read and check the file. Raises ConfigError with all that is wrong; OSError never."""
-    try:
-        raw = path.read_bytes()
-    except OSError as error:
-        raise ConfigError([f"{path}: {error.strerror}: give the path of station.yaml by --config"]) from error
+    raw = _raw(path)
     folder = path.absolute().parent
     sha256 = cache.digest(raw)
     copy = cache.read(cache.place(raw, folder), sha256) if cached else None
     if copy is not None and not any(_secrets(copy.file, folder)):
         return Config(copy.file, folder, copy.measurands, sha256, remembered=True)
     return _read(path, raw, sha256)
+
+
+def _raw(path: Path) -> bytes:
+    """What is read of the file, which may be any. Raises ConfigError."""
+    remedy = "give the path of station.yaml by --config"
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a device or a pipe may have no end
+            raise ConfigError([f"{path}: is no file - {remedy}"])
+        with path.open("rb") as file:
+            return file.read(LARGEST_BYTES + 1)
+    except OSError as error:
+        raise ConfigError([f"{path}: {error.strerror} - {remedy}"]) from error
 
 
 def _secrets(file: File, folder: Path) -> list[Mistake]:

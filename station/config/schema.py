@@ -14,6 +14,9 @@ Watts = Annotated[float, msgspec.Meta(gt=0.0, le=10_000_000.0)]
 Seconds = Annotated[float, msgspec.Meta(gt=0.0, le=86_400.0)]
 Number = Annotated[int, msgspec.Meta(ge=1, le=100)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=50)]
+LARGEST_BYTES = 262_144
+"""Of the whole file."""
+
 FileName = Annotated[str, msgspec.Meta(min_length=1)]
 Options = Mapping[str, Any]
 

@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import yaml
 
 from station.config.mistakes import Lines, Mistake, Path
+from station.config.schema import LARGEST_BYTES
 
-LARGEST_BYTES = 262_144
 _MOST_NODES = 20_000
 _DEEPEST = 20
 _LONGEST_SHOWN = 40
@@ -35,7 +35,7 @@ class Parsed(NamedTuple):
 def parse(raw: bytes) -> Parsed:
     """Read a whole file."""
     if len(raw) > LARGEST_BYTES:
-        return _broken(f"the file has {len(raw)} bytes, at most {LARGEST_BYTES} are read", "is it the right file?", 1)
+        return _broken(f"the file is too large, at most {LARGEST_BYTES} bytes are read", "is it the right file?", 1)
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

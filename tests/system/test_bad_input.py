@@ -89,6 +89,37 @@ def test_a_mistake_in_the_file_is_told_with_its_line(
     assert not (tmp_path / "state").exists()
 
 
+# --- streams
+
+
+@pytest.mark.parametrize(
+    "words, code",
+    [
+        ("hal list >&-", 0),
+        ("hal list >/dev/full", 1),
+        ("hal list | true", 0),
+        ("check --config nowhere >/dev/full", 1),
+        ("run --config nowhere 2>&-", EX_CONFIG),
+        ("run --config nowhere 2>/dev/full", EX_CONFIG),
+        ("run --config nowhere <&- >&- 2>&-", EX_CONFIG),
+    ],
+)
+def test_the_exit_code_is_right_although_nobody_can_read(tmp_path: Path, words: str, code: int) -> None:
+    """A closed stream, a full disk: systemd must not restart what a person has to correct."""
+    done = subprocess.run(  # noqa: S603 - our own agent
+        ["bash", "-c", f"set -o pipefail; {' '.join(CONSOLE_SCRIPT)} {words}"],  # noqa: S607 - the system's
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=tmp_path,
+        check=False,
+    )
+
+    assert done.returncode == code
+    assert "Traceback" not in done.stdout + done.stderr
+    assert "Exception ignored" not in done.stderr
+
+
 # --- ports
 
 

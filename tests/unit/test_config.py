@@ -248,13 +248,20 @@ def test_a_file_of_aliases_does_not_grow(folder: Folder) -> None:
         (b"- a\n- b\n", "expected `key: value` lines"),
         (b"station: {identity: \xff}\n", "station.yaml:1: not UTF-8"),
         (b"a: &a [*a]\n", "too large or too deep"),
-        (b"x: " + b"y" * 300_000, "at most 262144 are read"),
+        (b"x: " + b"y" * 300_000, "too large, at most 262144 bytes are read"),
         (b"[" * 500, ""),
     ],
 )
 def test_what_is_no_configuration_at_all_is_refused(folder: Folder, raw: bytes, expected: str) -> None:
     """Whatever somebody points --config at."""
     assert expected in folder.mistakes(raw)[0]
+
+
+@pytest.mark.parametrize("path", ["/dev/zero", "/dev/null", "/", "/proc/self/mem"])
+def test_what_is_no_file_is_not_read(path: str) -> None:
+    """A device may have no end."""
+    with pytest.raises(ConfigError, match=f"{path}: .* - give the path of station.yaml by --config"):
+        load(Path(path))
 
 
 def test_a_missing_file_is_told(tmp_path: Path) -> None:
