@@ -181,7 +181,7 @@ def test_a_wrong_option_names_its_place(tmp_path: Path) -> None:
     """Found when the driver is built, before any device is touched."""
     context = DriverContext(time.monotonic, {"rs485-1": ModbusBus("rs485-1", {"port": str(tmp_path)})})
     good = {"bus": "rs485-1", "template": "eastron-sdm630"}
-    for wrong, place in (({"bus": "rs485-2"}, ".bus"), ({"address": 300}, ".address"), ({"baud": 1}, "")):
+    for wrong, place in (({"bus": "rs485-2"}, ".bus"), ({"address": 300}, ".address"), ({"baud": 1}, ".baud")):
         with pytest.raises(BadOptions) as caught:
             ModbusMeter("main", {**good, **wrong}, context)
         assert caught.value.path == place
