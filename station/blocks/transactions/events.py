@@ -72,7 +72,7 @@ class Writer:
         readings = (*self._begin(session, event), *readings, *(self._whole(session) if event.kind == "Ended" else ()))
         values, key_told = self._values(session, readings, stamp, told.offered_a)
         owed = frozenset(session.owed)
-        shows_evse = "evse" in owed and session.plugged
+        shows_evse = session.plugged and ("evse" in owed or event.trigger == "Trigger")  # TC_F_14_CS: who asks is told
         phases = self._phases(session)
         message = TransactionEventRequest(
             event_type=event.kind,
@@ -81,7 +81,7 @@ class Writer:
             seq_no=session.seq_no,
             transaction_info=self._info(session, event),
             evse=EVSEType(id=session.evse_id, connector_id=session.connector_id) if shows_evse else None,
-            cable_max_current=int(session.cable_max_a) if shows_evse and session.cable_max_a else None,
+            cable_max_current=int(session.cable_max_a) if "evse" in owed and session.cable_max_a else None,
             id_token=session.stop_token if "stop_token" in owed else session.id_token if "token" in owed else None,
             reservation_id=session.reservation_id if "reservation" in owed else None,
             number_of_phases_used=phases if phases != session.phases_told else None,
