@@ -236,6 +236,8 @@ class Session:
         if "DataSigned" in self.starts and not self.running:
             self.next(eventType="Started", triggerReason=first or {"SignedDataReceived"})
             first = None
+        elif self.running and [event["triggerReason"] for event in self.unread()[:1]] == ["SignedDataReceived"]:
+            self.next(eventType="Updated")  # the start value of a transaction that had started before it was known
         self.next(
             eventType=self._starts_or_goes_on(),
             triggerReason=first or {"ChargingStateChanged"},
@@ -309,11 +311,11 @@ class Session:
             self.next(triggerReason="ChargingStateChanged", chargingState="EVConnected")
         self.nothing_else()
 
-    def ev_disconnected(self) -> None:
-        """EVDisconnected."""
+    def ev_disconnected(self, connector_status: str = "Available") -> None:
+        """EVDisconnected; the connector is not Available where an order waits for it."""
         self.ev_connected_post_session()
         self.unplug()
-        self.connector_is("Available")
+        self.connector_is(connector_status)
         self.told_disconnected()
 
     def told_disconnected(self) -> None:

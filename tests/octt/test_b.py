@@ -14,24 +14,48 @@ import pytest
 
 from station.shell.backoff import BackoffSettings, Redial
 from tests.bench import Bench
-from tests.octt.provisioned import booted, network_profile, other_slot, reset, statuses, stop_authorized, unavailable
-from tests.octt.states import VALID, VALID2, charging, energy_transfer_started, ev_connected_pre_session
+from tests.octt.provisioned import booted, network_profile, other_slot, reset, statuses, unavailable
+from tests.octt.session import Session
+from tests.octt.states import VALID2, id_token
+from tests.scenarios.e_transactions.story import bench as station
 from tests.scenarios.variables import entries, get, put
 
 PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
-POINTS = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "Authorized"}
+POINTS = ["ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"]
 
 Make = Callable[..., Bench]
+
+each_stop = pytest.mark.parametrize("stop", POINTS)
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A station whose transactions end with the authorization, and further variables."""
+    """A station with two EVSEs, and these variables and stop points."""
 
-    def made(variables: dict[str, str] | None = None, **more: Any) -> Bench:
-        return Bench(tmp_path, variables={**POINTS, **(variables or {})}, **more)
+    def made(variables: dict[str, str] | None = None, *, stop: str = "Authorized", **more: Any) -> Bench:
+        return station(tmp_path, "PowerPathClosed", stop, evses=2, variables=variables or {}, **more)
 
     return made
+
+
+def charging(bench: Bench, **who: Any) -> Session:
+    """State is EnergyTransferStarted."""
+    session = Session(bench, **who)
+    session.energy_transfer_started()
+    return session
+
+
+def until_it_ends(session: Session) -> str:
+    """From StopAuthorized on, only until the transaction has ended; gives what its connector is by then."""
+    session.stop_authorized()
+    if not session.running:
+        return "Occupied"
+    session.unplug()
+    session.told_disconnected()
+    if session.running:
+        session.bay_is(occupied=False)
+        session.told_departed()
+    return "Available"
 
 
 def rebooting(make: Make, verdict: dict[str, Any]) -> Bench:
@@ -69,7 +93,7 @@ def test_tc_b_02_cs(make: Make) -> None:
     assert not pages[-1].get("tbc", False)
     assert entries(bench, 5)
 
-    start = {"remoteStartId": 1, "evseId": 1, "idToken": {"idToken": VALID, "type": "ISO14443"}}
+    start = {"remoteStartId": 1, "evseId": 1, "idToken": id_token(VALID2)}
     assert bench.csms.call("RequestStartTransaction", start)["status"] == "Rejected"
     assert set(bench.csms.actions()) == {"NotifyReport"}
 
@@ -115,62 +139,68 @@ def test_tc_b_20_cs(make: Make) -> None:
     bench = make()
 
     assert reset(bench) == "Accepted"
-    booted(bench)
+    assert booted(bench)["reason"] == "RemoteReset"
 
 
 @pytest.mark.octt("TC_B_21_CS")
 @pytest.mark.req("B12.FR.01", "B12.FR.03")
-def test_tc_b_21_cs(make: Make) -> None:
-    """Reset with a running transaction, OnIdle: Scheduled, done when it has been stopped."""
-    bench = make()
-    charging(bench)
+@each_stop
+def test_tc_b_21_cs(make: Make, stop: str) -> None:
+    """Reset with a running transaction, OnIdle: Scheduled, done when it has ended."""
+    bench = make(stop=stop)
+    session = charging(bench)
 
     assert reset(bench) == "Scheduled"
+    bench.advance(minutes=2)
     assert bench.csms.received("BootNotification") == []
 
-    stop_authorized(bench)
-    assert booted(bench, e1c1="Occupied")["reason"] == "ScheduledReset"
+    connector = until_it_ends(session)
+    assert booted(bench, e1c1=connector)["reason"] == "ScheduledReset"
 
 
 @pytest.mark.octt("TC_B_41_CS")
 @pytest.mark.req("B12.FR.01", "B12.FR.03")
-def test_tc_b_41_cs(make: Make) -> None:
-    """The same with several transactions: the last one counts."""
-    bench = make()
-    charging(bench)
-    ev_connected_pre_session(bench, 2)
-    bench.evse(2).present_token(VALID2)
-    energy_transfer_started(bench, 2)
+@each_stop
+def test_tc_b_41_cs(make: Make, stop: str) -> None:
+    """The same with several transactions: the last one counts, and what gets free is not for use (B12, 3a)."""
+    bench = make(stop=stop)
+    first = charging(bench)
+    second = charging(bench, evse=2, token=VALID2)
 
     assert reset(bench) == "Scheduled"
-    stop_authorized(bench, 1, VALID)
+    first.stop_authorized()
+    first.ev_disconnected("Unavailable")
+    first.parking_bay_unoccupied()
     assert bench.csms.received("BootNotification") == []
 
-    stop_authorized(bench, 2, VALID2)
-    assert booted(bench, e1c1="Occupied", e2c1="Occupied")["reason"] == "ScheduledReset"
+    connector = until_it_ends(second)
+    assert booted(bench, e2c1=connector)["reason"] == "ScheduledReset"
 
 
 @pytest.mark.octt("TC_B_22_CS")
 @pytest.mark.req("B01.FR.03", "B12.FR.02", "B12.FR.04")
-def test_tc_b_22_cs(make: Make) -> None:
+@each_stop
+def test_tc_b_22_cs(make: Make, stop: str) -> None:
     """Reset with a running transaction, Immediate: it is ended first."""
-    bench = make()
-    charging(bench)
+    bench = make(stop=stop)
+    session = charging(bench)
 
     assert reset(bench, "Immediate") == "Accepted"
     bench.advance(seconds=10)
 
-    assert_reset_ended(bench)
+    told_reset(session)
     assert booted(bench, e1c1="Occupied")["reason"] == "RemoteReset"
+    calls = bench.csms.actions()
+    assert calls.index("TransactionEvent/Ended") < calls.index("BootNotification")
 
 
-def assert_reset_ended(bench: Bench) -> None:
+def told_reset(session: Session) -> None:
     """Ended by the command, with the state of a connected vehicle and without a token."""
-    ended = bench.events()[-1]
-    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "ResetCommand")
-    assert ended["transactionInfo"]["chargingState"] == "EVConnected"
-    assert ended["transactionInfo"]["stoppedReason"] == "ImmediateReset"
+    ended = session.next(
+        eventType="Ended", triggerReason="ResetCommand", chargingState="EVConnected", stoppedReason="ImmediateReset"
+    )
     assert "idToken" not in ended
+    session.nothing_else()
 
 
 @pytest.mark.octt("TC_B_23_CS")
@@ -196,31 +226,33 @@ def test_tc_b_25_cs(make: Make) -> None:
 
 @pytest.mark.octt("TC_B_26_CS")
 @pytest.mark.req("B12.FR.01", "B12.FR.07")
-def test_tc_b_26_cs(make: Make) -> None:
+@each_stop
+def test_tc_b_26_cs(make: Make, stop: str) -> None:
     """Reset of an EVSE with a running transaction, OnIdle: it ends as its driver wants."""
-    bench = make()
-    charging(bench)
+    bench = make(stop=stop)
+    session = charging(bench)
 
     assert reset(bench, "OnIdle", 1) == "Scheduled"
 
-    stop_authorized(bench)
-    bench.evse(1).unplug()
-    bench.advance(seconds=2)
-    assert statuses(bench)[1, 1] == "Available"
+    session.stop_authorized()
+    session.ev_connected_post_session()
+    session.ev_disconnected("Unavailable" if stop == "ParkingBayOccupancy" else "Available")
+    session.parking_bay_unoccupied()
     assert bench.csms.received("BootNotification") == []
 
 
 @pytest.mark.octt("TC_B_27_CS")
 @pytest.mark.req("B12.FR.02", "B12.FR.08")
-def test_tc_b_27_cs(make: Make) -> None:
+@each_stop
+def test_tc_b_27_cs(make: Make, stop: str) -> None:
     """Reset of an EVSE with a running transaction, Immediate."""
-    bench = make()
-    charging(bench)
+    bench = make(stop=stop)
+    session = charging(bench)
 
     assert reset(bench, "Immediate", 1) == "Accepted"
     bench.advance(seconds=10)
 
-    assert_reset_ended(bench)
+    told_reset(session)
     assert bench.csms.received("BootNotification") == []
 
 

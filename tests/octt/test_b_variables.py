@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -182,16 +183,24 @@ def test_tc_b_39_cs(bench: Bench) -> None:
 # --- base reports
 
 
-def report(bench: Bench, base: str) -> list[Entry]:
-    """Steps 1 to 4 of the cases about base reports, and what they validate of each entry."""
-    found = base_report(bench, base, 42)
+def check_pages(bench: Bench, request_id: int) -> None:
+    """Of all reports: one that begins at 0, is of now, and says when it ends; each entry with its characteristics."""
     pages = bench.csms.received("NotifyReport")
+    assert {page["requestId"] for page in pages} == {request_id}
     assert [page["seqNo"] for page in pages] == list(range(len(pages)))
     assert [page.get("tbc", False) for page in pages] == [True] * (len(pages) - 1) + [False]
-    for entry in found:
+    for page in pages:
+        assert abs(datetime.fromisoformat(page["generatedAt"]) - bench.true_utc) <= timedelta(seconds=4)
+    for entry in entries(bench, request_id):
         characteristics = entry["variableCharacteristics"]
-        if characteristics["dataType"] in LISTS:
-            assert characteristics["valuesList"], entry
+        assert (characteristics["dataType"] in LISTS) <= bool(characteristics.get("valuesList")), entry
+
+
+def report(bench: Bench, base: str) -> list[Entry]:
+    """Steps 1 to 4 of the cases about base reports."""
+    bench.csms.forget()
+    found = base_report(bench, base, 42)
+    check_pages(bench, 42)
     return found
 
 
@@ -266,10 +275,10 @@ def test_tc_b_53_cs(bench: Bench) -> None:
 
 
 def custom(bench: Bench, **criteria: Any) -> list[Entry]:
-    """GetReport, accepted; its entries, in one report that begins at 0."""
+    """GetReport, accepted; its entries."""
     bench.csms.forget()
     assert bench.csms.call("GetReport", {"requestId": 9, **criteria}) == {"status": "Accepted"}
-    assert bench.csms.received("NotifyReport")[0]["seqNo"] == 0
+    check_pages(bench, 9)
     return entries(bench, 9)
 
 

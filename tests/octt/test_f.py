@@ -9,32 +9,42 @@ from typing import Any
 import pytest
 
 from tests.bench import MEASURANDS, Bench
-from tests.octt.states import (
-    VALID,
-    authorizes,
-    charging,
-    energy_transfer_started,
-    ev_connected_pre_session,
-    status,
-)
+from tests.octt.session import DURATION_S, Session
+from tests.octt.states import VALID, VALID2, authorizes, id_token
+from tests.scenarios.e_transactions.story import bench as station
 
-START_POINTS = ["EVConnected", "Authorized", "PowerPathClosed"]
+POINTS = ["ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"]
 REMOTE_START_ID = 4711
 TOKEN = {"idToken": "REMOTE-1", "type": "Central"}
-CARD = {"idToken": VALID, "type": "ISO14443"}
 
 Make = Callable[..., Bench]
+
+each_start = pytest.mark.parametrize("start", POINTS)
+each_stop = pytest.mark.parametrize("stop", POINTS)
 
 
 @pytest.fixture
 def make(tmp_path: Path) -> Make:
-    """A station with these variables."""
+    """A station with these points and variables."""
 
-    def made(variables: dict[str, str] | None = None, **more: Any) -> Bench:
-        points = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}
-        return Bench(tmp_path, variables={**points, **(variables or {})}, **more)
+    def made(
+        variables: dict[str, str] | None = None,
+        *,
+        start: str = "PowerPathClosed",
+        stop: str = "EVConnected,Authorized",
+        lock: bool = False,
+        **more: Any,
+    ) -> Bench:
+        return station(tmp_path, start, stop, variables=variables or {}, evses=2, lock=lock, **more)
 
     return made
+
+
+def charging(bench: Bench, **who: Any) -> Session:
+    """State is EnergyTransferStarted."""
+    session = Session(bench, **who)
+    session.energy_transfer_started()
+    return session
 
 
 def request_start(bench: Bench, token: dict[str, str], **more: Any) -> dict[str, Any]:
@@ -43,15 +53,12 @@ def request_start(bench: Bench, token: dict[str, str], **more: Any) -> dict[str,
     return bench.csms.call("RequestStartTransaction", wish)
 
 
-def assert_remote_start_told_once(bench: Bench, token: dict[str, str]) -> None:
+def assert_remote_start_told_once(session: Session) -> None:
     """F01.FR.19, F01.FR.25: one event has trigger RemoteStart, and it alone carries remoteStartId and idToken."""
-    events = bench.events()
-    told = [event for event in events if event["triggerReason"] == "RemoteStart"]
-    assert len(told) == 1
-    assert told[0]["idToken"] == token
-    assert told[0]["transactionInfo"]["remoteStartId"] == REMOTE_START_ID
-    assert sum("remoteStartId" in event["transactionInfo"] for event in events) == 1
-    assert sum("idToken" in event for event in events) == 1
+    events = session.bench.events()
+    (told,) = [event for event in events if event["triggerReason"] == "RemoteStart"]
+    assert [event for event in events if "remoteStartId" in event["transactionInfo"]] == [told]
+    assert [event for event in events if "idToken" in event] == [told]
 
 
 # --- F01, F02: start
@@ -59,80 +66,74 @@ def assert_remote_start_told_once(bench: Bench, token: dict[str, str]) -> None:
 
 @pytest.mark.octt("TC_F_01_CS")
 @pytest.mark.req("F01.FR.03", "F01.FR.04", "F01.FR.05", "F01.FR.13", "F01.FR.19", "F01.FR.25", "F02.FR.01", "C05.FR.05")
-@pytest.mark.parametrize("start_point", START_POINTS)
-def test_tc_f_01_cs_cable_first(make: Make, start_point: str) -> None:
-    bench = make({"TxCtrlr.TxStartPoint": start_point, "AuthCtrlr.AuthorizeRemoteStart": "false"})
-    ev_connected_pre_session(bench)
+@pytest.mark.parametrize("authorize", ["true", "false"])
+@each_start
+def test_tc_f_01_cs_cable_first(make: Make, start: str, authorize: str) -> None:
+    session = Session(make({"AuthCtrlr.AuthorizeRemoteStart": authorize}, start=start), remote=True)
+    session.ev_connected_pre_session()
 
-    answer = request_start(bench, CARD)
+    session.authorized()
 
-    running = [event["transactionInfo"]["transactionId"] for event in bench.events()[:1]]
-    assert answer["status"] == "Accepted"
-    assert answer.get("transactionId") == (running[0] if start_point == "EVConnected" else None)
-    energy_transfer_started(bench)
-    assert_remote_start_told_once(bench, CARD)
-    assert authorizes(bench) == []
+    session.energy_transfer_started()
+    assert_remote_start_told_once(session)
 
 
 @pytest.mark.octt("TC_F_02_CS")
 @pytest.mark.req("F02.FR.01", "F01.FR.01", "F02.FR.09")
-@pytest.mark.parametrize("start_point", START_POINTS)
-def test_tc_f_02_cs_remote_first_the_token_is_checked(make: Make, start_point: str) -> None:
-    bench = make({"TxCtrlr.TxStartPoint": start_point, "AuthCtrlr.AuthorizeRemoteStart": "true"})
+@each_start
+def test_tc_f_02_cs_remote_first_the_token_is_checked(make: Make, start: str) -> None:
+    session = Session(make({"AuthCtrlr.AuthorizeRemoteStart": "true"}, start=start), remote=True)
+    session.parking_bay_occupied()
 
-    assert request_start(bench, CARD) == {"status": "Accepted"}
-    bench.advance(seconds=2)
-    assert authorizes(bench) == [VALID]
-    ev_connected_pre_session(bench)
+    session.authorized()
 
-    energy_transfer_started(bench)
-    assert_remote_start_told_once(bench, CARD)
+    session.energy_transfer_started()
+    assert_remote_start_told_once(session)
+    assert authorizes(session.bench) == [session.token]
 
 
 @pytest.mark.req("F01.FR.01", "F02.FR.09")
 def test_a_remote_start_whose_token_is_refused_starts_nothing(make: Make) -> None:
     bench = make({"AuthCtrlr.AuthorizeRemoteStart": "true"})
     bench.csms.on("Authorize", {"idTokenInfo": {"status": "Blocked"}})
-    ev_connected_pre_session(bench)
+    Session(bench).ev_connected_pre_session()
 
-    assert request_start(bench, CARD)["status"] == "Accepted"
+    assert request_start(bench, id_token(VALID))["status"] == "Accepted"
     bench.advance(minutes=2)
 
+    assert authorizes(bench) == [VALID]
     assert bench.events() == []
     assert not bench.evse(1).contactor_closed
 
 
 @pytest.mark.octt("TC_F_03_CS")
 @pytest.mark.req("F02.FR.01", "F01.FR.02", "F02.FR.10", "C05.FR.01", "C05.FR.03")
-@pytest.mark.parametrize("start_point", START_POINTS)
-def test_tc_f_03_cs_remote_first_the_token_is_not_checked(make: Make, start_point: str) -> None:
-    bench = make({"TxCtrlr.TxStartPoint": start_point, "AuthCtrlr.AuthorizeRemoteStart": "false"})
+@each_start
+def test_tc_f_03_cs_remote_first_the_token_is_not_checked(make: Make, start: str) -> None:
+    session = Session(make({"AuthCtrlr.AuthorizeRemoteStart": "false"}, start=start), remote=True)
+    session.parking_bay_occupied()
 
-    assert request_start(bench, TOKEN) == {"status": "Accepted"}
-    bench.advance(seconds=2)
-    ev_connected_pre_session(bench)
+    session.authorized()
 
-    energy_transfer_started(bench)
-    assert authorizes(bench) == []
-    assert_remote_start_told_once(bench, TOKEN)
+    session.energy_transfer_started()
+    assert_remote_start_told_once(session)
+    assert authorizes(session.bench) == []
 
 
 @pytest.mark.octt("TC_F_04_CS")
 @pytest.mark.req("F02.FR.01", "F02.FR.07", "E03.FR.01", "E03.FR.05")
-def test_tc_f_04_cs_nobody_plugs_in(make: Make) -> None:
-    bench = make({"TxCtrlr.TxStartPoint": "Authorized", "TxCtrlr.EVConnectionTimeOut": "20"})
-    request_start(bench, TOKEN)
-    bench.advance(seconds=2)
-    assert [event["eventType"] for event in bench.events()] == ["Started"]
+@pytest.mark.parametrize("start", ["ParkingBayOccupancy", "Authorized"])
+def test_tc_f_04_cs_nobody_plugs_in(make: Make, start: str) -> None:
+    bench = make({"TxCtrlr.EVConnectionTimeOut": "20"}, start=start)
+    session = Session(bench, remote=True)
+    session.authorized()
 
-    bench.advance(seconds=30)
+    bench.advance(20)
 
-    last = bench.events()[-1]
-    assert (last["eventType"], last["triggerReason"]) == ("Ended", "EVConnectTimeout")
-    assert last["transactionInfo"]["stoppedReason"] == "Timeout"
-    assert request_start(bench, TOKEN)["status"] == "Accepted"
-    bench.advance(seconds=2)
-    assert bench.events()[-1]["eventType"] == "Started"
+    session.next(eventType="Ended", triggerReason="EVConnectTimeout", stoppedReason="Timeout")
+    session.nothing_else()
+    session.bay_is(occupied=False)
+    Session(bench, remote=True).authorized()
 
 
 @pytest.mark.req("B02.FR.05")
@@ -178,7 +179,7 @@ def test_an_evse_with_an_authorized_driver_is_not_started_again(make: Make) -> N
 @pytest.mark.req("F01.FR.20", "F02.FR.22", "F01.FR.06")
 def test_without_an_evse_the_one_with_a_waiting_vehicle_is_chosen(make: Make) -> None:
     bench = make()
-    ev_connected_pre_session(bench, evse=2)
+    Session(bench, evse=2).ev_connected_pre_session()
 
     answer = bench.csms.call("RequestStartTransaction", {"idToken": TOKEN, "remoteStartId": 1})
     bench.advance(seconds=10)
@@ -201,36 +202,29 @@ def test_an_unknown_evse_is_rejected(make: Make) -> None:
 
 @pytest.mark.octt("TC_F_08_CS")
 @pytest.mark.req("F03.FR.02", "F03.FR.03", "F03.FR.07", "F03.FR.09")
-@pytest.mark.parametrize("stop_point,last", [("EVConnected,Authorized", "Ended"), ("EVConnected", "Updated")])
-def test_tc_f_08_cs_remote_stop(make: Make, stop_point: str, last: str) -> None:
-    bench = make({"TxCtrlr.TxStopPoint": stop_point})
-    charging(bench)
-    transaction_id = bench.events()[0]["transactionInfo"]["transactionId"]
+@pytest.mark.parametrize("started_remotely", [False, True])
+@each_stop
+def test_tc_f_08_cs_remote_stop(make: Make, stop: str, *, started_remotely: bool) -> None:
+    session = charging(make(stop=stop), remote=started_remotely)
+    session.remote = True
 
-    answer = bench.csms.call("RequestStopTransaction", {"transactionId": transaction_id})
-    bench.advance(seconds=10)
+    session.stop_authorized()
 
-    assert answer == {"status": "Accepted"}
-    stopped = [event for event in bench.events() if event["triggerReason"] == "RemoteStop"]
-    assert [event["eventType"] for event in stopped] == [last]
-    assert not bench.evse(1).contactor_closed
-    bench.evse(1).unplug()
-    bench.advance(seconds=5)
-    assert bench.events()[-1]["eventType"] == "Ended"
-    assert bench.events()[-1]["transactionInfo"]["stoppedReason"] == "Remote"
+    session.ev_disconnected()
+    session.parking_bay_unoccupied()
 
 
 @pytest.mark.octt("TC_F_09_CS")
 @pytest.mark.req("F03.FR.08")
 def test_tc_f_09_cs_no_such_transaction(make: Make) -> None:
-    bench = make()
-    charging(bench)
+    session = charging(make())
 
-    answer = bench.csms.call("RequestStopTransaction", {"transactionId": "no-such-transaction"})
+    answer = session.bench.csms.call("RequestStopTransaction", {"transactionId": f"no-{session.transaction_id}"[:36]})
 
     assert answer["status"] == "Rejected"
-    bench.advance(seconds=5)
-    assert bench.evse(1).charging
+    session.bench.advance(DURATION_S)
+    session.nothing_else()
+    assert session.bench.evse(1).charging
 
 
 # --- F05: unlock
@@ -255,14 +249,14 @@ def test_tc_f_05_cs_never_while_a_driver_charges(make: Make) -> None:
 def test_a_connector_nobody_uses_is_unlocked(make: Make, *, cable: bool) -> None:
     bench = make(lock=True)
     if cable:
-        ev_connected_pre_session(bench)
+        Session(bench).ev_connected_pre_session()
 
     assert bench.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1}) == {"status": "Unlocked"}
 
 
 @pytest.mark.octt("TC_F_10_CS")
 @pytest.mark.req("F05.FR.03")
-@pytest.mark.parametrize("evse,connector", [(1, 7), (7, 1)])
+@pytest.mark.parametrize("evse,connector", [(1, 999), (7, 1)])
 def test_tc_f_10_cs_unknown_connector(make: Make, evse: int, connector: int) -> None:
     bench = make(lock=True)
 
@@ -275,7 +269,7 @@ def test_tc_f_10_cs_unknown_connector(make: Make, evse: int, connector: int) -> 
 def test_a_jammed_lock_and_a_fixed_cable_are_told_as_unlock_failed(make: Make, tmp_path: Path) -> None:
     bench = make(lock=True)
     bench.world.jam_lock(1)
-    ev_connected_pre_session(bench)
+    Session(bench).ev_connected_pre_session()
     other = Bench(tmp_path / "other")
 
     jammed = bench.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1})
@@ -326,38 +320,48 @@ def test_tc_f_12_cs_meter_values_of_all_evses(make: Make) -> None:
 
     assert trigger(bench, "MeterValues") == "Accepted"
 
-    assert {each["evseId"] for each in bench.csms.received("MeterValues")} >= {1, 2}
+    told = bench.csms.received("MeterValues")
+    assert {each["evseId"] for each in told} - {0} == {1, 2}
+    assert {each["meterValue"][0]["sampledValue"][0]["context"] for each in told} == {"Trigger"}
+    assert answered_before_sent(bench, "MeterValues")
+
+
+def assert_triggered(event: dict[str, Any], evse: int) -> None:
+    """F06.FR.07: why, the state, the newest values; and of which EVSE, since a CSMS asks that knows no transaction."""
+    assert (event["eventType"], event["triggerReason"]) == ("Updated", "Trigger")
+    assert event["transactionInfo"]["chargingState"] == "Charging"
+    assert event["evse"] == {"id": evse, "connectorId": 1}
+    values = [value for one in event["meterValue"] for value in one["sampledValue"]]
+    assert {value["context"] for value in values} == {"Trigger"}
+    assert {value["measurand"] for value in values} == set(MEASURANDS[1:3])
 
 
 @pytest.mark.octt("TC_F_13_CS")
 @pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.07", "F06.FR.10")
 def test_tc_f_13_cs_transaction_event_of_one_evse(make: Make) -> None:
-    bench = make({"SampledDataCtrlr.TxUpdatedMeasurands": MEASURANDS[1]})
-    charging(bench)
-    bench.csms.forget()
+    bench = make({"SampledDataCtrlr.TxUpdatedMeasurands": ",".join(MEASURANDS[1:3])})
+    session = charging(bench)
 
     assert trigger(bench, "TransactionEvent", {"id": 1}) == "Accepted"
 
-    told = bench.events()
-    assert [(event["eventType"], event["triggerReason"]) for event in told] == [("Updated", "Trigger")]
-    assert told[0]["transactionInfo"]["chargingState"] == "Charging"
-    values = [value for one in told[0]["meterValue"] for value in one["sampledValue"]]
-    assert {value["context"] for value in values} == {"Trigger"}
-    assert answered_before_sent(bench, "TransactionEvent")
+    assert_triggered(session.next(), 1)
+    session.nothing_else()
 
 
 @pytest.mark.octt("TC_F_14_CS")
 @pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.07", "F06.FR.10", "F06.FR.11")
 def test_tc_f_14_cs_transaction_events_of_all_evses(make: Make) -> None:
-    bench = make()
-    charging(bench, VALID, evse=1)
-    charging(bench, "04DDEEFF22", evse=2)
+    bench = make({"SampledDataCtrlr.TxUpdatedMeasurands": ",".join(MEASURANDS[1:3])})
+    first = charging(bench)
+    second = charging(bench, evse=2, token=VALID2)
     bench.csms.forget()
 
     assert trigger(bench, "TransactionEvent") == "Accepted"
 
-    told = [event for event in bench.events() if event["triggerReason"] == "Trigger"]
-    assert len({event["transactionInfo"]["transactionId"] for event in told}) == len(told) == 2
+    assert answered_before_sent(bench, "TransactionEvent")
+    for session in (first, second):
+        assert_triggered(session.next(), session.evse)
+        session.nothing_else()
 
 
 def test_a_transaction_event_without_a_transaction_is_rejected(make: Make) -> None:
@@ -382,13 +386,13 @@ def test_tc_f_20_cs_heartbeat(make: Make) -> None:
 def test_status_notification_of_one_connector(make: Make, *, plugged: bool, expected: str) -> None:
     bench = make()
     if plugged:
-        ev_connected_pre_session(bench)
+        Session(bench).ev_connected_pre_session()
     bench.csms.forget()
 
     assert trigger(bench, "StatusNotification", {"id": 1, "connectorId": 1}) == "Accepted"
 
-    assert len(bench.csms.received("StatusNotification")) == 1
-    assert status(bench)["connectorStatus"] == expected
+    (told,) = bench.csms.received("StatusNotification")
+    assert (told["evseId"], told["connectorId"], told["connectorStatus"]) == (1, 1, expected)
     assert answered_before_sent(bench, "StatusNotification")
 
 

@@ -2,40 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.bench import Bench
-from tests.octt.provisioned import booted, change, concerned, reset, statuses, stop_authorized, unavailable
-from tests.octt.states import charging, ev_connected_pre_session
+from tests.octt.provisioned import booted, change, concerned, reset, statuses, unavailable
+from tests.octt.session import Session
+from tests.scenarios.e_transactions.story import bench as station
 
 ON, OFF = "Operative", "Inoperative"
+POINTS = ["ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"]
+
+each_stop = pytest.mark.parametrize("stop", POINTS)
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """Two EVSEs with two connectors each; transactions end with the authorization."""
-    points = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "Authorized"}
-    return Bench(tmp_path, connectors=2, variables=points)
+    """Two EVSEs with two connectors each."""
+    return Bench(tmp_path, connectors=2)
+
+
+def charging(path: Path, stop: str) -> Session:
+    """State is EnergyTransferStarted, on such a station."""
+    session = Session(station(path, "PowerPathClosed", stop, evses=2, connectors=2))
+    session.energy_transfer_started()
+    session.bench.csms.forget()
+    return session
+
+
+def until_it_ends(session: Session) -> None:
+    """From StopAuthorized on, only until the transaction has ended; until then nothing is told of its connector."""
+    session.stop_authorized()
+    if session.running:
+        assert (session.evse, 1) not in statuses(session.bench)
+        session.unplug()
+        session.told_disconnected()
+    if session.running:
+        session.bay_is(occupied=False)
+        session.told_departed()
 
 
 @pytest.mark.octt("TC_G_01_CS")
 @pytest.mark.req("G01.FR.01", "G01.FR.03")
 def test_tc_g_01_cs(bench: Bench) -> None:
     """Available to Occupied."""
-    ev_connected_pre_session(bench)
+    Session(bench).ev_connected_pre_session()
 
 
 @pytest.mark.octt("TC_G_02_CS")
 @pytest.mark.req("G01.FR.01", "G01.FR.04")
 def test_tc_g_02_cs(bench: Bench) -> None:
     """Occupied to Available."""
-    ev_connected_pre_session(bench)
+    session = Session(bench)
+    session.ev_connected_pre_session()
     bench.csms.forget()
 
-    bench.evse(1).unplug()
-    bench.advance(seconds=2)
+    session.unplug()
 
     assert statuses(bench) == {(1, 1): "Available"}
 
@@ -114,17 +138,15 @@ def test_tc_g_10_cs(bench: Bench) -> None:
 
 @pytest.mark.octt("TC_G_11_CS")
 @pytest.mark.req("G03.FR.01", "G03.FR.02", "G03.FR.04", "G03.FR.05")
-def test_tc_g_11_cs(bench: Bench) -> None:
+@each_stop
+def test_tc_g_11_cs(tmp_path: Path, stop: str) -> None:
     """EVSE, with a running transaction: Scheduled, Unavailable when it has ended."""
-    charging(bench)
-    bench.csms.forget()
+    session = charging(tmp_path, stop)
 
-    assert change(bench, OFF, 1) == "Scheduled"
-    bench.advance(seconds=30)
-    assert (1, 1) not in statuses(bench)
+    assert change(session.bench, OFF, 1) == "Scheduled"
 
-    stop_authorized(bench)
-    assert statuses(bench) == dict.fromkeys(concerned(bench, 1, None), "Unavailable")
+    until_it_ends(session)
+    assert statuses(session.bench) == dict.fromkeys(concerned(session.bench, 1, None), "Unavailable")
 
 
 @pytest.mark.octt("TC_G_12_CS")
@@ -150,25 +172,27 @@ def test_tc_g_13_cs(bench: Bench) -> None:
 
 @pytest.mark.octt("TC_G_14_CS")
 @pytest.mark.req("G04.FR.01", "G04.FR.02", "G04.FR.03", "G04.FR.05", "G04.FR.06")
-def test_tc_g_14_cs(bench: Bench) -> None:
+@each_stop
+def test_tc_g_14_cs(tmp_path: Path, stop: str) -> None:
     """Station, with a running transaction: what is free at once, the rest when it has ended."""
-    charging(bench)
-    bench.csms.forget()
+    session = charging(tmp_path, stop)
+    everything = concerned(session.bench, None, None)
 
-    assert change(bench, OFF) == "Scheduled"
-    assert statuses(bench) == dict.fromkeys(concerned(bench, None, None) - {(1, 1)}, "Unavailable")
-    bench.advance(seconds=30)
+    assert change(session.bench, OFF) == "Scheduled"
 
-    stop_authorized(bench)
-    assert statuses(bench) == dict.fromkeys(concerned(bench, None, None), "Unavailable")
+    assert statuses(session.bench) == dict.fromkeys(everything - {(1, 1)}, "Unavailable")
+    until_it_ends(session)
+    assert statuses(session.bench) == dict.fromkeys(everything, "Unavailable")
 
 
 @pytest.mark.octt("TC_G_15_CS")
 @pytest.mark.req("G03.FR.01", "G03.FR.02", "G03.FR.03")
 def test_tc_g_15_cs(bench: Bench) -> None:
-    """Connector, Operative to Operative."""
+    """Connector, Operative to Operative; it is told again."""
+    bench.csms.forget()
+
     assert change(bench, ON, 1, 1) == "Accepted"
-    assert statuses(bench) == dict.fromkeys(concerned(bench, None, None), "Available")
+    assert statuses(bench) == {(1, 1): "Available"}
 
 
 @pytest.mark.octt("TC_G_16_CS")
@@ -184,46 +208,64 @@ def test_tc_g_16_cs(bench: Bench) -> None:
 
 @pytest.mark.octt("TC_G_17_CS")
 @pytest.mark.req("G03.FR.01", "G03.FR.02", "G03.FR.04", "G03.FR.05")
-def test_tc_g_17_cs(bench: Bench) -> None:
+@each_stop
+def test_tc_g_17_cs(tmp_path: Path, stop: str) -> None:
     """Connector, with a running transaction."""
-    charging(bench)
+    session = charging(tmp_path, stop)
+
+    assert change(session.bench, OFF, 1, 1) == "Scheduled"
+
+    until_it_ends(session)
+    assert statuses(session.bench) == {(1, 1): "Unavailable"}
+
+
+def booting(bench: Bench) -> None:
+    """Booting: a reset, Immediate."""
+    assert reset(bench, "Immediate") == "Accepted"
+
+
+def power_cycle(bench: Bench) -> None:
+    """The manual action instead."""
     bench.csms.forget()
+    bench.crash()
 
-    assert change(bench, OFF, 1, 1) == "Scheduled"
-    bench.advance(seconds=30)
-    assert statuses(bench) == {}
 
-    stop_authorized(bench)
-    assert statuses(bench) == {(1, 1): "Unavailable"}
+Start = Callable[[Bench], None]
+each_start = pytest.mark.parametrize("start", [booting, power_cycle])
 
 
 @pytest.mark.octt("TC_G_18_CS")
 @pytest.mark.req("G01.FR.01", "G03.FR.08")
-def test_tc_g_18_cs(bench: Bench) -> None:
+@each_start
+def test_tc_g_18_cs(bench: Bench, start: Start) -> None:
     """EVSE: the state persists across a reboot."""
-    assert change(bench, OFF, 1) == "Accepted"
-    assert statuses(bench)[2, 1] == "Available"
+    unavailable(bench, 1)
+    bench.csms.forget()
 
-    assert reset(bench) == "Accepted"
+    assert change(bench, OFF, 1) == "Accepted"
+    assert statuses(bench) == dict.fromkeys(concerned(bench, 1, None), "Unavailable")
+
+    start(bench)
     booted(bench, e1c1="Unavailable", e1c2="Unavailable")
 
 
 @pytest.mark.octt("TC_G_19_CS")
 @pytest.mark.req("G03.FR.08")
-def test_tc_g_19_cs(bench: Bench) -> None:
+@each_start
+def test_tc_g_19_cs(bench: Bench, start: Start) -> None:
     """Connector: the state persists across a reboot."""
     unavailable(bench, 1, 1)
 
-    assert reset(bench) == "Accepted"
+    start(bench)
     booted(bench, e1c1="Unavailable")
 
 
 @pytest.mark.octt("TC_G_21_CS")
 @pytest.mark.req("G04.FR.09")
-def test_tc_g_21_cs(bench: Bench) -> None:
-    """Station: the state persists across a power cut."""
+@each_start
+def test_tc_g_21_cs(bench: Bench, start: Start) -> None:
+    """Station: the state persists across a reboot."""
     unavailable(bench)
-    bench.csms.forget()
 
-    bench.crash()
+    start(bench)
     booted(bench, e1c1="Unavailable", e1c2="Unavailable", e2c1="Unavailable", e2c2="Unavailable")
