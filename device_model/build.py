@@ -45,7 +45,10 @@ class ConnectorLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class EvseLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """One EVSE. `phases` 0 means DC; `measurands` are those its meter gives, none without a meter."""
+    """One EVSE. `phases` 0 means DC; `measurands` are those its meter gives, none without a meter.
+
+    `signs`: its meter can sign.
+    """
 
     max_power_w: float = 22_000.0
     phases: int = 3
@@ -54,6 +57,7 @@ class EvseLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     phase_rotation: str | None = None
     meter_manufacturer: str = ""
     meter_model: str = ""
+    signs: bool = False
     iso15118: bool = False
     iso15118_evse_id: str = ""
 
@@ -307,12 +311,15 @@ class _Maker:
             yield from self._variable(one, id_, at)
 
     def _able(self, at: _Place) -> frozenset[str]:
-        """The features of the agent and what the place has."""
+        """The features of the agent and what the place has; the station can sign where one of its meters can."""
         if at.evse is None:
-            return self._features
+            signs = any(evse.signs for evse in self._layout.evses)
+            return self._features | {"signed_readings"} if signs else self._features
         able = self._features | {"ac" if at.evse.phases else "dc"}
         if at.evse.measurands:
             able |= {"meter"}
+        if at.evse.signs:
+            able |= {"signed_readings"}
         if any("Export" in one for one in at.evse.measurands):
             able |= {"export"}
         if not at.evse.iso15118:

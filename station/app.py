@@ -25,7 +25,7 @@ from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
 from station.blocks.display import Display
 from station.blocks.local_list import LocalAuthorizationList
-from station.blocks.metering import Metering
+from station.blocks.metering.block import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
 from station.blocks.provisioning.network import NetworkProfiles

@@ -42,11 +42,12 @@ class SetWant(msgspec.Struct, frozen=True):
 
 
 class TakeSample(msgspec.Struct, frozen=True):
-    """The hardware thread shall read the meter of this EVSE."""
+    """The hardware thread shall read the meter of this EVSE; `label` goes into what the meter signs."""
 
     evse_id: int
     purpose: str
     by: Mono
+    label: str = ""
 
 
 class Show(msgspec.Struct, frozen=True):
@@ -112,9 +113,9 @@ class StepPorts:
         """Want this EVSE off from now on, whatever a block may say: nothing more is heard of it (design A3)."""
         self._shut.add(evse_id)
 
-    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+    def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """Ask for a fresh reading."""
-        self._pending.append(TakeSample(evse_id, purpose, by))
+        self._pending.append(TakeSample(evse_id, purpose, by, label))
 
     def look_again(self) -> None:
         """Let the hardware tell its whole state again."""

@@ -91,10 +91,10 @@ class Hardware(Protocol):
         """State the wanted condition of an EVSE; repeated statements of the same are free (design A6)."""
         ...
 
-    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+    def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """Ask for a fresh reading: comes as `MeterSampled(purpose)` or, at `by`, as `SampleFailed`.
 
-        EVSE 0: main meter.
+        EVSE 0: main meter. `label`: whom a meter that signs shall name in its text.
         """
         ...
 

@@ -21,11 +21,14 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
-from hal.api import BoardEvent, BoardSnapshot, Fault, Token, TokenType
+from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, SignMoment, Token, TokenType
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec
+from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult
@@ -48,6 +51,7 @@ from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
 from station.now import Instant, Mono, Now, Wall, to_datetime
 from station.shell.clock import plausible
 from station.shell.levels import presented, sampled
+from station.shell.metering import MOMENTS, SIGNED
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
 from station.shell.reconcile import Reconciler
 from station.state.network import NetworkProfile
@@ -78,22 +82,25 @@ class CountedIds:
         return f"00000000-0000-4000-8000-{self.count:012d}"
 
 
-def setup(
+def setup(  # noqa: PLR0913 - by keyword, what a test wants different
     *,
     evses: int = 2,
     connectors: int = 1,
     lock: bool = False,
     variables: Mapping[str, str] | None = None,
+    signing: bool = False,
     layout: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Setup:
-    """A station to test: AC, three phases, 32 A.
+    """A station to test: AC, three phases, 32 A. `signing`: its meters sign on request.
 
     `variables`: initial values by name, `{"TxCtrlr.TxStartPoint": "Authorized",
     "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "3"}`.
     """
     connector = ConnectorLayout(type="sType2" if lock else "cType2", max_current_a=32.0, lock=lock)
-    evse = EvseLayout(max_power_w=22_080.0, phases=3, connectors=(connector,) * connectors, measurands=MEASURANDS)
+    evse = EvseLayout(
+        max_power_w=22_080.0, phases=3, connectors=(connector,) * connectors, measurands=MEASURANDS, signs=signing
+    )
     built = Layout(
         vendor_name="Bench",
         model="Twin",
@@ -167,6 +174,7 @@ class Bench:
         self.csms.clock = lambda: self.true_utc
         self.csms.attach(pump=self.settle, link=lambda up: self._link(up=up))
         self.csms.connected = connected
+        self.signers = {n: OcmfSigner(f"meter-{n}") for n, evse in enumerate(self.setup.layout.evses, 1) if evse.signs}
         self._readers()
         if boot:
             self.boot()
@@ -355,8 +363,8 @@ class Bench:
                         self.sends(text)
                 case SetWant(evse_id, want):
                     self.hardware.want(evse_id, want)
-                case TakeSample(evse_id, purpose, by):
-                    self._sample(evse_id, purpose, by)
+                case TakeSample():
+                    self._sample(effect)
                 case TellSnapshot():
                     self.hardware.snapshot_again()
                 case SetClock():
@@ -390,18 +398,29 @@ class Bench:
         self._idle_at = self.mono + IDLE_PERIOD_S
         for number in self.world.numbers:
             if not self.world.is_lost(f"meter-{number}"):
-                self._sample(number, "idle", Mono(self.mono))
+                self._sample(TakeSample(number, "idle", Mono(self.mono)))
 
     def sends(self, text: str) -> None:
         """A frame leaves the station and arrives."""
         self.csms._out.extend(self.csms.feed(text))
 
-    def _sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+    def _sample(self, wanted: TakeSample) -> None:
+        evse_id, purpose = wanted.evse_id, wanted.purpose
         if self.world.is_lost(f"meter-{evse_id}"):
-            at = Instant(self.station_boot, by)
+            at = Instant(self.station_boot, wanted.by)
             self._late.append(SampleFailed(evse_id=evse_id, at=at, purpose=purpose, reason="silent"))
             return
-        self.hardware.tell(sampled(evse_id, self.world.reading(evse_id), purpose, self.station_boot))
+        self.hardware.tell(sampled(evse_id, self.reading(wanted), purpose, self.station_boot))
+
+    def reading(self, wanted: TakeSample) -> MeterReading:
+        """What the meter shows, signed if that is wanted and it can."""
+        reading, signer = self.world.reading(wanted.evse_id), self.signers.get(wanted.evse_id)
+        kind = wanted.purpose.removesuffix(SIGNED)
+        if signer is None or kind == wanted.purpose:
+            return reading
+        moment, wall = MOMENTS.get(kind, SignMoment.SAMPLE), self.true_utc.timestamp()
+        signed = signer.sign(moment, wanted.label, reading.energy_import_mwh, wall)
+        return msgspec.structs.replace(reading, signed=signed)
 
     def _set_clock(self, effect: SetClock) -> None:
         self.clock_set.append(effect)

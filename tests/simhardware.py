@@ -60,9 +60,9 @@ class SimHardware:
         """An effect `SetWant`."""
         self.reconciler.want(evse_id, want)
 
-    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+    def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """An effect `TakeSample`: answered at once, or if the meter is lost, failed at once."""
-        del by  # simulated meters never keep anybody waiting
+        del by, label  # simulated meters never keep anybody waiting
         if f"meter-{evse_id}" in self._lost:
             at = Instant(self._boot, Mono(self._clock()))
             failed = SampleFailed(evse_id=evse_id, at=at, purpose=purpose, reason="the meter is lost")

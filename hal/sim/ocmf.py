@@ -2,7 +2,7 @@
 
 Source: Open Charge Metering Format 1.0 (SAFE e.V.): `OCMF|payload|signature`, both JSON; readings with TX = B, C, E.
 The key follows from the serial number, so whoever knows it can forge: this is a simulator.
-Invariant: one meter session at a time; BEGIN abandons an open one, END has both its readings.
+Invariant: one meter session at a time; BEGIN abandons an open one; a text has the session's first reading and its own.
 """
 
 from __future__ import annotations
@@ -24,15 +24,14 @@ class OcmfSigner:
 
     def __init__(self, serial: str) -> None:
         self._serial = serial
-        self._page = 0
-        self._readings: list[dict[str, object]] = []
+        self.pages = 0
+        """Texts signed so far."""
+        self._begun: list[dict[str, object]] = []
         self._key: Any = None
 
     def sign(self, moment: SignMoment, label: str, energy_mwh: int, wall: float) -> SignedText:
-        """The readings of this meter session with a new one, signed. `wall`: seconds since 1970."""
-        if moment is SignMoment.BEGIN:
-            self._readings = []
-        self._page += 1
+        """The first reading of this meter session with a new one, signed. `wall`: seconds since 1970."""
+        self.pages += 1
         shown = datetime.fromtimestamp(wall, UTC)
         reading: dict[str, object] = {
             "TM": f"{shown:%Y-%m-%dT%H:%M:%S},{shown.microsecond // 1000:03d}+0000 U",
@@ -43,26 +42,27 @@ class OcmfSigner:
             "RT": "AC",
             "ST": "G",
         }
-        kept = [*self._readings, reading]
-        self._readings = [] if moment is SignMoment.END else kept
+        told = [reading] if moment is SignMoment.BEGIN else [*self._begun, reading]
+        if moment is not SignMoment.SAMPLE:
+            self._begun = [reading] if moment is SignMoment.BEGIN else []
         payload = msgspec.json.encode(
             {
                 "FV": "1.0",
                 "GI": "ocpp-station simulator",
                 "GS": self._serial,
-                "PG": f"T{self._page}",
+                "PG": f"T{self.pages}",
                 "MV": "ocpp-station",
                 "MM": "SimSignedMeter",
                 "MS": self._serial,
                 "IS": bool(label),
                 "IT": "LOCAL",
                 "ID": label,
-                "RD": kept,
+                "RD": told,
             }
         )
         signature = msgspec.json.encode({"SA": METHOD, "SE": "hex", "SD": self._sign(payload).hex()})
         data = f"OCMF|{payload.decode()}|{signature.decode()}"
-        return SignedText(data=data, encoding="OCMF", method=METHOD, public_key=self.public_key())
+        return SignedText(data=data, encoding="OCMF", public_key=self.public_key())  # its method stands in the data
 
     def public_key(self) -> str:
         """The public key: DER SubjectPublicKeyInfo as hex, as such meters print it."""

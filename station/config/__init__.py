@@ -37,18 +37,22 @@ _DEFAULT_MEASURANDS: tuple[str, ...] = ("Energy.Active.Import.Register",)
 
 
 class Config(msgspec.Struct, frozen=True):
-    """A file without mistakes. `file` has simulated hardware written out; `folder` is where relative paths begin."""
+    """A file without mistakes. `file` has simulated hardware written out; `folder` is where relative paths begin.
+
+    `measurands` by the meter's name; `signing`: the names of the meters that sign.
+    """
 
     file: File
     folder: Path
     measurands: Mapping[str, tuple[str, ...]]
+    signing: frozenset[str]
     sha256: str
     remembered: bool = False
 
     def remember(self) -> None:
         """Keep what was read, so that the next start needs no parser. The state directory is there."""
         if not self.remembered:
-            cache.write(self.state / cache.NAME, cache.Copy(self.sha256, self.file, self.measurands))
+            cache.write(self.state / cache.NAME, cache.Copy(self.sha256, self.file, self.measurands, self.signing))
 
     def locate(self, name: str) -> Path:
         """A path of the file as a whole one."""
@@ -73,7 +77,7 @@ class Config(msgspec.Struct, frozen=True):
     @property
     def layout(self) -> Layout:
         """For the device model."""
-        return layout(self.file, self.measurands)
+        return layout(self.file, self.measurands, self.signing)
 
     def setup(self, found_boot_reason: str) -> Setup:
         """For `app.Station`."""
@@ -115,7 +119,7 @@ def load(path: Path, *, cached: bool = True) -> Config:
     sha256 = cache.digest(raw)
     copy = cache.read(cache.place(raw, folder), sha256) if cached else None
     if copy is not None and not any(_secrets(copy.file, folder)):
-        return Config(copy.file, folder, copy.measurands, sha256, remembered=True)
+        return Config(copy.file, folder, copy.measurands, copy.signing, sha256, remembered=True)
     return _read(path, raw, sha256)
 
 
@@ -153,15 +157,12 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
     mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file)]
     ill_formed = devices.form(file)
     mistakes += [*ill_formed, *devices.references(file), *sharing.conflicts(file)]
-    measurands: Mapping[str, tuple[str, ...]] = {}
-    if not ill_formed:
-        tried = trial.build(devices.wiring(file))
-        mistakes += tried.mistakes
-        measurands = tried.measurands
-    mistakes += checks.variables(file, layout(file, measurands))
+    tried = trial.Trial([], {}, frozenset()) if ill_formed else trial.build(devices.wiring(file))
+    mistakes += tried.mistakes
+    mistakes += checks.variables(file, layout(file, tried.measurands, tried.signing))
     if mistakes:
         raise _error(path, mistakes, parsed.lines)
-    return Config(file, folder, measurands, sha256)
+    return Config(file, folder, tried.measurands, tried.signing, sha256)
 
 
 def _error(path: Path, mistakes: list[Mistake], lines: Lines) -> ConfigError:
@@ -175,13 +176,13 @@ def _line_in(text: str) -> int:
     return int(number) if number.isdigit() else 0
 
 
-def layout(file: File, measurands: Mapping[str, tuple[str, ...]]) -> Layout:
-    """What is bolted together, for the device model. `measurands` by the meter's name."""
+def layout(file: File, measurands: Mapping[str, tuple[str, ...]], signing: frozenset[str]) -> Layout:
+    """What is bolted together, for the device model. `measurands` and `signing` by the meter's name."""
     station = file.station
     return Layout(
         vendor_name=station.vendor,
         model=station.model,
-        evses=tuple(_evse(evse, measurands) for evse in file.evses),
+        evses=tuple(_evse(evse, measurands, signing) for evse in file.evses),
         serial_number=station.serial,
         firmware_version=station.firmware_version or VERSION,
         identity=station.identity,
@@ -193,7 +194,7 @@ def layout(file: File, measurands: Mapping[str, tuple[str, ...]]) -> Layout:
     )
 
 
-def _evse(evse: Evse, measurands: Mapping[str, tuple[str, ...]]) -> EvseLayout:
+def _evse(evse: Evse, measurands: Mapping[str, tuple[str, ...]], signing: frozenset[str]) -> EvseLayout:
     watts = evse.max_power_w if evse.max_power_w is not None else _VOLTAGE * evse.max_current_a * evse.phases
     connectors = tuple(
         ConnectorLayout(
@@ -210,6 +211,7 @@ def _evse(evse: Evse, measurands: Mapping[str, tuple[str, ...]]) -> EvseLayout:
         connectors=connectors,
         measurands=measurands.get(evse.meter, _DEFAULT_MEASURANDS) if evse.meter is not None else (),
         phase_rotation=evse.phase_rotation,
+        signs=evse.meter in signing,
         iso15118=evse.iso15118,
         iso15118_evse_id=evse.iso15118_evse_id,
     )

@@ -25,11 +25,12 @@ _DEFAULT = "/var/lib/ocpp-station"
 
 
 class Copy(msgspec.Struct, frozen=True):
-    """The file as it was read, simulated hardware written out, and what its meters measure."""
+    """The file as it was read, simulated hardware written out, what its meters measure, and which of them sign."""
 
     sha256: str
     file: File
     measurands: Mapping[str, tuple[str, ...]]
+    signing: frozenset[str]
 
 
 def digest(raw: bytes) -> str:

@@ -60,10 +60,11 @@ def completed(file: File) -> File:
         return file
     count = len(file.evses) or sim.evses
     world = {"world": SIMULATOR}
+    meter = "sim-signed" if sim.signed_meters else "sim"
     given: dict[str, dict[str, Options]] = {
         "buses": {SIMULATOR: {"kind": "sim", "evses": [_spec(sim)] * max(count, sim.evses)}},
         "boards": {SIMULATOR: {"driver": "sim", **world}},
-        "meters": {f"meter-{n}": {"driver": "sim", "evse": n, **world} for n in range(1, count + 1)},
+        "meters": {f"meter-{n}": {"driver": meter, "evse": n, **world} for n in range(1, count + 1)},
         "readers": {"reader": {"driver": "sim", **world}},
         "displays": {"display": {"driver": "sim", **world}},
         "sensors": dict(_sensors(sim)),

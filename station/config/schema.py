@@ -141,6 +141,8 @@ class Simulator(Section, frozen=True):
     iso15118: bool = False
     energy_wh: Annotated[float, msgspec.Meta(ge=0.0, le=1e12)] = 0.0
     """What the meters show at the start."""
+    signed_meters: bool = False
+    """Meters that sign what they show (OCMF)."""
     sensors: tuple[SimSensor, ...] = ()
 
 

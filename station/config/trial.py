@@ -1,6 +1,6 @@
 """Building every driver once, to hear what is wrong with its options; nothing is opened.
 
-It also tells what each meter measures, which the device model has to know before the hardware runs.
+It also tells what each meter measures and whether it signs: the device model must know before the hardware runs.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from hal.api import Board, Meter
+from hal.api import Board, Meter, SignedMeter
 from hal.context import DriverContext
 from hal.errors import BadOptions, DeviceError
 from hal.registry import Registry
@@ -36,10 +36,11 @@ QUANTITIES: Mapping[str, tuple[str, ...]] = {
 
 
 class Trial(NamedTuple):
-    """What building the drivers showed. `measurands` by the meter's name."""
+    """What building the drivers showed. `measurands` by the meter's name; `signing`: the names of those that sign."""
 
     mistakes: list[Mistake]
     measurands: dict[str, tuple[str, ...]]
+    signing: frozenset[str]
 
 
 def build(wiring: Wiring) -> Trial:
@@ -65,7 +66,8 @@ def build(wiring: Wiring) -> Trial:
             mistakes.append(_mistake((sections[entry.kind], entry.name), error, entry.options))
     mistakes += _channels(wiring, made)
     meters = {entry.name for entry in wiring.devices if entry.kind == "meter"} & made.keys()  # a sensor is shaped alike
-    return Trial(mistakes, {name: _measurands(cast("Meter", made[name])) for name in meters})
+    measurands = {name: _measurands(cast("Meter", made[name])) for name in meters}
+    return Trial(mistakes, measurands, frozenset(name for name in meters if isinstance(made[name], SignedMeter)))
 
 
 def _channels(wiring: Wiring, made: Mapping[str, object]) -> list[Mistake]:

@@ -65,9 +65,9 @@ class HardwareThread:
         """The core wants this of an EVSE."""
         self._post(lambda hub: hub.want(evse_id, want))
 
-    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
+    def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """Ask for a reading: answered by `MeterSampled`, or at `by` by `SampleFailed`."""
-        self._post(lambda hub: hub.sample(evse_id, purpose, by))
+        self._post(lambda hub: hub.sample(evse_id, purpose, by, label))
 
     def committed(self, number: int) -> None:
         """The core has committed the step of batch `number`; the wants of that step were handed over before."""

@@ -82,12 +82,12 @@ class Hub:
         self._reconciler.want(evse_id, want)
         self._awake.set()
 
-    def sample(self, evse_id: int, purpose: str, by: Mono) -> None:
-        """Read a meter; the answer comes as a fact."""
+    def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
+        """Read a meter; the answer comes as a fact. `label`: whom a signed text names."""
         self._reconciler.progressed(self._clock())
         meter = self._meters.get(evse_id)
         if meter is not None:
-            meter.request(purpose, by)
+            meter.request(purpose, by, label)
             return
         at = self._instant()
         self._news(SampleFailed(evse_id=evse_id, at=at, purpose=purpose, reason="this EVSE has no meter"))

@@ -1,7 +1,7 @@
 """Reading one meter: on request, and once a minute when nobody asks.
 
-A request is answered by the next reading that *begins* after it, several by the same one; at its deadline it fails,
-also while the meter is lost. Runs in the hardware's loop.
+A request is answered by the next reading that *begins* after it, several by the same one unless they want different
+signatures; at its deadline it fails, also while the meter is lost. Runs in the hardware's loop.
 Invariant: every request gets exactly one answer, `MeterSampled` or `SampleFailed`.
 """
 
@@ -37,10 +37,13 @@ MOMENTS = {"begin": SignMoment.BEGIN, "stop": SignMoment.END}
 
 
 class _Request:
-    """Somebody wants a reading; `timer` runs out at his deadline."""
+    """Somebody wants a reading, signed for `moment` if that is given; `timer` runs out at his deadline."""
 
-    def __init__(self, purpose: str) -> None:
+    def __init__(self, purpose: str, label: str) -> None:
         self.purpose = purpose
+        self.label = label
+        wanted = purpose.removesuffix(SIGNED)
+        self.moment = MOMENTS.get(wanted, SignMoment.SAMPLE) if wanted != purpose else None
         self.timer: asyncio.TimerHandle | None = None
 
 
@@ -71,9 +74,9 @@ class MeterWorker:
         self._wanted = asyncio.Event()
         self._reason = "the meter did not answer in time"
 
-    def request(self, purpose: str, by: float) -> None:
-        """Ask for a reading; the answer comes as a fact."""
-        request = _Request(purpose)
+    def request(self, purpose: str, by: float, label: str = "") -> None:
+        """Ask for a reading; the answer comes as a fact. `label`: whom a signed text names."""
+        request = _Request(purpose, label)
         wait = max(by - self._hooks.clock(), 0.0)
         request.timer = asyncio.get_running_loop().call_later(wait, self._late, request)
         self._requests.append(request)
@@ -124,9 +127,10 @@ class MeterWorker:
 
     async def _read(self) -> None:
         served, began = list(self._requests), self._hooks.clock()
-        moment = next((_moment(r.purpose) for r in served if r.purpose.endswith(SIGNED)), None)
-        if moment is not None and isinstance(self._meter, SignedMeter):
-            reading = await self._meter.sign(moment, f"evse {self._evse_id}")
+        first = next((request for request in served if request.moment is not None), None)
+        if first is not None and first.moment is not None and isinstance(self._meter, SignedMeter):
+            served = [request for request in served if request.moment in {None, first.moment}]
+            reading = await self._meter.sign(first.moment, first.label)
         else:
             reading = await self._meter.read()
         self._last_at = self._hooks.clock()
@@ -156,7 +160,3 @@ class MeterWorker:
             at = Instant(self._hooks.boot, Mono(self._hooks.clock()))
             failed = SampleFailed(evse_id=self._evse_id, at=at, purpose=request.purpose, reason=self._reason)
             self._hooks.tell(failed)
-
-
-def _moment(purpose: str) -> SignMoment:
-    return MOMENTS.get(purpose.removesuffix(SIGNED), SignMoment.SAMPLE)

@@ -268,8 +268,8 @@ class Runner:
                     self.link.send(text)
             case SetWant(evse_id, want):
                 self.hardware.want(evse_id, want)
-            case TakeSample(evse_id, purpose, by):
-                self.hardware.sample(evse_id, purpose, by)
+            case TakeSample(evse_id, purpose, by, label):
+                self.hardware.sample(evse_id, purpose, by, label)
             case TellSnapshot():
                 self.hardware.snapshot_again()
             case Show(text):

@@ -7,16 +7,17 @@ Invariant: the memory holds live values only; nothing here writes.
 
 from __future__ import annotations
 
-import base64
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Literal
 
 import msgspec
 
-from hal.api import MeterReading, PerPhase, SignedText
+from hal.api import MeterReading, PerPhase
 from station.now import Instant, Now
 from station.ocpp.enums import LocationEnumType, MeasurandEnumType, PhaseEnumType, ReadingContextEnumType
-from station.ocpp.types import SampledValueType, SignedMeterValueType, UnitOfMeasureType
+from station.ocpp.types import SampledValueType, UnitOfMeasureType
+from station.state.signatures import signed_value
 
 REGISTER: MeasurandEnumType = "Energy.Active.Import.Register"
 DEFAULT_CONTEXT: ReadingContextEnumType = "Sample.Periodic"
@@ -185,52 +186,32 @@ MEASURANDS: Mapping[str, Source] = {
 
 
 def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueType]:
-    """The values of one reading in the order of the measurands, with all phases (J02.FR.04); absent ones left out.
+    """The values of one reading in the order of the measurands, with all phases (J02.FR.04).
 
-    The first one names the context, the others only one that does not go without saying.
+    The first one names the context, the others only one that does not go without saying. What is absent, or no number,
+    is left out: it would make the whole message impossible.
     """
     found: list[SampledValueType] = []
+    signed = None
+    if wanted.sign and reading.signed is not None and REGISTER in wanted.measurands:
+        signed = signed_value(reading.signed, public_key=wanted.public_key)
     for measurand in wanted.measurands:
         source = MEASURANDS.get(measurand)
         if source is None:
             continue
         for phase, figure in source.figures(reading, wanted):
-            if figure is not None:
-                signed = reading.signed if wanted.sign and phase is None and measurand == REGISTER else None
-                found.append(_value(measurand, phase, figure, source, wanted, signed))  # type: ignore[arg-type]  # a key of MEASURANDS is one
+            if figure is not None and math.isfinite(figure):
+                found.append(
+                    SampledValueType(
+                        value=round(figure, 3),
+                        context=wanted.context,
+                        measurand=measurand,  # type: ignore[arg-type]  # a key of MEASURANDS is one
+                        phase=phase,
+                        location=source.location,
+                        unit_of_measure=UnitOfMeasureType(unit=source.unit) if source.unit else None,
+                        signed_meter_value=signed if measurand == REGISTER and phase is None else None,
+                    )
+                )
                 if wanted.context == DEFAULT_CONTEXT:
                     wanted = msgspec.structs.replace(wanted, context=None)
     return found
-
-
-def _value(  # noqa: PLR0913, PLR0917 - the columns of one value
-    measurand: MeasurandEnumType,
-    phase: PhaseEnumType | None,
-    figure: float,
-    source: Source,
-    wanted: Wanted,
-    signed: SignedText | None,
-) -> SampledValueType:
-    return SampledValueType(
-        value=round(figure, 3),
-        context=wanted.context,
-        measurand=measurand,
-        phase=phase,
-        location=source.location,
-        unit_of_measure=UnitOfMeasureType(unit=source.unit) if source.unit else None,
-        signed_meter_value=_signed(signed, wanted) if signed is not None else None,
-    )
-
-
-def _signed(signed: SignedText, wanted: Wanted) -> SignedMeterValueType:
-    """The meter's own text, unchanged; the public key is a required field, empty when it is not sent."""
-    return SignedMeterValueType(
-        signed_meter_data=_base64(signed.data),
-        signing_method=signed.method,
-        encoding_method=signed.encoding,
-        public_key=_base64(signed.public_key) if wanted.public_key else "",
-    )
-
-
-def _base64(text: str) -> str:
-    return base64.b64encode(text.encode()).decode()

@@ -130,6 +130,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return self.transaction_id is not None
 
     @property
+    def label(self) -> str:
+        """Whom a meter names that signs: the token that authorized, else the transaction."""
+        return (self.id_token.id_token if self.id_token is not None else "") or self.transaction_id or ""
+
+    @property
     def idle(self) -> bool:
         """Whether nobody is here."""
         occupied = self.plugged or self.cable_in or self.bay_occupied

@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.octt.session import Session
-from tests.octt.signed import have_signing_meters, let_meters_sign, signed_values
+from tests.octt.signed import signed_values
 from tests.octt.states import INVALID, authorizes
 from tests.scenarios.e_transactions.story import bench as station
 
@@ -93,15 +93,13 @@ def test_tc_e_13(tmp_path: Path, authorize: str) -> None:
 
 @pytest.mark.octt("TC_E_11_CS")
 @each_scenario
-def test_tc_e_11(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, remote: bool) -> None:
+def test_tc_e_11(tmp_path: Path, *, remote: bool) -> None:
     """Start transaction options - DataSigned."""
-    have_signing_meters(monkeypatch)
     variables = {
         "SampledDataCtrlr.SignReadings": "true",
         "OCPPCommCtrlr.PublicKeyWithSignedMeterValue": "EveryMeterValue",
     }
-    bench = station(tmp_path, "DataSigned", "EVConnected,Authorized", variables=variables)
-    let_meters_sign(bench, monkeypatch)
+    bench = station(tmp_path, "DataSigned", "EVConnected,Authorized", variables=variables, signing=True)
     session = Session(bench, remote=remote)
     session.authorized()
 

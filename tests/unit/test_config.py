@@ -68,6 +68,18 @@ def test_a_simulator_is_a_whole_station(folder: Folder) -> None:
     assert config.setup("PowerUp").layout.identity == "CS001"
 
 
+def test_what_meters_sign_follows_from_their_drivers(folder: Folder) -> None:
+    """Also from the copy that spares the next start the parser."""
+    config = folder.load(GOOD.replace("{evses: 2}", "{evses: 2, signed_meters: true}"))
+    config.state.mkdir()
+    config.remember()
+    again = load(folder.file)
+
+    assert again.remembered
+    assert [evse.signs for evse in config.layout.evses] == [evse.signs for evse in again.layout.evses] == [True, True]
+    assert [evse.signs for evse in folder.load().layout.evses] == [False, False]
+
+
 def test_paths_begin_at_the_files_folder(folder: Folder) -> None:
     """So that a station can be carried about as a folder."""
     config = folder.load()

@@ -166,7 +166,8 @@ class Conduct:
         needed = session.started or (session.authorized and how.may_start and at_once)
         if session.begin is None and not session.no_meter and needed and session.evse_id not in self._asked:
             self._asked.add(session.evse_id)
-            self._hardware.sample(session.evse_id, signing("begin", sign=self.signs), how.now.after(how.closing_s))
+            purpose, by = signing("begin", sign=self.signs), how.now.after(how.closing_s)
+            self._hardware.sample(session.evse_id, purpose, by, session.label)
         return session
 
     def _cached(self, session: Session, now: Now) -> Sample | None:
@@ -214,7 +215,7 @@ class Conduct:
             return self.finish(session, now)
         if not closing.sampling:
             by = now.after(self.closing_s(session)) if late else closing.by
-            self._hardware.sample(session.evse_id, signing("stop", sign=self.signs), by)
+            self._hardware.sample(session.evse_id, signing("stop", sign=self.signs), by, session.label)
             session = replace(session, closing=replace(closing, sampling=True, by=by))
         self._sessions.keep(session)
         self.want(session)
@@ -222,11 +223,12 @@ class Conduct:
 
     def _register_of_end(self, session: Session, now: Now) -> Sample | None:
         """The register at the end where it need not be read: read since the contactor opened, or nothing flowed."""
-        cached = None if self.signs else self._cached(session, now)
+        if self.signs:
+            return None
         never_closed = session.path_opened is None or (
             session.started_at is not None and session.path_opened < session.started_at
         )
-        return cached or (session.begin if never_closed else None)
+        return self._cached(session, now) or (session.begin if never_closed else None)
 
     def overdue(self, session: Session, now: Now) -> None:
         """The time of a closing is over."""

@@ -20,10 +20,13 @@ from station.ocpp.types import EVSEType, MeterValueType, SampledValueType, Trans
 from station.ports import Times
 from station.state.meters import Sample, Wanted, sampled_values
 from station.state.sessions import Session, Sessions
+from station.state.signatures import signs
 from station.state.variables import Variables
 
-MAX_VALUES = 400
-"""Sampled values in one Ended; above it intermediate ones are left out (J02.FR.20)."""
+MAX_BYTES = 60_000
+"""About so much of meter values in one Ended; above it intermediate ones are left out (J02.FR.20)."""
+VALUE_BYTES = 200
+"""What a sampled value takes on the wire beside its signature, at most."""
 
 
 class Readings(msgspec.Struct, frozen=True):
@@ -177,7 +180,7 @@ class Writer:
             without_phases=variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
             offered_a=offered_a,
             phases=session.phases or 3,
-            sign=variables.boolean(component, "SignReadings"),
+            sign=signs(variables, component, what.variable),
             public_key=policy == "EveryMeterValue" or (policy == "OncePerTransaction" and not key_told),
         )
         return sampled_values(what.sample.reading, wanted)
@@ -187,9 +190,17 @@ def _thinned(
     told: list[tuple[Readings, list[SampledValueType]]],
 ) -> list[tuple[Readings, list[SampledValueType]]]:
     """Leave out the 1st, 3rd, 5th ... of the values in between until the message is not too big (E06.FR.13)."""
-    while len(told) > 2 and sum(len(values) for _, values in told) > MAX_VALUES:  # noqa: PLR2004 - the first and the last stay
+    while len(told) > 2 and sum(_size(each) for _, values in told for each in values) > MAX_BYTES:  # noqa: PLR2004 - the first and the last stay
         told = [told[0], *told[2:-1:2], told[-1]]
     return told
+
+
+def _size(value: SampledValueType) -> int:
+    """Bytes on the wire, about."""
+    signed = value.signed_meter_value
+    if signed is None:
+        return VALUE_BYTES
+    return 2 * VALUE_BYTES + len(signed.signed_meter_data) + len(signed.public_key or "")
 
 
 def _charged_s(session: Session, at: Instant) -> int | None:

@@ -43,7 +43,7 @@ def limit(station: Bench, amperes: float | None, *, significant: bool = False) -
     station.advance(15)
 
 
-@pytest.mark.req("E01.FR.18", "E02.FR.17")
+@pytest.mark.req("E01.FR.18", "E02.FR.17", "E02.FR.13", "E02.FR.16")
 def test_a_limit_below_the_least_current_suspends_and_a_higher_one_resumes(tmp_path: Path) -> None:
     """SuspendedEVSE, never the end of the transaction; then Charging at the new limit."""
     station = charging(tmp_path, variables={"SampledDataCtrlr.TxUpdatedInterval": "0"})
@@ -355,7 +355,7 @@ def test_a_bug_elsewhere_interrupts_no_charging(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(station, "_act", record)
     with monkeypatch.context() as bug:
-        bug.setattr("station.blocks.metering.Metering._complete", broken)
+        bug.setattr("station.blocks.metering.block.Metering._complete", broken)
         station.advance(35)
     station.advance(3600)
     station.evse(1).present_token(CARD)

@@ -112,6 +112,27 @@ def test_a_controller_without_its_feature_is_absent(standard: Catalogue, layout:
     assert bare.find(ComponentId("SampledDataCtrlr"), VariableId("SignReadings")) is Status.UNKNOWN_VARIABLE
 
 
+def test_a_station_can_sign_where_one_of_its_meters_can(standard: Catalogue, layout: Layout) -> None:
+    """The controllers are the station's, the meter is the EVSE's."""
+    evses = (msgspec.structs.replace(layout.evses[0], signs=True), *layout.evses[1:])
+    able = build(standard, msgspec.structs.replace(layout, evses=evses))
+
+    assert isinstance(able.find(ComponentId("SampledDataCtrlr"), VariableId("SignReadings")), Variable)
+    assert isinstance(able.find(COMM, VariableId("PublicKeyWithSignedMeterValue")), Variable)
+    assert isinstance(able.find(ComponentId("FiscalMetering", evse_id=1), VariableId("PublicKey")), Variable)
+    assert not isinstance(able.find(ComponentId("FiscalMetering", evse_id=2), VariableId("PublicKey")), Variable)
+
+
+@pytest.mark.req("J01.FR.13", "J02.FR.09")
+def test_phases_are_named_as_the_grid_connection_sees_them(standard: Catalogue, layout: Layout) -> None:
+    """EVSE 1 is wired with its first phase on the grid's second; the next one is not said to be turned."""
+    evses = (msgspec.structs.replace(layout.evses[0], phase_rotation="STR", phases=3), *layout.evses[1:])
+    model = build(standard, msgspec.structs.replace(layout, evses=evses))
+
+    assert model.text(ComponentId("EVSE", evse_id=1), "PhaseRotation") == "STR"
+    assert model.text("ElectricalFeed", "PhaseRotation") in {"RST", ""}
+
+
 def test_fixed_cables_cannot_be_unlocked(standard: Catalogue, layout: Layout) -> None:
     """Part 2, 2.1.12: read-only and false where all cables are fixed."""
     cables = tuple(msgspec.structs.replace(evse, connectors=(ConnectorLayout("cType2"),)) for evse in layout.evses)

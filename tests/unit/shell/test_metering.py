@@ -257,3 +257,23 @@ def test_a_wish_for_a_signature_is_asked_of_a_meter_that_can() -> None:
         assert signed == [False, True, True, True, False]
 
     scene(play)
+
+
+def test_wishes_for_different_signatures_get_one_each_and_name_whom_they_are_for() -> None:
+    """A sample that is due at the very stop must not be what the meter signs for it: its session would stay open."""
+
+    async def play() -> None:
+        meter = SigningMeter()
+        stage = Stage(meter)
+        await asyncio.sleep(1)
+        stage.told.clear()
+        stage.worker.request("sample" + metering.SIGNED, 100, "04AABBCC")
+        stage.worker.request("stop" + metering.SIGNED, 100, "04AABBCC")
+        stage.worker.request("idle", 100)
+        await asyncio.sleep(1)
+        assert meter.signed == [SignMoment.SAMPLE, SignMoment.END]
+        assert stage.purposes() == ["sample" + metering.SIGNED, "idle", "stop" + metering.SIGNED]
+        texts = {f.reading.signed.data for f in stage.told if isinstance(f, MeterSampled) and f.reading.signed}
+        assert texts == {"04AABBCC"}
+
+    scene(play)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -96,7 +97,7 @@ def test_the_first_value_names_the_context_and_the_others_only_one_that_is_not_t
     assert [value.context for value in sampled_values(FULL, ending)] == ["Transaction.End"] * 3
 
 
-@pytest.mark.req("J01.FR.07", "J01.FR.09")
+@pytest.mark.req("J01.FR.07", "J01.FR.09", "J02.FR.03", "J02.FR.05")
 def test_units_are_named_where_they_are_not_wh_and_only_soc_is_measured_in_the_vehicle() -> None:
     """Units of the appendix; location EV for SoC alone."""
     wanted = Wanted(measurands=tuple(MEASURANDS), context="Sample.Clock", offered_a=16.0)
@@ -133,9 +134,30 @@ def test_a_signed_text_is_passed_on_unchanged_with_the_total_register() -> None:
     assert base64.b64decode(register.signed_meter_value.signed_meter_data).decode() == signed.data
     assert register.signed_meter_value.public_key == ""
     assert with_key.signed_meter_value is not None
-    assert base64.b64decode(with_key.signed_meter_value.public_key or "") == b"3059"
+    assert base64.b64decode(with_key.signed_meter_value.public_key or "") == b"oca:base16:asn1:3059"
     assert voltage.signed_meter_value is None
     assert unsigned.signed_meter_value is None
+
+
+def test_one_reading_always_fits_into_one_message() -> None:
+    """All measurands on all phases, with the longest text and key that OCPP takes."""
+    signed = SignedText(data="x" * 1875, encoding="OCMF", public_key="x" * 1875)
+    wanted = Wanted(tuple(MEASURANDS), "Interruption.Begin", offered_a=32.0, sign=True, public_key=True)
+    values = sampled_values(replace(FULL, signed=signed), wanted)
+
+    assert values[0].signed_meter_value is not None
+    assert len(values[0].signed_meter_value.public_key or "") == 2500
+    assert len(msgspec.json.encode(values)) < 10_000
+
+
+@pytest.mark.parametrize("figure", [float("nan"), float("inf"), float("-inf")])
+def test_what_is_no_number_is_not_told(figure: float) -> None:
+    """JSON has no word for it: the whole event, and its energy, would never reach the CSMS."""
+    broken = replace(FULL, voltage_v=PerPhase(figure, 230.0, 229.0), power_import_w=figure, frequency_hz=figure)
+
+    assert figures("Voltage", reading=broken) == [("L2-N", 230.0), ("L3-N", 229.0)]
+    assert figures("Frequency", reading=broken) == []
+    assert figures("Power.Active.Import", reading=broken)[0] == ("L1", 3700.0)
 
 
 def test_the_wish_for_a_signature_is_part_of_the_purpose() -> None:

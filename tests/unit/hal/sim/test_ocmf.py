@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_der_public_key
 
 from hal.api import SignedText, SignMoment
-from hal.sim.ocmf import OcmfSigner
+from hal.sim.ocmf import METHOD, OcmfSigner
 
 BEGAN = 1_795_000_000.25
 
@@ -20,7 +20,7 @@ def verify(signed: SignedText, payload: str) -> None:
     key = load_der_public_key(bytes.fromhex(signed.public_key))
     assert isinstance(key, ec.EllipticCurvePublicKey)
     signature = msgspec.json.decode(signed.data.split("|")[2])
-    assert signature["SA"] == signed.method
+    assert signature["SA"] == METHOD
     key.verify(bytes.fromhex(signature["SD"]), payload.encode(), ec.ECDSA(SHA256()))
 
 

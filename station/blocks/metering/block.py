@@ -21,6 +21,7 @@ from msgspec.structs import replace
 
 from device_model.model import ComponentId
 from station.block import Block, Reactions, on
+from station.blocks.metering.moments import ALIGNED, LISTED, SAMPLED, next_on_grid, next_step
 from station.facts import (
     ClockStepped,
     Facts,
@@ -41,11 +42,11 @@ from station.state.connectors import Connectors
 from station.state.limits import Limits, limit_a
 from station.state.meters import Meters, Sample, Wanted, purpose_of, sampled_values, signing
 from station.state.sessions import Session, Sessions
+from station.state.signatures import printed_key, signs
 from station.state.variables import Variables
 
 log = logging.getLogger(__name__)
 
-DAY_S = 86400
 MAIN = 0
 """The "EVSE" of the main meter (J01.FR.03)."""
 FRESH_S = 0.5
@@ -56,17 +57,6 @@ ROUND_S = 5.0
 """How long a round waits for its meters."""
 SIGNING_S = 15.0
 """The same where they sign."""
-
-SAMPLED = {
-    "Updated": ("TxUpdatedInterval", "TxUpdatedMeasurands"),
-    "Ended": ("TxEndedInterval", "TxEndedMeasurands"),
-}
-"""Reason -> variables of SampledDataCtrlr; counted from the start of the transaction (J02.FR.11)."""
-ALIGNED = {
-    "AlignedUpdated": ("Interval", "Measurands"),
-    "AlignedEnded": ("TxEndedInterval", "TxEndedMeasurands"),
-}
-"""Reason -> variables of AlignedDataCtrlr; on the grid from midnight (J01.FR.14)."""
 
 
 class Round(msgspec.Struct, frozen=True, kw_only=True):
@@ -171,7 +161,7 @@ class Metering(Block):
             if seconds > 0:
                 begun = session.started_at
                 since = begun.mono if begun is not None and begun.boot == now.boot else self._since
-                self._agenda[session.evse_id, reason] = Mono(_next_step(now.mono, seconds, math.floor(since)))
+                self._agenda[session.evse_id, reason] = Mono(next_step(now.mono, seconds, math.floor(since)))
         self._arm(now)
 
     def _plan_grid(self, now: Now) -> None:
@@ -224,23 +214,31 @@ class Metering(Block):
         evse_ids = {*opened.reasons, *opened.tells}
         if not evse_ids:
             return
-        sign = self._signs()
-        waits = {each for each in evse_ids if sign or self._meters.fresh(each, now, FRESH_S) is None}
+        signed = {each for each in evse_ids if self._signs(each, opened)}
+        waits = signed | {each for each in evse_ids if self._meters.fresh(each, now, FRESH_S) is None}
         for evse_id in sorted(waits):
-            self._hardware.sample(evse_id, signing("sample", sign=sign), opened.by)
+            purpose = signing("sample", sign=evse_id in signed)
+            self._hardware.sample(evse_id, purpose, opened.by, self._sessions.get(evse_id).label)
         self._rounds.append(opened := replace(opened, waits=frozenset(waits)))
         if not waits:
             self._complete(opened, now)
 
-    def _signs(self) -> bool:
-        return any(self._variables.boolean(each, "SignReadings") for each in ("SampledDataCtrlr", "AlignedDataCtrlr"))
+    def _signs(self, evse_id: int, opened: Round) -> bool:
+        """Whether something is told signed of this reading."""
+        if evse_id in opened.tells and self._variables.boolean("AlignedDataCtrlr", "SignReadings"):
+            return True
+        return any(signs(self._variables, *LISTED[reason]) for reason in opened.reasons.get(evse_id, ()))
 
     def _wait_s(self) -> float:
-        return SIGNING_S if self._signs() else ROUND_S
+        able = any(self._variables.boolean(each, "SignReadings") for each in ("SampledDataCtrlr", "AlignedDataCtrlr"))
+        return SIGNING_S if able else ROUND_S
 
     def metered(self, fact: MeterSampled, now: Now) -> None:
         """A meter has answered, asked by us or not."""
         self._meters.observe(fact.evse_id, Sample(fact.at, fact.reading))
+        if fact.reading.signed is not None and fact.reading.signed.public_key:
+            meter = ComponentId("FiscalMetering", evse_id=fact.evse_id or None)
+            self._variables.show(meter, "PublicKey", printed_key(fact.reading.signed.public_key))
         if purpose_of(fact.purpose) == "sample":
             self._heard(fact.evse_id, now)
 
@@ -370,17 +368,3 @@ class Metering(Block):
 def shows_values(session: Session) -> bool:
     """Whether the CSMS knows the EVSE of the transaction: before the cable is in it does not (E01.FR.17)."""
     return session.started and (session.no_meter or "begin" not in session.owed)
-
-
-def next_on_grid(wall: Wall, interval_s: int) -> Wall:
-    """The next multiple of the interval counted from midnight UTC; midnight itself begins a new grid."""
-    midnight = wall // DAY_S * DAY_S
-    at = _next_step(wall, interval_s, midnight)
-    return Wall(min(at, midnight + DAY_S))
-
-
-def _next_step(now: float, interval_s: float, since: float) -> float:
-    """The first `since + n * interval` after now, n > 0."""
-    steps = max(0, int((now - since) // interval_s)) + 1
-    at = since + steps * interval_s
-    return at if at > now else at + interval_s
