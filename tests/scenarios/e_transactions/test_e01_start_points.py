@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from hal.api import Fault
+from station.facts import PowerPathChanged
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, OTHER_CARD, bay, bench, news, remote_start, told, values
 
@@ -242,7 +243,7 @@ def test_a_second_connector_of_an_evse_in_use_starts_nothing(tmp_path: Path) -> 
     }
 
 
-@pytest.mark.req("E02.FR.18", "E02.FR.19", "E03.FR.13")
+@pytest.mark.req("E02.FR.18", "E03.FR.13")
 def test_the_number_of_phases_is_told_once_when_energy_starts(tmp_path: Path) -> None:
     """NumberOfPhasesUsed comes with Charging, and is not repeated while it stays the same."""
     station = bench(tmp_path, "PowerPathClosed", "PowerPathClosed")
@@ -254,6 +255,22 @@ def test_the_number_of_phases_is_told_once_when_energy_starts(tmp_path: Path) ->
 
     assert phases[:2] == [None, 3]
     assert set(phases[2:]) == {None}
+
+
+@pytest.mark.req("E02.FR.19", "E03.FR.14")
+def test_another_number_of_phases_is_told_when_it_changes(tmp_path: Path) -> None:
+    """From three phases to one: an event of its own, and again not repeated."""
+    station = bench(tmp_path, "PowerPathClosed", "PowerPathClosed")
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(10)
+    before = len(station.events())
+    station.hardware.tell(PowerPathChanged(evse_id=1, at=station.now.instant, closed=True, phases=1))
+    station.advance(130)
+    after = station.events()[before:]
+
+    assert told(station)[before] == "Updated/ChargingStateChanged/Charging"
+    assert [event.get("numberOfPhasesUsed") for event in after] == [1, None, None]
 
 
 @pytest.mark.req("E02.FR.20")

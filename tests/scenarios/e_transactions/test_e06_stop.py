@@ -27,7 +27,7 @@ def transaction_id(station: Bench) -> str:
     return str(station.events()[-1]["transactionInfo"]["transactionId"])
 
 
-@pytest.mark.req("E06.FR.03", "E06.FR.06", "E07.FR.01", "E07.FR.02", "E07.FR.04", "E06.FR.15")
+@pytest.mark.req("E06.FR.03", "E06.FR.06", "E07.FR.01", "E07.FR.02", "E07.FR.04", "E06.FR.15", "E07.FR.05")
 @pytest.mark.parametrize("stop", ["Authorized", "PowerPathClosed", "EVConnected,Authorized", "EnergyTransfer"])
 def test_the_same_card_ends_it(tmp_path: Path, stop: str) -> None:
     """Ended, StopAuthorized, with the stopping token, reason Local; nobody is asked."""
@@ -89,6 +89,7 @@ def test_a_remote_stop_that_is_no_stop_point_stops_energy_and_gives_the_reason_l
     assert lines() == ["Ended/EVCommunicationLost/Idle =Remote"]
 
 
+@pytest.mark.req("E07.FR.06")
 def test_the_first_reason_to_stop_is_the_one_that_ended_gives(tmp_path: Path) -> None:
     """The driver stopped it, then the CSMS did too, then the cable was pulled: Local."""
     station = charging(tmp_path, "EVConnected")
@@ -133,7 +134,7 @@ def test_a_vehicle_that_ends_its_session_is_authorized_to(tmp_path: Path, stop: 
     assert not station.evse(1).contactor_closed
 
 
-@pytest.mark.req("E06.FR.16", "E06.FR.08")
+@pytest.mark.req("E06.FR.16", "E06.FR.08", "E07.FR.06")
 @pytest.mark.parametrize(
     "fault,reason",
     [

@@ -17,7 +17,7 @@ def told(bench: Bench) -> list[tuple[int, int, str]]:
     return [(s["evseId"], s["connectorId"], s["connectorStatus"]) for s in bench.csms.received("StatusNotification")]
 
 
-@pytest.mark.req("G01.FR.01", "G01.FR.03", "G01.FR.04")
+@pytest.mark.req("G01.FR.01", "G01.FR.03", "G01.FR.04", "E02.FR.05")
 def test_a_connector_is_occupied_while_a_vehicle_is_there(bench: Bench) -> None:
     bench.csms.forget()
 

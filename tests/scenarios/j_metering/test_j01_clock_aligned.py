@@ -31,7 +31,7 @@ def metered(station: Bench) -> list[tuple[int, str, str]]:
     ]
 
 
-@pytest.mark.req("J01.FR.02", "J01.FR.05", "J01.FR.06", "J01.FR.14", "J01.FR.17")
+@pytest.mark.req("J01.FR.02", "J01.FR.05", "J01.FR.06", "J01.FR.14", "J01.FR.17", "J01.FR.01", "J01.FR.08")
 def test_idle_evses_tell_their_meters_on_the_grid_of_the_clock(tmp_path: Path) -> None:
     """The bench begins at 08:00:00; a quarter later every EVSE tells, with one and the same time."""
     station = aligned(tmp_path)
@@ -152,7 +152,7 @@ def trigger(station: Bench, message: str, evse_id: int | None = None) -> dict[st
     return station.csms.call("TriggerMessage", {"requestedMessage": message, **evse})
 
 
-@pytest.mark.req("F06.FR.06")
+@pytest.mark.req("F06.FR.06", "J01.FR.08")
 def test_meter_values_on_request_have_the_context_trigger(tmp_path: Path) -> None:
     """The aligned measurands, of one EVSE or of all, also of one in a transaction."""
     station = aligned(tmp_path)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from tests.bench import Bench
@@ -25,7 +26,7 @@ def periodic(station: Bench) -> list[str]:
     return [e["timestamp"][11:19] for e in station.events() if e["triggerReason"] == "MeterValuePeriodic"]
 
 
-@pytest.mark.req("J02.FR.11", "E02.FR.10", "E03.FR.08", "J02.FR.18")
+@pytest.mark.req("J02.FR.11", "E02.FR.10", "E03.FR.08", "J02.FR.18", "J02.FR.01")
 def test_updated_comes_at_every_interval_counted_from_the_start_of_the_transaction(tmp_path: Path) -> None:
     """TxUpdatedInterval 30, begun seven seconds after the full minute."""
     station = bench(tmp_path, "EVConnected", "EVConnected", variables={"SampledDataCtrlr.TxUpdatedInterval": "30"})
@@ -229,6 +230,29 @@ def test_disabled_or_without_measurands_there_are_no_values(tmp_path: Path) -> N
 
     assert not any("meterValue" in event for event in station.events())
     assert told(station)[-1].startswith("Ended")
+
+
+@pytest.mark.req("J02.FR.02", "J02.FR.03", "J02.FR.04", "J02.FR.05", "J02.FR.06", "J02.FR.07", "J01.FR.11")
+def test_a_sampled_value_says_what_was_measured_why_where_and_on_which_phase(tmp_path: Path) -> None:
+    """One meter value holds all that was read at one time. The meter's L1 stays L1, although the grid's is another."""
+    given = {"SampledDataCtrlr.TxUpdatedMeasurands": "Current.Import,Voltage,Power.Active.Import"}
+    station = bench(tmp_path, "EVConnected", "EVConnected,Authorized", variables=given, boot=False)
+    turned = msgspec.structs.replace(station.setup.layout.evses[0], phase_rotation="STR")
+    layout = msgspec.structs.replace(station.setup.layout, evses=(turned,))
+    station.setup = msgspec.structs.replace(station.setup, layout=layout)
+    station.boot()
+    station.evse(1).plug_in(phases=1)
+    station.evse(1).present_token(CARD)
+    station.advance(61)
+    (value,) = station.events()[-1]["meterValue"]
+    amperes = {v["phase"]: v["value"] for v in value["sampledValue"] if v["measurand"] == "Current.Import"}
+
+    assert {v["measurand"] for v in value["sampledValue"]} == {"Current.Import", "Voltage", "Power.Active.Import"}
+    assert {v["context"] for v in value["sampledValue"]} == {"Sample.Periodic"}
+    assert {v.get("location", "Outlet") for v in value["sampledValue"]} == {"Outlet"}
+    assert {v["phase"] for v in value["sampledValue"] if v["measurand"] == "Voltage"} == {"L1-N", "L2-N", "L3-N"}
+    assert amperes["L1"] > 6
+    assert (amperes["L2"], amperes["L3"]) == (0, 0)
 
 
 def test_register_values_without_phases_tells_the_total_only(tmp_path: Path) -> None:

@@ -690,7 +690,7 @@ def test_a_long_queue_keeps_little_in_memory(post: Post) -> None:
     assert post.stored() == []
 
 
-@pytest.mark.req("E04.FR.08", "E11.FR.05", "E12.FR.05")
+@pytest.mark.req("E04.FR.08", "E11.FR.05", "E12.FR.05", "E04.FR.07", "E11.FR.04", "E12.FR.04", "J02.FR.12", "J02.FR.13")
 def test_over_its_quota_every_second_updated_goes(post: Post) -> None:
     """Of the longest transaction first; never Started or Ended, never the oldest in a row; and it is told."""
     post.lose_link()
