@@ -273,6 +273,7 @@ def timeout_s(bench: Bench) -> float:
     return float(get(bench, "OCPPCommCtrlr.MessageTimeout[Default]"))
 
 
+@pytest.mark.req("E13.FR.01")
 @pytest.mark.octt("TC_E_41_CS")
 def test_tc_e_41(tmp_path: Path, bench: Bench) -> None:
     """Retry sending transaction message when failed - Max retry count reached."""

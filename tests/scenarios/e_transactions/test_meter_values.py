@@ -209,7 +209,7 @@ def measurands(event: Mapping[str, Any], context: str) -> set[str]:
         sampled["measurand"]
         for meter_value in event.get("meterValue", ())
         for sampled in meter_value["sampledValue"]
-        if sampled["context"] == context
+        if sampled.get("context", "Sample.Periodic") == context
     }
 
 
@@ -264,7 +264,7 @@ def test_every_register_is_signed_by_the_meter_and_the_signatures_hold(tmp_path:
 def contexts(event: Mapping[str, Any]) -> list[str]:
     """The contexts of the total import registers of an event."""
     return [
-        sampled["context"]
+        sampled.get("context", "Sample.Periodic")
         for meter_value in event.get("meterValue", ())
         for sampled in meter_value["sampledValue"]
         if sampled["measurand"] == "Energy.Active.Import.Register" and "phase" not in sampled

@@ -248,7 +248,7 @@ def test_a_sampled_value_says_what_was_measured_why_where_and_on_which_phase(tmp
     amperes = {v["phase"]: v["value"] for v in value["sampledValue"] if v["measurand"] == "Current.Import"}
 
     assert {v["measurand"] for v in value["sampledValue"]} == {"Current.Import", "Voltage", "Power.Active.Import"}
-    assert {v["context"] for v in value["sampledValue"]} == {"Sample.Periodic"}
+    assert {v.get("context", "Sample.Periodic") for v in value["sampledValue"]} == {"Sample.Periodic"}
     assert {v.get("location", "Outlet") for v in value["sampledValue"]} == {"Outlet"}
     assert {v["phase"] for v in value["sampledValue"] if v["measurand"] == "Voltage"} == {"L1-N", "L2-N", "L3-N"}
     assert amperes["L1"] > 6
