@@ -255,7 +255,7 @@ def test_wants_are_handed_over_before_the_batch_counts_as_committed() -> None:
     """The hardware may give a permission only on the word of a step that knew."""
 
     def batch(stage: Stage) -> None:
-        stage.exchange.effects[Happened] = [SetWant(1, WANT), TakeSample(1, "begin", Mono(1.0)), TellSnapshot()]
+        stage.exchange.effects[Happened] = [SetWant(1, WANT), TakeSample(1, "begin", Mono(1.0), "04AA"), TellSnapshot()]
         stage.runner.inbox.put_batch(Batch(7, (PLUG,)))
 
     stage, _ = play(scene_of(batch))
@@ -264,7 +264,7 @@ def test_wants_are_handed_over_before_the_batch_counts_as_committed() -> None:
     assert order == [
         (Happened, PLUG),
         ("want", 1, WANT),
-        ("sample", 1, "begin", 1.0),
+        ("sample", 1, "begin", 1.0, "04AA"),
         ("snapshot_again",),
         ("committed", 7),
     ]
