@@ -58,7 +58,8 @@ class Broken(Struct, frozen=True):
 _decode_frame = msgspec.json.Decoder(Frame).decode
 _decode_text = msgspec.json.Decoder(str).decode
 _encode = msgspec.json.Encoder().encode
-_BRACKETS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+|[\[{]|[\]}]', re.DOTALL)
+_ESCAPED = re.compile(rb"\\.", re.DOTALL)
+_NO_BRACKETS = bytes(byte for byte in range(256) if byte not in b"[]{}")
 _HEAD = re.compile(r'\s*+\[\s*+([0-9]{1,3})\s*+,\s*+"([^"\\\x00-\x1f]{1,36})"')
 
 
@@ -102,13 +103,10 @@ def _deeper(data: bytes, most: int) -> bool:
     """Whether the brackets of a JSON text, strings left out, nest deeper than `most`."""
     if data.count(b"[") + data.count(b"{") <= most:
         return False
+    outside = (_ESCAPED.sub(b"", data) if b"\\" in data else data).split(b'"')[::2]  # every other piece is a string
     depth = 0
-    for token in _BRACKETS.finditer(data):
-        first = data[token.start()]
-        if first in b"[{":
-            depth += 1
-            if depth > most:
-                return True
-        elif first in b"]}":
-            depth -= 1
+    for bracket in b"".join(outside).translate(None, _NO_BRACKETS):
+        depth += 1 if bracket in b"[{" else -1
+        if depth > most:
+            return True
     return False

@@ -213,6 +213,16 @@ def test_nothing_of_a_broken_frame_is_owed_an_answer_later(end: Endpoint) -> Non
     assert end.result("1", b"{}", 0) is None
 
 
+@pytest.mark.parametrize("opening,closing", [('{"a":', "}"), ('{"a":[', "]}"), ('{"a\\"":', "}"), ('{ "" : ', "}")])
+def test_every_bracket_counts_as_depth_wherever_it_stands(end: Endpoint, opening: str, closing: str) -> None:
+    """Between strings, too."""
+    brackets = len(closing)  # at each level; the frame itself is one, and 16 are allowed
+    fits = 15 // brackets
+
+    assert isinstance(end.receive(f'[2,"1","DataTransfer",{opening * fits}1{closing * fits}]', 0), CallReceived)
+    assert isinstance(end.receive(f'[2,"2","DataTransfer",{opening * 16}1{closing * 16}]', 0), Violation)
+
+
 def test_brackets_inside_strings_do_not_count_as_depth(end: Endpoint) -> None:
     """A display message may well contain brackets."""
     text = '[2,"1","DataTransfer",{"data":"' + '[{\\"' * 100 + '"}]'
