@@ -115,6 +115,8 @@ class LocalAuthorizationList(Block):
             by=now.after(PATIENCE_S),
             entries=0 if full else self._list.entries,
         )
+        if len(lines) > PIECE:  # to read it took long enough
+            return self._later(self._update)
         return self._piece(self._update, now)
 
     def _may_not(self) -> Refusal | None:
@@ -147,20 +149,22 @@ class LocalAuthorizationList(Block):
 
     def _piece(self, update: _Update, now: Now) -> SendLocalListResponse | Later:
         """Write one piece; with the last one the update is valid (D01.FR.01)."""
-        later = Later(NextPiece(), update.by, _failed(Refusal("InternalError", "it took too long")))
         update.room = update.room or self._list.discard(PIECE)
         if not update.room:
-            return later
+            return self._later(update)
         piece, update.rest = update.rest[:PIECE], update.rest[PIECE:]
-        change = self._list.stage(piece)
-        update.entries += len(piece) if update.full else change
+        update.entries += len(piece) if update.full else self._list.change_by(piece)
+        self._list.stage(piece)
         if update.rest:
-            return later
+            return self._later(update)
         if update.entries > (most := self._variables.most(CTRLR, "Entries")):
             return self._give_up(Refusal("OutOfStorage", f"at most {most} entries"), now)
         self._list.make_valid(update.version, update.entries, full=update.full)
         self._end(now)
         return SendLocalListResponse(status="Accepted")
+
+    def _later(self, update: _Update) -> Later:
+        return Later(NextPiece(), update.by, _failed(Refusal("InternalError", "it took too long")))
 
     def _give_up(self, refusal: Refusal, now: Now) -> SendLocalListResponse:
         self._end(now)

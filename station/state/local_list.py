@@ -94,15 +94,17 @@ class LocalList:
         """Delete up to `most` rows of an update that never became valid; gives whether none is left."""
         return self._delete_rows("generation > ?", self._head.top, most)
 
-    def stage(self, lines: Iterable[Entry]) -> int:
-        """Write a piece of the next update, not valid yet; gives by how much it changes the number of entries."""
+    def stage(self, lines: Iterable[Entry]) -> None:
+        """Write a piece of the next update, which is not valid yet."""
         generation = self._head.top + 1
-        change, rows = 0, []
-        for line in lines:
-            change += (line.info is not None) - (self._info(line.token) is not None)
-            rows.append((line.token, generation, None if line.info is None else codec.dump(line.info)))
-        self._db.connection.executemany("INSERT INTO local_list VALUES (?, ?, ?)", rows)
-        return change
+        self._db.connection.executemany(
+            "INSERT INTO local_list VALUES (?, ?, ?)",
+            [(line.token, generation, None if line.info is None else codec.dump(line.info)) for line in lines],
+        )
+
+    def change_by(self, lines: Iterable[Entry]) -> int:
+        """By how much a differential update with these lines changes the number of entries."""
+        return sum((line.info is not None) - (self._info(line.token) is not None) for line in lines)
 
     def make_valid(self, version: int, entries: int, *, full: bool) -> None:
         """The staged update is the list, or is part of it, from now on. `entries`: of the whole list."""

@@ -44,7 +44,9 @@ def opened(db: Database) -> LocalList:
 def update(tokens: LocalList, *lines: tuple[int, IdTokenInfoType | None], full: bool = False) -> None:
     """A whole update in one step."""
     with tokens._db.transaction():
-        change = tokens.stage([entry(card(number), info) for number, info in lines])
+        entries = [entry(card(number), info) for number, info in lines]
+        change = tokens.change_by(entries)
+        tokens.stage(entries)
         tokens.make_valid(tokens.version + 1, len(lines) if full else tokens.entries + change, full=full)
 
 
