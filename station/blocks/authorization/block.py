@@ -10,13 +10,14 @@ from collections.abc import Callable
 import msgspec
 
 from station.block import Block, Outcomes, Reactions, Routes, on, outcome, route
-from station.blocks.authorization.consequences import Consequences
+from station.blocks.authorization.choosing import Choosing
+from station.blocks.authorization.consequences import Consequences, Parts
 from station.blocks.authorization.floating import Floating
 from station.blocks.authorization.free import FreeCharging
 from station.blocks.authorization.judging import NOT_NOW, Judging
 from station.blocks.authorization.master import MasterPass
 from station.blocks.authorization.stores import Stores
-from station.blocks.authorization.wish import FLOATING, States, Wish, World
+from station.blocks.authorization.wish import States, Wish, World
 from station.blocks.authorization.words import refusal
 from station.facts import (
     AuthorizationRefused,
@@ -33,7 +34,6 @@ from station.facts import (
 from station.now import Deadline, MonoDeadline, Now
 from station.ocpp.messages import AuthorizeRequest, ClearCacheRequest
 from station.ocpp.types import IdTokenInfoType, IdTokenType
-from station.state.sessions import Session
 from station.state.tokens import same_token
 
 LONGEST = 36
@@ -49,14 +49,14 @@ class Authorization(Block):
 
     def __init__(self, *, states: States, world: World, disk_fails: Callable[[], bool]) -> None:
         self._sessions = states.sessions
-        self._connectors = states.connectors
-        self._variables = states.variables
         self._facts = world.facts
         self._stores = Stores(states, disk_fails)
         self._floating = Floating(states, world)
         self._master = MasterPass(states, world)
         self._free = FreeCharging(states, world)
-        self._consequences = Consequences(states, world, self._floating, self._master)
+        self._choosing = Choosing(states)
+        parts = Parts(self._choosing, self._floating, self._master)
+        self._consequences = Consequences(states, world, parts)
         self._judging = Judging(states, world, self._stores, self._consequences)
 
     def routes(self) -> Routes:
@@ -105,7 +105,7 @@ class Authorization(Block):
             return
         if self._floating.took_back(fact.id_token):
             return
-        chosen = self._choose(fact.evse_ids)
+        chosen = self._choosing.choose(fact.evse_ids)
         if chosen is None or not self._judging.attempts.may_try(fact.id_token, fact.evse_ids, now):
             self._refuse(fact.id_token, NOT_NOW)
             return
@@ -124,25 +124,6 @@ class Authorization(Block):
         if session is None or session.id_token is None or not (session.authorized or session.holds_cable):
             return False
         return same_token(session.id_token, id_token)
-
-    # --- which EVSE
-
-    def _choose(self, evse_ids: tuple[int, ...]) -> int | None:
-        """Which EVSE a driver means: the only one, one that waits for a card, a free one, one to be stopped."""
-        if len(evse_ids) == 1:
-            return evse_ids[0]
-        usable = [each for each in evse_ids if self._connectors.may_start(each) is None]
-        waiting = [each for each in usable if _waits_for_card(self._sessions.on_evse(each))]
-        if waiting:
-            return waiting[0]
-        free = [each for each in usable if self._sessions.on_evse(each) is None]
-        if free:
-            return FLOATING if len(free) > 1 and self._may_float() else free[0]
-        return next((each for each in evse_ids if self._sessions.on_evse(each) is not None), None)
-
-    def _may_float(self) -> bool:
-        """A transaction that starts with the authorization needs its EVSE at once."""
-        return "Authorized" not in self._variables.members("TxCtrlr", "TxStartPoint")
 
     # --- other ways
 
@@ -192,7 +173,3 @@ def _wish(fact: TokenPresented, evse_id: int, *, stops: bool) -> Wish:
         at=fact.at,
         evse_ids=fact.evse_ids,
     )
-
-
-def _waits_for_card(session: Session | None) -> bool:
-    return session is not None and session.plugged and not session.authorized and not session.ended_authorization

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import msgspec
+
+from station.blocks.authorization.choosing import Choosing
 from station.blocks.authorization.floating import Floating
 from station.blocks.authorization.master import MasterPass
 from station.blocks.authorization.wish import FLOATING, States, Wish, World
@@ -12,14 +15,23 @@ from station.ocpp.enums import AuthorizationStatusEnumType
 from station.ocpp.types import IdTokenInfoType
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """The other parts that verdicts lead to."""
+
+    choosing: Choosing
+    floating: Floating
+    master: MasterPass
+
+
 class Consequences:
     """Carries out verdicts."""
 
-    def __init__(self, states: States, world: World, floating: Floating, master: MasterPass) -> None:
+    def __init__(self, states: States, world: World, parts: Parts) -> None:
         self._sessions = states.sessions
         self._facts = world.facts
-        self._floating = floating
-        self._master = master
+        self._choosing = parts.choosing
+        self._floating = parts.floating
+        self._master = parts.master
 
     def accept(self, wish: Wish, info: IdTokenInfoType, now: Now, *, unknown: bool = False) -> None:
         """The token is good; whether it does what it was presented for, the state at this time tells."""
@@ -51,17 +63,17 @@ class Consequences:
         return session.group_id_token.casefold() == info.group_id_token.id_token.casefold()
 
     def _start(self, wish: Wish, info: IdTokenInfoType, now: Now, *, unknown: bool) -> None:
-        evse_id = wish.evse_id
         group = info.group_id_token.id_token if info.group_id_token is not None else wish.group_id_token
-        session = self._sessions.on_evse(evse_id)
-        taken = session is not None and (session.authorized or session.ended_authorization)
-        if info.evse_id and evse_id != FLOATING and evse_id not in info.evse_id:  # C01.FR.21
+        evse_id = self._allowed(wish, info)
+        session = self._sessions.on_evse(evse_id) if evse_id is not None else None
+        if evse_id is None:
             self.refuse(wish, info, "NotAtThisLocation")
-        elif taken:  # C01.FR.23
+        elif session is not None and (session.authorized or session.ended_authorization):  # C01.FR.23
             self.refuse(wish, info, "ConcurrentTx")
         elif self._master.is_group(group):  # C16.FR.03
             self.refuse(wish, info, "Invalid")
         else:
+            self._say("starts" if session is not None and session.plugged else "plug_in", info, evse_id)
             authorized = Authorized(
                 evse_id=evse_id,
                 id_token=wish.id_token,
@@ -72,12 +84,17 @@ class Consequences:
                 charging_priority=info.charging_priority,
                 invalid=unknown,
             )
-            self._say("starts" if session is not None and session.plugged else "plug_in", info, evse_id)
             if evse_id != FLOATING:
                 self._facts.emit(authorized)
             else:
-                allowed = tuple(each for each in wish.evse_ids if not info.evse_id or each in info.evse_id)
-                self._floating.wait(authorized, allowed, now)
+                self._floating.wait(authorized, _among(wish, info), now)
+
+    def _allowed(self, wish: Wish, info: IdTokenInfoType) -> int | None:
+        """C01.FR.21: the EVSE that was meant, else another that the reader serves and the token may use."""
+        if not info.evse_id or wish.evse_id in info.evse_id:
+            return wish.evse_id
+        among = _among(wish, info)
+        return FLOATING if among and wish.evse_id == FLOATING else self._choosing.to_start(among)
 
     def _say(self, text: Text, info: IdTokenInfoType | None, evse_id: int) -> None:
         self._facts.emit(DriverAddressed(text=said(text, info), evse_id=evse_id or None))
@@ -85,3 +102,7 @@ class Consequences:
 
 def _with_status(info: IdTokenInfoType, status: AuthorizationStatusEnumType) -> IdTokenInfoType:
     return IdTokenInfoType(status=status, language1=info.language1, language2=info.language2)
+
+
+def _among(wish: Wish, info: IdTokenInfoType) -> tuple[int, ...]:
+    return tuple(each for each in wish.evse_ids if not info.evse_id or each in info.evse_id)

@@ -375,3 +375,38 @@ def test_who_was_unknown_and_is_refused_afterwards_gets_his_cable_with_his_card(
     bench.advance(seconds=5)
 
     assert bench.world.evse(1).snapshot().lock.value == "unlocked"
+
+
+@pytest.mark.req("C01.FR.21")
+@pytest.mark.parametrize("start_point", ["Authorized", "PowerPathClosed"])
+@pytest.mark.parametrize("plugged", [(), (2,), (1, 2)])
+def test_one_reader_for_two_evses_the_one_that_the_token_may_use_is_meant(
+    tmp_path: Path, start_point: str, plugged: tuple[int, ...]
+) -> None:
+    bench = station(tmp_path, {"TxCtrlr.TxStartPoint": start_point})
+    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", "evseId": [2]}})
+    for evse in plugged:
+        bench.evse(evse).plug_in()
+
+    bench.swipe(CARD)
+    bench.advance(seconds=5)
+    for evse in {1, 2} - set(plugged):
+        bench.evse(evse).plug_in()
+    bench.advance(seconds=10)
+
+    assert bench.evse(2).charging
+    assert not bench.evse(1).contactor_closed
+
+
+@pytest.mark.req("C01.FR.21")
+def test_a_token_for_an_evse_of_another_reader_is_refused(tmp_path: Path) -> None:
+    bench = station(tmp_path, evses=3)
+    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", "evseId": [7]}})
+
+    bench.swipe(CARD)
+    for evse in (1, 2, 3):
+        bench.evse(evse).plug_in()
+    bench.advance(seconds=10)
+
+    assert bench.shown[-2:] == ["Not valid here", ""] or bench.shown[-1] == "Not valid here"
+    assert not any(bench.evse(evse).contactor_closed for evse in (1, 2, 3))
