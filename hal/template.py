@@ -200,9 +200,10 @@ def number(register: Register, words: Sequence[int], word_order: Literal["big", 
     ordered = words if (register.word_order or word_order) == "big" else words[::-1]
     packed = struct.pack(f">{len(ordered)}H", *ordered)
     raw: float = struct.unpack(">" + _FORMAT[register.type], packed)[0]
-    if raw == register.absent or raw - raw != 0:  # NaN and infinities are not equal to themselves by difference
+    value = raw * register.scale
+    if raw == register.absent or value - value != 0:  # NaN and infinities are not equal to themselves by difference
         return None
-    return raw * register.scale
+    return value
 
 
 # ------------------------------------------------------------------------------------------------------ generated

@@ -145,7 +145,14 @@ def wiring(file: File) -> Wiring:
 
 def _wired(number: int, evse: Evse) -> EvseEntry:
     board = board_of(evse)
-    return EvseEntry(evse_id=number, board=board.name, channel=board.channel, meter=evse.meter, lock=evse.lock)
+    return EvseEntry(
+        evse_id=number,
+        board=board.name,
+        channel=board.channel,
+        connectors=len(evse.connectors),
+        meter=evse.meter,
+        lock=evse.lock,
+    )
 
 
 def _bus(name: str, given: Options) -> BusEntry:

@@ -22,6 +22,7 @@ from hal.registry import Registry
 from station.effects import Want
 from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead, VehicleStopped
 from station.now import BootId, Instant, Mono
+from station.shell import sound
 from station.shell.drivers import Drivers, listening, opened, values
 from station.shell.levels import presented
 from station.shell.metering import MeterHooks, MeterWorker
@@ -276,7 +277,8 @@ class Hub:
         raise DeviceError(name, "it tells no more")
 
     def _saw(self, evse_id: int, snapshot: BoardSnapshot) -> None:
-        self._reconciler.saw(evse_id, snapshot, self._clock())
+        evse = self._evses[evse_id]
+        self._reconciler.saw(evse_id, sound.snapshot(snapshot, evse.board, evse.connectors), self._clock())
         if evse_id in self._meters:
             self._meters[evse_id].look()
         self._awake.set()
@@ -302,6 +304,7 @@ class Hub:
         sensor = self.drivers.sensors[entry.device]
         async with opened(sensor), listening(values(sensor, entry.period_s)) as readings:
             async for reading in readings:
+                value = _text(sound.sensor(reading, entry.device).value)
                 self._answers(entry.device, _served(entry.evse_id))
                 self._news(
                     SensorRead(
@@ -309,7 +312,7 @@ class Hub:
                         variable=entry.variable,
                         instance=entry.instance,
                         evse_id=entry.evse_id,
-                        value=_text(reading.value),
+                        value=value,
                         at=Instant(self._boot, Mono(reading.sampled_at)),
                     )
                 )

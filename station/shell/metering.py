@@ -17,6 +17,7 @@ from hal.api import Meter, MeterReading, SignedMeter, SignMoment
 from hal.errors import DeviceError, NotFound
 from station.facts import Fact, SampleFailed
 from station.now import BootId, Instant, Mono
+from station.shell import sound
 from station.shell.levels import sampled
 from station.shell.reconcile import IDLE
 
@@ -133,6 +134,7 @@ class MeterWorker:
             reading = await self._meter.sign(first.moment, first.label)
         else:
             reading = await self._meter.read()
+        reading = sound.reading(reading, self._meter.name, self._hooks.clock())
         self._last_at = self._hooks.clock()
         self._answer(served, reading)
         if began >= self._idle_at:

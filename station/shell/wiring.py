@@ -31,6 +31,7 @@ class EvseEntry(msgspec.Struct, frozen=True, kw_only=True):
     evse_id: int
     board: str
     channel: int = 1
+    connectors: int = 1
     meter: str | None = None
     lock: str | None = None
 

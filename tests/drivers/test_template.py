@@ -95,6 +95,7 @@ def test_registers_are_read_in_as_few_requests_as_the_device_allows() -> None:
         (Register(address=0, type="uint32", word_order="big"), (1, 0), "little", 65536),
         (Register(address=0, type="uint32", absent=0xFFFFFFFF), (0xFFFF, 0xFFFF), "big", None),
         (Register(address=0, type="int16"), (0x8000,), "big", -32768),
+        (Register(address=0, type="float64", scale=1000), (0x7FEF, 0xFFFF, 0xFFFF, 0xFFFF), "big", None),
     ],
 )
 def test_numbers_are_decoded_by_type_word_order_and_scale(

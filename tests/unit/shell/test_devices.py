@@ -208,6 +208,21 @@ def test_a_lost_board_returns_with_its_whole_state(core: Core) -> None:
     core.hear(SnapshotTold)
 
 
+def test_a_plug_where_the_configuration_has_none_is_the_boards_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A board with two connectors, a station.yaml with one: nothing is charged at what nobody configured."""
+    monkeypatch.setattr(supervision.supervise, "__kwdefaults__", {"first_s": 0.05, "longest_s": 0.1})
+    core = Core(wiring(buses=(BusEntry(name="sim", kind="sim", options={"evses": [{"connectors": 2}, {}]}),)))
+    core.hardware.start()
+    core.hear(SnapshotTold)
+
+    core.world(lambda w: w.plug_in(1, 2))
+
+    lost = core.hear(DeviceLost)
+    core.hardware.stop()
+    assert isinstance(lost, DeviceLost)
+    assert "shows connector 2 of 1" in lost.reason
+
+
 def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
     """Values as the device model writes them."""
     assert cast("SensorRead", core.hear(SensorRead)).value == "21.5"

@@ -194,6 +194,29 @@ def test_one_bad_reply_costs_half_a_second_not_the_sample() -> None:
     scene(play)
 
 
+def test_a_register_that_cannot_be_is_as_if_nothing_had_come() -> None:
+    """What any driver may give: it is asked again, and the core hears the next."""
+
+    async def play() -> None:
+        stage = Stage()
+        await asyncio.sleep(1)
+        stage.told.clear()
+        good, calls = stage.meter.read, iter(range(9))
+
+        async def read() -> MeterReading:
+            reading = await good()
+            return reading if next(calls) else msgspec.structs.replace(reading, energy_import_mwh=10**30)
+
+        stage.meter.read = read  # type: ignore[method-assign]  # a driver with a fault
+        stage.worker.request("ended", 10)
+        await asyncio.sleep(3)
+
+        assert stage.purposes() == ["ended"]
+        assert all(f.reading.energy_import_mwh < 10_000 for f in stage.told if isinstance(f, MeterSampled))
+
+    scene(play)
+
+
 def test_three_failures_in_a_row_are_a_loss_and_one_that_is_gone_is_at_once() -> None:
     """The caller opens it again."""
 

@@ -1,0 +1,72 @@
+"""What a device cannot mean: a number that is none, a register that no meter has, a plug that is not there.
+
+Pure. Drivers judge what they know of their device; this is the last look before the core, whatever the driver. What can
+be left out is left out, so that a broken side value costs no energy; what cannot is a BadReply, as if nothing had come.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import msgspec
+
+from hal.api import BoardSnapshot, MeterReading, PerPhase, SensorReading
+from hal.errors import BadReply
+
+LARGEST_MWH = 10**15
+"""More than any register of any station shows: a thousand gigawatt-hours."""
+
+LARGEST = 1e9
+"""Of watts, volts, amperes and whatever else a meter tells beside."""
+
+_SIDE = tuple(
+    name
+    for name in MeterReading.__struct_fields__
+    if name not in {"sampled_at", "energy_import_mwh", "quality", "signed"}
+)
+
+
+def reading(given: MeterReading, device: str, now: float) -> MeterReading:
+    """The reading without what cannot be. Raises BadReply if that is its energy."""
+    energy = given.energy_import_mwh
+    if type(energy) is not int or not 0 <= energy <= LARGEST_MWH:
+        raise BadReply(device, f"an energy register of {energy!r:.40} mWh")
+    changes: dict[str, Any] = {name: None for name in _SIDE if not _is_sound(name, getattr(given, name))}
+    if not math.isfinite(given.sampled_at):
+        changes["sampled_at"] = now
+    return msgspec.structs.replace(given, **changes) if changes else given
+
+
+def _is_sound(name: str, value: float | PerPhase | None) -> bool:
+    if value is None:
+        return True
+    if isinstance(value, tuple):
+        return all(_is_sound(name, each) for each in value)
+    largest = LARGEST_MWH if name.startswith("energy") else LARGEST
+    return -largest <= value <= largest  # not true of what is no number
+
+
+def snapshot(given: BoardSnapshot, device: str, connectors: int) -> BoardSnapshot:
+    """The snapshot without what cannot be. Raises BadReply for a connector or phases that are not there.
+
+    A cable whose rating is no current carries none: nothing is offered to it.
+    """
+    if not 1 <= given.connector <= connectors:
+        raise BadReply(device, f"channel {given.channel} shows connector {given.connector} of {connectors}")
+    if not 1 <= given.phases <= 3:  # noqa: PLR2004 - as many as there are
+        raise BadReply(device, f"channel {given.channel} shows {given.phases} phases")
+    changes: dict[str, Any] = {}
+    rating_a = given.cable_rating_a
+    if rating_a is not None and not rating_a >= 0:
+        changes["cable_rating_a"] = 0.0
+    if not 0 <= given.limit_a <= LARGEST:
+        changes["limit_a"] = 0.0
+    return msgspec.structs.replace(given, **changes) if changes else given
+
+
+def sensor(given: SensorReading, device: str) -> SensorReading:
+    """The same reading. Raises BadReply if its number is none."""
+    if isinstance(given.value, float) and not math.isfinite(given.value):
+        raise BadReply(device, f"measures {given.value}")
+    return given
