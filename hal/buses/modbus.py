@@ -118,6 +118,7 @@ class ModbusBus:
             task.cancel()
             await asyncio.wait({task})
         self._port.close()
+        self._reopen_at = 0.0  # it was let go of, not lost
         for device in self._devices:
             device.abandon()
 

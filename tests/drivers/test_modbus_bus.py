@@ -260,7 +260,7 @@ def test_closing_fails_who_waits_and_the_next_request_opens_again(tmp_path: Path
         async with rig(tmp_path, Timing(timeout_s=5.0)) as r:
             r.slave.do_silence([1])
             waiting = [asyncio.ensure_future(attempt(r.device, at)) for at in (0, 2)]
-            await asyncio.sleep(0.02)
+            await asyncio.sleep(0.005)
             await r.bus.close()
             assert all(isinstance(got, NotFound) for got in await asyncio.gather(*waiting))
             assert await attempt(r.other, 0) == (1000, 1001)
