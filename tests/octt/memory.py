@@ -6,7 +6,7 @@ from typing import Any
 
 from tests.bench import Bench
 from tests.octt.session import Session
-from tests.octt.states import VALID
+from tests.octt.states import VALID, id_token
 
 
 def verdict(status: str = "Accepted", **info: Any) -> dict[str, Any]:
@@ -41,4 +41,16 @@ def cached(bench: Bench, token: str = VALID, status: str = "Accepted", **info: A
         session.present()
         session.bay_is(occupied=False)
     unjudged(bench)
+    bench.csms.forget()
+
+
+def listed(token: str = VALID, status: str = "Accepted", **info: Any) -> dict[str, Any]:
+    """One entry of a SendLocalList."""
+    return {"idToken": id_token(token), **verdict(status, **info)}
+
+
+def in_local_list(bench: Bench, *entries: dict[str, Any], version: int = 1) -> None:
+    """IdTokenLocalAuthList: the CSMS has sent a list with these entries, and it was accepted."""
+    update = {"updateType": "Full", "versionNumber": version, "localAuthorizationList": list(entries)}
+    assert bench.csms.call("SendLocalList", update) == {"status": "Accepted"}
     bench.csms.forget()

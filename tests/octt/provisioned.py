@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from tests.bench import Bench
-from tests.octt.states import VALID
 from tests.scenarios.variables import get
 
 STARTED = {"StartupOfTheDevice", "ResetOrReboot"}
@@ -63,15 +62,6 @@ def unavailable(bench: Bench, evse: int | None = None, connector: int | None = N
     bench.csms.forget()
     assert change(bench, "Inoperative", evse, connector) == "Accepted"
     assert statuses(bench) == dict.fromkeys(concerned(bench, evse, connector), "Unavailable")
-
-
-def stop_authorized(bench: Bench, evse: int = 1, token: str = VALID) -> None:
-    """StopAuthorized, locally, with stop point Authorized: StopAuthorized, and the transaction has ended."""
-    bench.evse(evse).present_token(token)
-    bench.advance(seconds=10)
-    ended = bench.events()[-1]
-    assert (ended["eventType"], ended["triggerReason"]) == ("Ended", "StopAuthorized")
-    assert ended["transactionInfo"]["stoppedReason"] == "Local"
 
 
 def other_slot(bench: Bench) -> tuple[int, int]:

@@ -38,7 +38,11 @@ ENDED_WITH_AUTHORIZATION = {"Authorized", "PowerPathClosed", "EnergyTransfer"}
 
 
 class Session:
-    """See the module's first lines. `evse`: where; `token`: whose; `remote`: by the CSMS instead of by card."""
+    """See the module's first lines. `evse`: where; `token`: whose; `remote`: by the CSMS instead of by card.
+
+    Its transaction is the first one that it does not know when it is made: of two sessions at once, the second is made
+    when the first has started.
+    """
 
     def __init__(self, bench: Bench, *, evse: int = 1, token: str = VALID, remote: bool = False) -> None:
         self.bench = bench

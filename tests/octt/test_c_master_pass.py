@@ -10,27 +10,32 @@ from hal.api import TokenType
 from station.blocks.authorization.master import CHOICE_S
 from station.blocks.authorization.words import WORDS
 from tests.bench import Bench
-from tests.octt.states import VALID, VALID2, authorizes, charging, ev_disconnected, in_local_list, listed
+from tests.octt.memory import in_local_list, listed, verdict
+from tests.octt.session import Session
+from tests.octt.states import VALID, VALID2, authorizes
+from tests.octt.test_c import MASTER, MASTERS, POINTS, stopped_by_master
+from tests.scenarios.e_transactions.story import bench as station
 
-MASTER = "04AA55AA55"
-GROUP = {"idToken": "masters", "type": "Central"}
-INFO = {"idTokenInfo": {"status": "Accepted", "groupIdToken": GROUP}}
+INFO = verdict(**MASTERS)
+
+
+def charging(path: Path, stop: str = "EVConnected,Authorized") -> tuple[Session, Session]:
+    """EnergyTransferStarted for all EVSEs; whoever comes next belongs to the masters."""
+    variables = {"AuthCtrlr.MasterPassGroupId": "masters"}
+    bench = station(path, "PowerPathClosed", stop, evses=2, variables=variables, keypad=True)
+    first = Session(bench, evse=1, token=VALID)
+    first.energy_transfer_started()
+    second = Session(bench, evse=2, token=VALID2)
+    second.energy_transfer_started()
+    bench.csms.on("Authorize", INFO)
+    bench.csms.forget()
+    return first, second
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """EnergyTransferStarted on both EVSEs."""
-    variables = {
-        "AuthCtrlr.MasterPassGroupId": "masters",
-        "TxCtrlr.TxStartPoint": "PowerPathClosed",
-        "TxCtrlr.TxStopPoint": "EVConnected,Authorized",
-    }
-    bench = Bench(tmp_path, variables=variables, keypad=True)
-    charging(bench, VALID, evse=1)
-    charging(bench, VALID2, evse=2)
-    bench.csms.on("Authorize", INFO)
-    bench.csms.forget()
-    return bench
+    """A station that charges on both EVSEs."""
+    return charging(tmp_path)[0].bench
 
 
 def present(bench: Bench) -> None:
@@ -56,28 +61,31 @@ def ended(bench: Bench) -> list[tuple[str, str | None]]:
 
 @pytest.mark.octt("TC_C_47_CS")
 @pytest.mark.req("C16.FR.01", "C16.FR.07", "C16.FR.08")
-def test_tc_c_47_cs_all_transactions_are_chosen(bench: Bench) -> None:
-    present(bench)
+@pytest.mark.parametrize("stop", POINTS)
+def test_tc_c_47_cs_all_transactions_are_chosen(tmp_path: Path, stop: str) -> None:
+    first, second = charging(tmp_path, stop)
+    present(first.bench)
 
-    choose(bench, "0")
+    choose(first.bench, "0")
 
-    assert authorizes(bench) == [MASTER]
-    assert ended(bench) == [("MasterPass", MASTER)] * 2
-    ev_disconnected(bench, 1)
-    ev_disconnected(bench, 2)
+    assert authorizes(first.bench) == [MASTER]
+    stopped_by_master(first)
+    stopped_by_master(second)
 
 
 @pytest.mark.octt("TC_C_48_CS")
 @pytest.mark.req("C16.FR.01", "C16.FR.07", "C16.FR.08")
-def test_tc_c_48_cs_one_transaction_is_chosen(bench: Bench) -> None:
-    present(bench)
+@pytest.mark.parametrize("stop", POINTS)
+def test_tc_c_48_cs_one_transaction_is_chosen(tmp_path: Path, stop: str) -> None:
+    first, second = charging(tmp_path, stop)
+    present(first.bench)
 
-    choose(bench, "1")
+    choose(first.bench, "1")
 
-    assert authorizes(bench) == [MASTER]
-    assert ended(bench) == [("MasterPass", MASTER)]
-    assert bench.evse(2).charging
-    ev_disconnected(bench, 1)
+    assert authorizes(first.bench) == [MASTER]
+    stopped_by_master(first)
+    second.nothing_else()
+    assert second.bench.evse(2).charging
 
 
 @pytest.mark.req("C16.FR.01")
@@ -110,7 +118,8 @@ def test_a_wrong_choice_may_be_corrected(bench: Bench) -> None:
 def test_where_nobody_charges_a_master_pass_does_nothing(bench: Bench) -> None:
     present(bench)
     choose(bench, "0")
-    ev_disconnected(bench, 1)
+    bench.evse(1).unplug()
+    bench.advance(2)
     bench.evse(1).plug_in()
 
     bench.evse(1).present_token(MASTER)
@@ -129,7 +138,7 @@ def test_a_listed_master_pass_ends_transactions_without_asking(tmp_path: Path, *
         "TxCtrlr.TxStopPoint": "Authorized",
     }
     bench = Bench(tmp_path, variables=variables)
-    in_local_list(bench, listed(MASTER, groupIdToken=GROUP), listed(VALID))
+    in_local_list(bench, listed(MASTER, **MASTERS), listed(VALID))
     bench.evse(1).plug_in()
     bench.evse(1).present_token(MASTER)
     bench.advance(seconds=10)
@@ -157,7 +166,7 @@ def test_a_cached_master_pass_ends_transactions_offline(tmp_path: Path) -> None:
     bench.csms.on("Authorize", INFO)
     bench.evse(1).present_token(MASTER)
     bench.csms.default("Authorize")
-    charging(bench, VALID)
+    Session(bench).energy_transfer_started()
     bench.csms.disconnect()
 
     bench.evse(1).present_token(MASTER)
@@ -176,7 +185,7 @@ def test_a_master_pass_that_was_not_known_as_one_has_started_nothing(tmp_path: P
         "TxCtrlr.TxStopPoint": "Authorized",
     }
     bench = Bench(tmp_path, variables=variables)
-    remote = {"remoteStartId": 1, "evseId": 2, "idToken": {"idToken": MASTER, "type": "Central"}, "groupIdToken": GROUP}
+    remote = {"remoteStartId": 1, "evseId": 2, "idToken": {"idToken": MASTER, "type": "Central"}, **MASTERS}
     bench.evse(2).plug_in()
     bench.csms.call("RequestStartTransaction", remote)
     bench.advance(seconds=10)

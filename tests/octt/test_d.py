@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.octt.states import VALID, VALID2, in_local_list, listed
+from tests.octt.memory import in_local_list, listed
+from tests.octt.states import VALID, VALID2
 
 VERSION = 7
 

@@ -12,7 +12,7 @@ from station.blocks.authorization.words import WORDS, language
 from station.blocks.display import SHOWN_S
 from station.ocpp.types import IdTokenInfoType
 from tests.bench import Bench
-from tests.octt.states import in_local_list, listed
+from tests.octt.memory import in_local_list, listed
 
 CARD = "04AABBCC11"
 POINTS = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}

@@ -10,7 +10,8 @@ import pytest
 
 from hal.api import TokenType
 from tests.bench import Bench
-from tests.octt.states import GROUP, authorizes, cached, in_local_list, listed
+from tests.octt.memory import cached, in_local_list, listed
+from tests.octt.states import GROUP, authorizes
 
 CARD, OTHER = "04AABBCC11", "04DDEEFF22"
 POINTS = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}
