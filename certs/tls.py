@@ -75,7 +75,7 @@ def _load_roots(context: ssl.SSLContext, settings: TlsSettings) -> None:
         raise BadTlsSettings("no CSMS root certificate is installed: install the one of the CSMS's authority")
     if settings.roots_pem:
         try:
-            context.load_verify_locations(cadata=settings.roots_pem)
+            context.load_verify_locations(cadata=settings.roots_pem.encode("ascii", "ignore").decode())  # comments
         except (ssl.SSLError, ValueError) as error:
             raise BadTlsSettings("a CSMS root certificate cannot be read: install it again, in PEM") from error
 

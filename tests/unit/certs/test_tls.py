@@ -54,11 +54,20 @@ def test_only_the_given_roots_are_trusted(authority: Authority) -> None:
     assert len(client_context(TlsSettings(roots_pem=authority.root_pem)).get_ca_certs()) == 1
 
 
-@pytest.mark.parametrize("roots, message", [("", "no CSMS root"), ("rubbish", "cannot be read")])
+@pytest.mark.parametrize(
+    "roots, message", [("", "no CSMS root"), ("rubbish", "cannot be read"), ("\x30\x82\ufffd", "cannot be read")]
+)
 def test_without_a_usable_root_there_is_no_context(roots: str, message: str) -> None:
     """And the text says what to do."""
     with pytest.raises(BadTlsSettings, match=message):
         client_context(TlsSettings(roots_pem=roots))
+
+
+def test_a_comment_between_roots_may_be_in_any_language(authority: Authority) -> None:
+    """Bundles name the authorities as these are called."""
+    context = client_context(TlsSettings(roots_pem=f"# Föderation �\n{authority.root_pem}"))
+
+    assert len(context.get_ca_certs()) == 1
 
 
 def test_the_certificate_of_another_key_is_refused(authority: Authority) -> None:
