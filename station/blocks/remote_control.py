@@ -19,6 +19,7 @@ from station.ocpp.messages import (
     UnlockConnectorRequest,
     UnlockConnectorResponse,
 )
+from station.ocpp.types import IdTokenType
 from station.refusal import Refusal
 from station.state.connectors import Connectors
 from station.state.registration import Registration
@@ -92,8 +93,9 @@ class RemoteControl(Block):
     def start(self, request: RequestStartTransactionRequest, now: Now) -> RequestStartTransactionResponse:
         """F01, F02. A charging profile is passed over: smart charging is not built in (F01.FR.12)."""
         del now
-        evse_id = request.evse_id if request.evse_id is not None else self._choose()
-        refusal = self._may_start(evse_id)
+        token = request.id_token
+        evse_id = request.evse_id if request.evse_id is not None else self._choose(token)
+        refusal = self._may_start(evse_id, token)
         if refusal is not None or evse_id is None:
             return RequestStartTransactionResponse(status="Rejected", status_info=refusal.info if refusal else None)
         session = self._sessions.on_evse(evse_id)
@@ -101,7 +103,7 @@ class RemoteControl(Block):
         self._facts.emit(
             RemoteStartAccepted(
                 evse_id=evse_id,
-                id_token=request.id_token,
+                id_token=token,
                 remote_start_id=request.remote_start_id,
                 group_id_token=group.id_token if group is not None else None,
             )
@@ -109,13 +111,13 @@ class RemoteControl(Block):
         transaction_id = session.transaction_id if session is not None else None  # F01.FR.13
         return RequestStartTransactionResponse(status="Accepted", transaction_id=transaction_id)
 
-    def _choose(self) -> int | None:
+    def _choose(self, token: IdTokenType) -> int | None:
         """F01.FR.20: an EVSE whose vehicle waits for a driver, else a free one."""
-        usable = [each for each in self._connectors.evse_ids() if self._may_start(each) is None]
+        usable = [each for each in self._connectors.evse_ids() if self._may_start(each, token) is None]
         waiting = [each for each in usable if self._sessions.on_evse(each) is not None]
         return next(iter(waiting or usable), None)
 
-    def _may_start(self, evse_id: int | None) -> Refusal | None:
+    def _may_start(self, evse_id: int | None, token: IdTokenType) -> Refusal | None:
         if not self._registration.accepted:  # B02.FR.05
             return NOT_ACCEPTED
         if evse_id is None:
@@ -124,10 +126,7 @@ class RemoteControl(Block):
         if refusal is not None:
             return refusal
         session = self._sessions.on_evse(evse_id)
-        taken = session is not None and (
-            session.authorized or session.ended_authorization or session.closing is not None
-        )
-        return OCCUPIED if taken else None  # F01.FR.24
+        return OCCUPIED if session is not None and session.is_taken_for(token) else None  # F01.FR.24
 
     def stop(self, request: RequestStopTransactionRequest, now: Now) -> RequestStopTransactionResponse:
         """F03.FR.07, F03.FR.08."""

@@ -22,6 +22,7 @@ from station.now import BootId, Instant, Mono, Now
 from station.ocpp.enums import ChargingStateEnumType, ReasonEnumType, TriggerReasonEnumType
 from station.ocpp.types import IdTokenType
 from station.state.meters import Sample
+from station.state.tokens import same_token
 from station.store.db import Database
 
 log = logging.getLogger(__name__)
@@ -139,6 +140,11 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         """Whether nobody is here."""
         occupied = self.plugged or self.cable_in or self.bay_occupied
         return not (occupied or self.authorized or self.started or self.holds_cable)
+
+    def is_taken_for(self, token: IdTokenType) -> bool:
+        """Whether this token cannot charge here: a driver is there, it is over, or it was another's (C01.FR.23)."""
+        of_another = self.started and self.id_token is not None and not same_token(self.id_token, token)
+        return self.authorized or self.ended_authorization or self.closing is not None or of_another
 
     @property
     def worth_keeping(self) -> bool:

@@ -68,7 +68,7 @@ class Consequences:
         session = self._sessions.on_evse(evse_id) if evse_id is not None else None
         if evse_id is None:
             self.refuse(wish, info, "NotAtThisLocation")
-        elif session is not None and (session.authorized or session.ended_authorization):  # C01.FR.23
+        elif session is not None and session.is_taken_for(wish.id_token):  # C01.FR.23
             self.refuse(wish, info, "ConcurrentTx")
         elif self._master.is_group(group):  # C16.FR.03
             self.refuse(wish, info, "Invalid")

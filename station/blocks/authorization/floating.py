@@ -49,7 +49,7 @@ class Floating:
         if waiting is None or fact.evse_id not in waiting.evse_ids or now.mono >= waiting.until:
             return
         session = self._sessions.on_evse(fact.evse_id)
-        free = session is None or not (session.authorized or session.ended_authorization)
+        free = session is None or not session.is_taken_for(waiting.authorized.id_token)
         if free and self._connectors.may_start(fact.evse_id) is None:
             self._waiting = None
             self._facts.emit(msgspec.structs.replace(waiting.authorized, evse_id=fact.evse_id))

@@ -10,6 +10,7 @@ import pytest
 
 from hal.api import TokenType
 from tests.bench import Bench
+from tests.scenarios.e_transactions.story import bay
 
 CARD = "04AABBCC"
 POINTS = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}
@@ -183,6 +184,32 @@ def test_a_master_pass_is_told_as_the_reason(tmp_path: Path) -> None:
 
     ended = bench.events()[-1]
     assert (ended["eventType"], ended["transactionInfo"]["stoppedReason"]) == ("Ended", "MasterPass")
+
+
+@pytest.mark.req("C01.FR.23")
+def test_another_token_does_not_take_over_what_the_first_one_began(tmp_path: Path) -> None:
+    """The cable was pulled, the bay keeps the transaction: its own token charges on, another one does not."""
+    points = {"TxCtrlr.TxStartPoint": "EVConnected", "TxCtrlr.TxStopPoint": "ParkingBayOccupancy"}
+    bench = station(tmp_path, points, layout={"tx_stop_points": ("ParkingBayOccupancy",)})
+    bay(bench, occupied=True)
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+    bench.evse(1).unplug()
+    bench.evse(1).plug_in()
+    other = {"idToken": {"idToken": "04DDEEFF", "type": "ISO14443"}, "remoteStartId": 1, "evseId": 1}
+
+    bench.evse(1).present_token("04DDEEFF")
+    remote = bench.csms.call("RequestStartTransaction", other)
+    bench.advance(seconds=10)
+    by_another = bench.evse(1).charging
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=10)
+
+    assert remote["status"] == "Rejected"
+    assert not by_another
+    assert bench.evse(1).charging
+    assert {event["idToken"]["idToken"] for event in bench.events() if "idToken" in event} == {CARD}
 
 
 @pytest.mark.req("C01.FR.26")
