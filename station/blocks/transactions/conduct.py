@@ -100,8 +100,8 @@ class Conduct:
         if closes or after.closing is not None:
             done = self._finished(after, now)
             if done is not None:
-                return done
-        if events or closes or (after.offering and not after.secured):
+                return self._sessions.save(done, now) if closes and done.closing is not None else done
+        if events or closes or (after.offering and not after.secured) or _less(before, after):
             after = self._sessions.save(after, now)
         else:
             self._sessions.keep(after)
@@ -276,6 +276,13 @@ class Conduct:
             phases=min(phases, ceiling.phases) if ceiling is not None and ceiling.phases is not None else phases,
             lock=lockable and session.cable_in and in_use,
         )
+
+
+def _less(before: Session, after: Session) -> bool:
+    """Whether something was taken away that a reload from the table must not give back."""
+    authorized = before.authorized and not after.authorized
+    energy = (before.suspended, before.energy_until_mwh) != (after.suspended, after.energy_until_mwh)
+    return authorized or energy or (before.holds_cable and not after.holds_cable)
 
 
 def _last(session: Session, sample: Sample) -> Sample:
