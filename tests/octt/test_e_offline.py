@@ -216,6 +216,7 @@ def test_tc_e_44(tmp_path: Path, stop: str) -> None:
 
 
 @pytest.mark.octt("TC_E_45_CS")
+@pytest.mark.req("E08.FR.02", "E08.FR.04")
 @each_stop
 def test_tc_e_45(tmp_path: Path, stop: str) -> None:
     """Offline Behaviour - Stop transaction during offline period - Same GroupId."""
@@ -273,8 +274,8 @@ def timeout_s(bench: Bench) -> float:
     return float(get(bench, "OCPPCommCtrlr.MessageTimeout[Default]"))
 
 
-@pytest.mark.req("E13.FR.01")
 @pytest.mark.octt("TC_E_41_CS")
+@pytest.mark.req("E13.FR.01", "E13.FR.02", "E13.FR.03")
 def test_tc_e_41(tmp_path: Path, bench: Bench) -> None:
     """Retry sending transaction message when failed - Max retry count reached."""
     waited = try_again(tmp_path / "another", None)
@@ -283,6 +284,7 @@ def test_tc_e_41(tmp_path: Path, bench: Bench) -> None:
 
 
 @pytest.mark.octt("TC_E_50_CS")
+@pytest.mark.req("E13.FR.01", "E13.FR.02", "E13.FR.03")
 def test_tc_e_50(tmp_path: Path) -> None:
     """Retry sending transaction message when failed - Max retry count reached - CallError."""
     waited = try_again(tmp_path, Error("InternalError"))
@@ -291,6 +293,7 @@ def test_tc_e_50(tmp_path: Path) -> None:
 
 
 @pytest.mark.octt("TC_E_42_CS")
+@pytest.mark.req("E13.FR.01", "E13.FR.02", "E13.FR.03")
 def test_tc_e_42(tmp_path: Path, bench: Bench) -> None:
     """Retry sending transaction message when failed - Success before reaching the max retry count."""
     waited = try_again(tmp_path / "another", None, {})
@@ -299,6 +302,7 @@ def test_tc_e_42(tmp_path: Path, bench: Bench) -> None:
 
 
 @pytest.mark.octt("TC_E_51_CS")
+@pytest.mark.req("E13.FR.01", "E13.FR.02", "E13.FR.03")
 def test_tc_e_51(tmp_path: Path) -> None:
     """Retry sending transaction message when failed - Success before reaching the max retry count - CallError."""
     waited = try_again(tmp_path, Error("InternalError"), {})

@@ -92,6 +92,7 @@ def test_tc_e_13(tmp_path: Path, authorize: str) -> None:
 
 
 @pytest.mark.octt("TC_E_11_CS")
+@pytest.mark.req("E01.FR.04")
 @each_scenario
 def test_tc_e_11(tmp_path: Path, *, remote: bool) -> None:
     """Start transaction options - DataSigned."""
@@ -131,6 +132,7 @@ def test_tc_e_12(tmp_path: Path) -> None:
 
 
 @pytest.mark.octt("TC_E_03_CS")
+@pytest.mark.req("E02.FR.05")
 @each_start
 def test_tc_e_03(tmp_path: Path, start: str) -> None:
     """Local start transaction - Cable plugin first - Success."""

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from hal.api import Fault
 from tests.bench import Bench
 from tests.octt.session import DURATION_S, Session
 from tests.octt.states import VALID, authorizes, id_token
@@ -68,7 +69,9 @@ def assert_remote_start_told_once(session: Session) -> None:
 
 
 @pytest.mark.octt("TC_F_01_CS")
-@pytest.mark.req("F01.FR.03", "F01.FR.04", "F01.FR.05", "F01.FR.13", "F01.FR.19", "F01.FR.25", "F02.FR.01", "C05.FR.05")
+@pytest.mark.req(
+    "F01.FR.03", "F01.FR.04", "F01.FR.05", "F01.FR.13", "F01.FR.17", "F01.FR.19", "F01.FR.25", "F02.FR.01", "C05.FR.05"
+)
 @pytest.mark.parametrize("authorize", ["true", "false"])
 @each_start
 def test_tc_f_01_cs_cable_first(make: Make, start: str, authorize: str) -> None:
@@ -82,7 +85,7 @@ def test_tc_f_01_cs_cable_first(make: Make, start: str, authorize: str) -> None:
 
 
 @pytest.mark.octt("TC_F_02_CS")
-@pytest.mark.req("F02.FR.01", "F01.FR.01", "F02.FR.09")
+@pytest.mark.req("F02.FR.01", "F01.FR.01", "F02.FR.09", "F02.FR.11", "F02.FR.12", "F02.FR.21")
 @each_start
 def test_tc_f_02_cs_remote_first_the_token_is_checked(make: Make, start: str) -> None:
     session = Session(make({"AuthCtrlr.AuthorizeRemoteStart": "true"}, start=start), remote=True)
@@ -110,7 +113,7 @@ def test_a_remote_start_whose_token_is_refused_starts_nothing(make: Make) -> Non
 
 
 @pytest.mark.octt("TC_F_03_CS")
-@pytest.mark.req("F02.FR.01", "F01.FR.02", "F02.FR.10", "C05.FR.01", "C05.FR.03")
+@pytest.mark.req("F02.FR.01", "F01.FR.02", "F02.FR.10", "F02.FR.05", "F02.FR.13", "C05.FR.01", "C05.FR.03")
 @each_start
 def test_tc_f_03_cs_remote_first_the_token_is_not_checked(make: Make, start: str) -> None:
     session = Session(make({"AuthCtrlr.AuthorizeRemoteStart": "false"}, start=start), remote=True)
@@ -156,9 +159,13 @@ def test_before_the_registration_is_accepted_remote_starts_and_stops_are_rejecte
 
 
 @pytest.mark.req("F01.FR.23", "F02.FR.25")
-def test_an_evse_that_is_out_of_service_or_faulted_is_not_started(make: Make) -> None:
+@pytest.mark.parametrize("faulted", [False, True])
+def test_an_evse_that_is_out_of_service_or_faulted_is_not_started(make: Make, *, faulted: bool) -> None:
     bench = make()
-    bench.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
+    if faulted:
+        bench.evse(1).fault(Fault.RCD)
+    else:
+        bench.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 1}})
 
     assert request_start(bench, TOKEN)["status"] == "Rejected"
     bench.advance(minutes=5)
@@ -190,6 +197,26 @@ def test_without_an_evse_the_one_with_a_waiting_vehicle_is_chosen(make: Make) ->
     assert answer["status"] == "Accepted"
     assert bench.evse(2).charging
     assert not bench.evse(1).contactor_closed
+
+
+@pytest.mark.req("F01.FR.12", "F02.FR.20")
+def test_without_smart_charging_a_charging_profile_is_passed_over(make: Make) -> None:
+    bench = make()
+    period = {"startPeriod": 0, "limit": 6.0}
+    profile = {
+        "id": 1,
+        "stackLevel": 0,
+        "chargingProfilePurpose": "TxProfile",
+        "chargingProfileKind": "Relative",
+        "chargingSchedule": [{"id": 1, "chargingRateUnit": "A", "chargingSchedulePeriod": [period]}],
+    }
+    bench.evse(1).plug_in()
+
+    answer = request_start(bench, TOKEN, chargingProfile=profile)
+    bench.advance(seconds=20)
+
+    assert answer["status"] == "Accepted"
+    assert bench.world.evse(1).current_a > 6.0
 
 
 def test_an_unknown_evse_is_rejected(make: Make) -> None:
@@ -230,6 +257,26 @@ def test_tc_f_09_cs_no_such_transaction(make: Make) -> None:
     assert session.bench.evse(1).charging
 
 
+@pytest.mark.req("F04.FR.02", "F04.FR.03")
+def test_a_remote_stop_frees_the_cable_of_a_transaction_that_its_removal_ends(make: Make) -> None:
+    """Energy stops, the lock opens, Updated; unplugged: Ended with reason Remote."""
+    bench = make(stop="EVConnected", lock=True)
+    session = charging(bench)
+    locked = bench.world.evse(1).snapshot().lock.value
+
+    bench.csms.call("RequestStopTransaction", {"transactionId": session.transaction_id})
+    bench.advance(seconds=5)
+    last = bench.events()[-1]
+    stopped = (bench.evse(1).contactor_closed, bench.world.evse(1).snapshot().lock.value, last["eventType"])
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+    assert locked == "locked"
+    assert stopped == (False, "unlocked", "Updated")
+    assert bench.events()[-1]["eventType"] == "Ended"
+    assert bench.events()[-1]["transactionInfo"]["stoppedReason"] == "Remote"
+
+
 # --- F05: unlock
 
 
@@ -249,12 +296,22 @@ def test_tc_f_05_cs_never_while_a_driver_charges(make: Make) -> None:
 @pytest.mark.octt("TC_F_06_CS", "TC_F_07_CS")
 @pytest.mark.req("F05.FR.01", "F05.FR.04", "F05.FR.06")
 @pytest.mark.parametrize("cable", [True, False])
-def test_a_connector_nobody_uses_is_unlocked(make: Make, *, cable: bool) -> None:
+def test_a_connector_nobody_uses_is_unlocked(make: Make, monkeypatch: pytest.MonkeyPatch, *, cable: bool) -> None:
+    """The lock is driven, whether a cable is seen or not."""
     bench = make(lock=True)
     if cable:
         Session(bench).ev_connected_pre_session()
+    moved: list[tuple[int, bool]] = []
+    move_lock = bench.world.move_lock
+
+    def move(evse_id: int, *, locked: bool) -> str:
+        moved.append((evse_id, locked))
+        return move_lock(evse_id, locked=locked)
+
+    monkeypatch.setattr(bench.world, "move_lock", move)
 
     assert bench.csms.call("UnlockConnector", {"evseId": 1, "connectorId": 1}) == {"status": "Unlocked"}
+    assert moved == [(1, False)]
 
 
 @pytest.mark.octt("TC_F_10_CS")

@@ -119,6 +119,24 @@ def test_a_transaction_event_without_a_transaction_is_rejected(make: Make) -> No
     assert trigger(make(), "TransactionEvent") == "Rejected"
 
 
+@pytest.mark.req("F06.FR.09")
+@pytest.mark.parametrize("message", ["MeterValues", "TransactionEvent"])
+def test_what_is_asked_for_is_measured_now(make: Make, message: str) -> None:
+    """Not what was read last: the register has moved on since."""
+    bench = make({"SampledDataCtrlr.TxUpdatedInterval": "0"})
+    charging(bench)
+    bench.advance(seconds=45)
+    register = bench.evse(1).energy_wh
+    bench.csms.forget()
+
+    trigger(bench, message, {"id": 1})
+
+    (told,) = bench.csms.received(message)
+    (value,) = told["meterValue"]
+    sampled = [one for one in value["sampledValue"] if one.get("measurand") == MEASURANDS[1]]
+    assert sampled[0]["value"] == pytest.approx(register, abs=0.01)
+
+
 @pytest.mark.octt("TC_F_20_CS")
 @pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.10")
 def test_tc_f_20_cs_heartbeat(make: Make) -> None:

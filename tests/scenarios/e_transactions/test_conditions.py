@@ -81,9 +81,16 @@ def test_a_cable_that_is_made_for_less_limits_the_offer(tmp_path: Path) -> None:
     assert station.events()[0]["cableMaxCurrent"] == 13
 
 
+@pytest.mark.req("J02.FR.22")
 def test_two_evses_have_transactions_of_their_own(tmp_path: Path) -> None:
     """Ids, numbers and registers do not mix."""
-    station = charging(tmp_path, evses=2)
+    station = bench(tmp_path, "EVConnected", "EVConnected,Authorized", evses=2, boot=False)
+    station.world.meter(1, energy_import_wh=1_000_000)
+    station.world.meter(2, energy_import_wh=2_000_000)
+    station.boot()
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(30)
     station.evse(2).plug_in()
     station.evse(2).present_token(OTHER_CARD)
     station.advance(130)
@@ -96,6 +103,12 @@ def test_two_evses_have_transactions_of_their_own(tmp_path: Path) -> None:
         events = station.events(number)
         assert [event["seqNo"] for event in events] == list(range(len(events)))
         assert {event["evse"]["id"] for event in events if "evse" in event} == {number + 1}
+        registers = [wh for event in events for context in CONTEXTS for _, wh in values(event, context)]
+        assert len(registers) >= 3
+        assert all((number + 1) * 1_000_000 <= wh < (number + 1) * 1_000_000 + 5000 for wh in registers)
+
+
+CONTEXTS = ("Transaction.Begin", "Sample.Periodic", "Transaction.End")
 
 
 # --- lost devices

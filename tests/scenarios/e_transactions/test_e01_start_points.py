@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hal.api import Fault
-from station.facts import PowerPathChanged
+from station.facts import PlugInserted, PowerPathChanged
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, OTHER_CARD, bay, bench, news, remote_start, told, values
 
@@ -140,7 +140,7 @@ STORIES = [
 @pytest.mark.req(
     "E01.FR.01", "E01.FR.02", "E01.FR.03", "E01.FR.05", "E01.FR.06", "E01.FR.10", "E01.FR.15", "E01.FR.16", "E01.FR.18"
 )
-@pytest.mark.req("E02.FR.01", "E02.FR.06", "E02.FR.15", "E02.FR.20", "E03.FR.01", "E03.FR.12", "E06.FR.15")
+@pytest.mark.req("E02.FR.01", "E02.FR.06", "E02.FR.15", "E02.FR.20", "E03.FR.01", "E03.FR.12", "E06.FR.15", "E06.FR.01")
 @pytest.mark.parametrize("start,stop,steps", STORIES)
 def test_a_session_is_told_as_its_start_and_stop_points_say(
     tmp_path: Path, start: str, stop: str, steps: list[tuple[str, list[str]]]
@@ -192,7 +192,7 @@ def test_transaction_ids_do_not_repeat_across_transactions_and_restarts(tmp_path
     assert len(ids) == 5
 
 
-@pytest.mark.req("E01.FR.09", "E02.FR.09", "E02.FR.21", "E03.FR.07", "J02.FR.10")
+@pytest.mark.req("E01.FR.09", "E02.FR.09", "E03.FR.07", "J02.FR.10")
 @pytest.mark.parametrize("start", ["EVConnected", "PowerPathClosed", "EnergyTransfer"])
 def test_started_tells_the_start_value_when_the_evse_is_known(tmp_path: Path, start: str) -> None:
     """One value with Transaction.Begin in the Started event, at its time."""
@@ -209,12 +209,12 @@ def test_started_tells_the_start_value_when_the_evse_is_known(tmp_path: Path, st
     assert not [event for event in station.events()[1:] if values(event, "Transaction.Begin")]
 
 
-@pytest.mark.req("E01.FR.17", "E03.FR.11")
-def test_the_start_value_waits_for_the_cable_when_the_evse_is_not_known(tmp_path: Path) -> None:
-    """Started by the card: the value comes with the first event that names the EVSE."""
-    station = bench(tmp_path, "Authorized", "Authorized")
-    station.evse(1).present_token(CARD)
-    station.advance(5)
+@pytest.mark.req("E01.FR.16", "E01.FR.17", "E02.FR.21", "E03.FR.11")
+@pytest.mark.parametrize("start,first", [("Authorized", "card"), ("ParkingBayOccupancy", "arrive")])
+def test_the_start_value_waits_for_the_cable_when_the_evse_is_not_known(tmp_path: Path, start: str, first: str) -> None:
+    """Started by the card or the bay: the value comes with the first event that names EVSE and connector."""
+    station = bench(tmp_path, start, start)
+    act(station, first)
     station.evse(1).plug_in()
 
     started, plugged, *_ = station.events()
@@ -227,9 +227,11 @@ def test_the_start_value_waits_for_the_cable_when_the_evse_is_not_known(tmp_path
 
 @pytest.mark.req("E01.FR.14")
 def test_a_second_connector_of_an_evse_in_use_starts_nothing(tmp_path: Path) -> None:
-    """One EVSE serves one vehicle."""
+    """One EVSE serves one vehicle: the plug beside it is not even told."""
     station = bench(tmp_path, "EVConnected", "EVConnected", connectors=2)
     station.evse(1).plug_in(1)
+    station.hardware.tell(PlugInserted(evse_id=1, at=station.now.instant, connector_id=2))
+    station.advance(5)
     before = told(station)
 
     station.evse(1).present_token(CARD)

@@ -42,7 +42,6 @@ def test_the_safety_net_ends_a_transaction_that_no_stop_point_would(tmp_path: Pa
     assert told(station)[-1] == "Ended/EVConnectTimeout/Idle =Timeout"
 
 
-@pytest.mark.req("E03.FR.05")
 def test_a_bay_that_has_seen_no_vehicle_keeps_no_transaction(tmp_path: Path) -> None:
     """Its detector would never end it, and the next driver would charge on the first one's account."""
     station = bench(tmp_path, "Authorized", "EVConnected,ParkingBayOccupancy", variables=TIMEOUT)
@@ -61,12 +60,20 @@ def test_a_vehicle_that_parks_and_leaves_keeps_no_transaction(tmp_path: Path) ->
     assert told(station) == ["Started/EVDetected/Idle", "Ended/EVDeparted/Idle =Local"]
 
 
-@pytest.mark.req("E03.FR.15")
-def test_a_parking_bay_keeps_the_transaction_until_the_vehicle_leaves(tmp_path: Path) -> None:
+@pytest.mark.req("E03.FR.15", "F02.FR.08")
+@pytest.mark.parametrize(
+    "remote,first", [(False, "Updated/Authorized/Idle +token"), (True, "Updated/RemoteStart/Idle +token +remote")]
+)
+def test_a_parking_bay_keeps_the_transaction_until_the_vehicle_leaves(
+    tmp_path: Path, *, remote: bool, first: str
+) -> None:
     """Updated with EVConnectTimeout; energy needs another authorization; Ended at departure."""
     station = bench(tmp_path, "ParkingBayOccupancy", "ParkingBayOccupancy", variables=TIMEOUT)
     bay(station, occupied=True)
-    station.evse(1).present_token(CARD)
+    if remote:
+        station.csms.call("RequestStartTransaction", remote_start())
+    else:
+        station.evse(1).present_token(CARD)
     station.advance(31)
     station.evse(1).plug_in()
     station.advance(20)
@@ -76,7 +83,7 @@ def test_a_parking_bay_keeps_the_transaction_until_the_vehicle_leaves(tmp_path: 
 
     assert told(station) == [
         "Started/EVDetected/Idle",
-        "Updated/Authorized/Idle +token",
+        first,
         "Updated/EVConnectTimeout/Idle",
         "Updated/CablePluggedIn/EVConnected +evse",
         "Updated/EVCommunicationLost/Idle",

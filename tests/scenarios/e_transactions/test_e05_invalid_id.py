@@ -109,7 +109,7 @@ def test_suspending_ends_it_where_the_flow_of_energy_is_the_stop_point(tmp_path:
     assert told(station)[-1].endswith("=DeAuthorized")
 
 
-@pytest.mark.req("E05.FR.11")
+@pytest.mark.req("E05.FR.11", "C15.FR.05")
 def test_a_locked_cable_is_released_by_its_owner_only(tmp_path: Path) -> None:
     """The transaction has ended; the lock opens when the token is presented again."""
     station = charging(tmp_path, "Authorized", stops=True, lock=True, start="Authorized")

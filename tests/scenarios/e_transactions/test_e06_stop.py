@@ -27,7 +27,7 @@ def transaction_id(station: Bench) -> str:
     return str(station.events()[-1]["transactionInfo"]["transactionId"])
 
 
-@pytest.mark.req("E06.FR.03", "E06.FR.06", "E07.FR.01", "E07.FR.02", "E07.FR.04", "E06.FR.15", "E07.FR.05")
+@pytest.mark.req("E06.FR.03", "E06.FR.06", "E07.FR.01", "E07.FR.02", "E07.FR.05", "E06.FR.15")
 @pytest.mark.parametrize("stop", ["Authorized", "PowerPathClosed", "EVConnected,Authorized", "EnergyTransfer"])
 def test_the_same_card_ends_it(tmp_path: Path, stop: str) -> None:
     """Ended, StopAuthorized, with the stopping token, reason Local; nobody is asked."""
@@ -62,7 +62,7 @@ def test_a_vehicle_that_pauses_ends_it_where_the_flow_of_energy_is_the_stop_poin
     assert told(station)[-1] == "Ended/ChargingStateChanged/EVConnected =StoppedByEV"
 
 
-@pytest.mark.req("F03.FR.02", "F03.FR.03", "E06.FR.08")
+@pytest.mark.req("F03.FR.03", "E06.FR.08")
 @pytest.mark.parametrize("stop", ["Authorized", "PowerPathClosed", "EnergyTransfer"])
 def test_a_remote_stop_ends_it(tmp_path: Path, stop: str) -> None:
     """Ended, RemoteStop, Remote."""
@@ -103,7 +103,7 @@ def test_the_first_reason_to_stop_is_the_one_that_ended_gives(tmp_path: Path) ->
     assert told(station)[-2:] == ["Updated/RemoteStop/EVConnected", "Ended/EVCommunicationLost/Idle =Local"]
 
 
-@pytest.mark.req("F03.FR.02")
+@pytest.mark.req("F03.FR.03")
 def test_the_csms_may_stop_a_transaction_that_nobody_was_authorized_for(tmp_path: Path) -> None:
     """Started by the plug; a driver never came."""
     station = bench(tmp_path, "EVConnected", "EVConnected,Authorized")
@@ -120,6 +120,7 @@ def test_the_csms_may_stop_a_transaction_that_nobody_was_authorized_for(tmp_path
     [
         ("Authorized", "Ended/StopAuthorized/EVConnected =StoppedByEV"),
         ("PowerPathClosed", "Ended/StopAuthorized/EVConnected =StoppedByEV"),
+        ("EnergyTransfer", "Ended/StopAuthorized/EVConnected =StoppedByEV"),
         ("EVConnected", "Updated/StopAuthorized/Charging"),
     ],
 )

@@ -30,7 +30,7 @@ def lock(station: Bench) -> str:
     return str(station.world.evse(1).snapshot().lock.value)
 
 
-@pytest.mark.req("E09.FR.01", "E06.FR.04")
+@pytest.mark.req("E09.FR.01")
 def test_it_is_deauthorized_and_ends(tmp_path: Path) -> None:
     """StopTxOnEVSideDisconnect: Ended, EVCommunicationLost, Idle, EVDisconnected; plugging in again charges nothing."""
     station = charging(tmp_path, "Authorized", stops=True)

@@ -1,4 +1,4 @@
-"""E02 to E12, E15: whichever way a transaction takes, it tells its meter: at the start, on the way, at the end."""
+"""E02 to E15, F01 to F04: whichever way a transaction takes, it tells its meter: first, on the way, at the end."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from station.facts import VehicleStopped
 from tests.bench import Bench
 from tests.octt.signed import signatures
-from tests.scenarios.e_transactions.story import CARD, OTHER_CARD, bench, invalid, told, values
+from tests.scenarios.e_transactions.story import CARD, OTHER_CARD, bench, invalid, remote_start, told, values
 
 Play = Callable[[Bench, int], None]
 
@@ -123,6 +123,36 @@ def vehicle_ends(station: Bench, seconds: int) -> None:
     station.settle()
 
 
+def from_afar(station: Bench, seconds: int) -> None:
+    """F01, F03: the cable first; the CSMS starts and stops it."""
+    station.evse(1).plug_in()
+    station.csms.call("RequestStartTransaction", remote_start())
+    station.advance(seconds)
+    stop_from_afar(station)
+
+
+def from_afar_first(station: Bench, seconds: int) -> None:
+    """F02, F03: the CSMS first; the EVSE shows with the cable."""
+    station.csms.call("RequestStartTransaction", remote_start())
+    station.advance(5)
+    station.evse(1).plug_in()
+    station.advance(seconds)
+    stop_from_afar(station)
+
+
+def stopped_from_afar_and_pulled(station: Bench, seconds: int) -> None:
+    """F04: the CSMS ends the energy, the cable the transaction."""
+    charge(station, seconds)
+    stop_from_afar(station)
+    station.advance(5)
+    station.evse(1).unplug()
+
+
+def stop_from_afar(station: Bench) -> None:
+    running = station.events()[-1]["transactionInfo"]["transactionId"]
+    station.csms.call("RequestStopTransaction", {"transactionId": running})
+
+
 class Way(NamedTuple):
     """A way through a transaction: what is proven by its record, by its signatures, by what it leaves out."""
 
@@ -171,6 +201,15 @@ WAYS = [
         UNKNOWN_MAY,
     ),
     Way(vehicle_ends, ("EVConnected", "PowerPathClosed"), ("E15.FR.01",), (), ("E15.FR.02", "E15.FR.03")),
+    Way(from_afar, BOTH, ("F01.FR.14", "F01.FR.15", "F03.FR.04"), (), ("F03.FR.05", "F03.FR.06")),
+    Way(from_afar_first, AUTHORIZED, ("F02.FR.02", "F02.FR.03", "F03.FR.04")),
+    Way(
+        stopped_from_afar_and_pulled,
+        ("EVConnected", "EVConnected"),
+        ("F04.FR.04",),
+        (),
+        ("F04.FR.05", "F04.FR.06"),
+    ),
 ]
 
 
