@@ -259,13 +259,16 @@ def test_a_station_that_fails_to_restart_tries_again_and_then_goes_on(
 
 @pytest.mark.req("B11.FR.08")
 @pytest.mark.parametrize("kind", ["Immediate", "OnIdle"])
-def test_an_idle_evse_is_reset_without_a_restart(bench: Bench, kind: str) -> None:
+def test_an_idle_evse_is_reset_without_a_restart(bench: Bench, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The station goes on; the EVSE's hardware tells its whole state again."""
     bench.csms.forget()
+    asked: list[bool] = []
+    monkeypatch.setattr(bench.hardware, "snapshot_again", lambda: asked.append(True))
 
     assert reset(bench, kind, 1) == "Accepted"
     bench.advance(seconds=10)
 
+    assert asked == [True]
     assert reasons(bench) == []
     charge(bench, 1)
 
