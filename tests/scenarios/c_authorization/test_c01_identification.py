@@ -212,6 +212,51 @@ def test_another_token_does_not_take_over_what_the_first_one_began(tmp_path: Pat
     assert {event["idToken"]["idToken"] for event in bench.events() if "idToken" in event} == {CARD}
 
 
+@pytest.mark.req("C10.FR.04")
+def test_a_verdict_that_led_to_no_transaction_is_remembered_too(tmp_path: Path) -> None:
+    """Refused online; offline, where unknown tokens may charge, this one is not unknown."""
+    bench = station(tmp_path, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
+    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Blocked"}})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=5)
+    bench.csms.disconnect()
+
+    bench.evse(1).present_token(CARD)
+    bench.advance(seconds=20)
+    blocked = bench.evse(1).contactor_closed
+    bench.evse(1).present_token("04DDEEFF")
+    bench.advance(seconds=20)
+
+    assert not blocked
+    assert bench.evse(1).charging
+
+
+@pytest.mark.req("C09.FR.07", "C01.FR.03")
+def test_a_cached_token_of_the_group_stops_without_a_question_whatever_starts_with_one(tmp_path: Path) -> None:
+    """LocalPreAuthorize false: it is asked about to start, not to stop."""
+    bench = station(tmp_path, {"AuthCtrlr.LocalPreAuthorize": "false"})
+    family = {"status": "Accepted", "groupIdToken": {"idToken": "family", "type": "Central"}}
+    bench.csms.on("Authorize", {"idTokenInfo": family})
+    bench.csms.on("TransactionEvent", lambda event: {"idTokenInfo": family} if "idToken" in event else {})
+    for card in ("04DDEEFF", CARD):
+        bench.evse(1).plug_in()
+        bench.evse(1).present_token(card)
+        bench.advance(seconds=10)
+        if card != CARD:
+            bench.evse(1).unplug()
+            bench.advance(seconds=5)
+    charged = bench.evse(1).charging
+    bench.csms.forget()
+
+    bench.evse(1).present_token("04DDEEFF")
+    bench.advance(seconds=5)
+
+    assert charged
+    assert bench.csms.received("Authorize") == []
+    assert not bench.evse(1).contactor_closed
+
+
 @pytest.mark.req("C01.FR.26")
 def test_who_is_authorized_and_does_not_plug_in_is_forgotten(tmp_path: Path) -> None:
     bench = station(tmp_path, {"TxCtrlr.EVConnectionTimeOut": "60"})
