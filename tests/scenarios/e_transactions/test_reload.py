@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests.bench import Bench
-from tests.octt.signed import have_signing_meters
 from tests.scenarios.e_transactions.story import CARD, bench, invalid, told
 
 
@@ -107,11 +106,10 @@ def test_a_cable_that_its_owner_took_back_is_not_held_again(tmp_path: Path, agai
     assert station.world.evse(1).snapshot().lock.value == "unlocked"
 
 
-def test_a_stop_that_waits_for_its_signed_value_is_not_undone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_stop_that_waits_for_its_signed_value_is_not_undone(tmp_path: Path) -> None:
     """The contactor is open already, the meter takes its time; then the same stop is told, once."""
-    have_signing_meters(monkeypatch)
     variables = {"SampledDataCtrlr.SignReadings": "true"}
-    station = bench(tmp_path, "EVConnected", "EVConnected,Authorized", variables=variables)
+    station = bench(tmp_path, "EVConnected", "EVConnected,Authorized", variables=variables, signing=True)
     station.evse(1).plug_in()
     station.evse(1).present_token(CARD)
     station.advance(20)
