@@ -1,0 +1,169 @@
+"""A bad day in the life of a station: everything that any handler hears or answers happens once.
+
+All that goes wrong with hardware goes wrong at EVSE 3, so that the others must be as good as new afterwards.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from hal.api import Fault
+from station.engine import Happened
+from station.facts import (
+    BayOccupancyChanged,
+    ClockStepped,
+    DeviceLost,
+    DeviceReturned,
+    EvseQuarantined,
+    Fact,
+    LimitChanged,
+    ResetAbandoned,
+    ResetRequested,
+    SampleFailed,
+    StoreDegraded,
+    StoreRecovered,
+    VehicleStopped,
+)
+from station.now import Now
+from station.ocpp.messages import DataTransferRequest
+from tests.bench import Bench
+
+VICTIM = 3
+"""The EVSE where things happen."""
+TOKEN = "04C0FFEE"
+REMOTE = {"idToken": "REMOTE", "type": "Central"}
+_VARIABLE = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
+_PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+_CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("GetVariables", {"getVariableData": [_VARIABLE]}),
+    ("SetVariables", {"setVariableData": [{**_VARIABLE, "attributeValue": "200"}]}),
+    ("SetVariables", {"setVariableData": [{**_PASSWORD, "attributeValue": "another one of 16 and more"}]}),
+    ("GetBaseReport", {"requestId": 1, "reportBase": "SummaryInventory"}),
+    ("GetReport", {"requestId": 2, "componentCriteria": ["Problem"]}),
+    ("ChangeAvailability", {"operationalStatus": "Operative", "evse": {"id": VICTIM}}),
+    ("GetTransactionStatus", {}),
+    ("DataTransfer", {"vendorId": "com.example"}),
+    ("ClearCache", {}),
+    *(("TriggerMessage", {"requestedMessage": each}) for each in ("StatusNotification", "Heartbeat")),
+    *(
+        ("TriggerMessage", {"requestedMessage": each, "evse": {"id": 1}})
+        for each in ("MeterValues", "TransactionEvent")
+    ),
+    ("UnlockConnector", {"evseId": VICTIM, "connectorId": 1}),
+    ("Reset", {"type": "OnIdle", "evseId": VICTIM}),
+    (
+        "SetNetworkProfile",
+        {
+            "configurationSlot": 1,
+            "connectionData": {
+                "ocppVersion": "OCPP20",
+                "ocppTransport": "JSON",
+                "ocppCsmsUrl": "ws://other.example/ocpp",
+                "messageTimeout": 30,
+                "securityProfile": 1,
+                "ocppInterface": "Wired0",
+            },
+        },
+    ),
+]
+
+
+def bad_day(bench: Bench) -> None:
+    """All of it. What the station answers is not looked at here."""
+    for action, payload in _CALLS:
+        if bench.csms.connected:
+            bench.csms.send(action, payload)
+            bench.advance(seconds=1)
+    bench.csms.send_text("[9]")
+    _from_afar(bench)
+    _by_hand(bench)
+    _trouble(bench)
+    bench.csms.disconnect()
+    bench.advance(minutes=1)
+    bench.csms.connect()
+    bench.advance(minutes=2)
+    _restart(bench)
+
+
+def _from_afar(bench: Bench) -> None:
+    bench.csms.send("RequestStartTransaction", {"idToken": REMOTE, "remoteStartId": 7, "evseId": VICTIM})
+    bench.evse(VICTIM).plug_in()
+    bench.advance(seconds=30)
+    for event in bench.events()[-1:]:
+        transaction = event["transactionInfo"]["transactionId"]
+        bench.csms.send("RequestStopTransaction", {"transactionId": transaction})
+    bench.advance(seconds=10)
+    bench.evse(VICTIM).unplug()
+    message = DataTransferRequest(vendor_id="com.example")
+    _, effects = bench.station.exchange.ask(
+        lambda now: bench.station.data_transfers.send(message, lambda _outcome: None, now), bench.now
+    )
+    bench._do(effects)
+    bench.settle()
+
+
+def _by_hand(bench: Bench) -> None:
+    evse = bench.evse(VICTIM)
+    evse.plug_in()
+    evse.present_token(TOKEN)
+    bench.advance(seconds=20)
+    evse.fault(Fault.OVER_TEMPERATURE)
+    bench.advance(seconds=5)
+    evse.fault(Fault.OVER_TEMPERATURE, on=False)
+    bench.advance(seconds=20)
+    tell(bench, VehicleStopped(evse_id=VICTIM, at=bench.now.instant))
+    bench.advance(seconds=10)
+    evse.unplug()
+    for end in (None, ResetRequested(immediate=True, evse_id=VICTIM)):
+        evse.plug_in()
+        evse.present_token(TOKEN)
+        bench.advance(seconds=70)
+        if end is None:
+            evse.present_token(TOKEN)
+        else:
+            tell(bench, end)
+        bench.advance(seconds=10)
+        evse.unplug()
+    bench.swipe(TOKEN)
+    evse.present_token("04DECAF0")
+    bench.advance(minutes=5)  # nobody plugs in
+
+
+def _trouble(bench: Bench) -> None:
+    at = bench.now.instant
+    tell(bench, DeviceLost(device="board-3", evse_ids=(VICTIM,), reason="silent", at=at, board=True))
+    tell(bench, DeviceReturned(device="board-3", evse_ids=(VICTIM,), at=at, board=True))
+    tell(bench, BayOccupancyChanged(evse_id=VICTIM, at=at, occupied=True))
+    tell(bench, SampleFailed(evse_id=VICTIM, at=at, purpose="stop", reason="silent"))
+    tell(bench, LimitChanged(evse_id=VICTIM, significant=True))
+    tell(bench, StoreDegraded(kind="FULL"))
+    tell(bench, StoreRecovered())
+    tell(bench, ResetAbandoned())
+    bench._do(bench.station.exchange.clock_stepped(ClockStepped(by_s=0.0, source="Heartbeat"), bench.now))
+    bench.advance(seconds=1)
+    tell(bench, EvseQuarantined(evse_id=VICTIM, reason="the test says so"))
+
+
+def _restart(bench: Bench) -> None:
+    """The station waits for the driver; meanwhile a mistake makes it read its tables again."""
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(TOKEN)
+    bench.advance(seconds=10)
+    bench.csms.send("Reset", {"type": "OnIdle"})
+    _, effects = bench.station.exchange.ask(_mistake, bench.now)
+    bench._do(effects)
+    bench.advance(seconds=5)
+    bench.evse(1).present_token(TOKEN)
+    bench.advance(seconds=20)
+    bench.evse(1).unplug()
+    bench.advance(minutes=3)
+
+
+def _mistake(now: Now) -> None:
+    raise ZeroDivisionError(now)
+
+
+def tell(bench: Bench, fact: Fact) -> None:
+    """A step of its own for one fact."""
+    bench._do(bench.station.exchange.give(Happened((fact,)), bench.now))
+    bench.advance(seconds=1)
