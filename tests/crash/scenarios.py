@@ -1,0 +1,227 @@
+"""What stations do, on a medium that records it, with a mark in the log for everything that left.
+
+A scenario is a function of a bench; what it promises to outlive a power cut it marks by `promise`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from hal.api import Fault
+from station.shell.outlet import Allow
+from tests.bench import Bench
+from tests.crash.recorder import VFS, Recorder
+
+VARIABLES = {
+    "TxCtrlr.TxStartPoint": "PowerPathClosed",
+    "TxCtrlr.TxStopPoint": "EVConnected,Authorized",
+    "SampledDataCtrlr.TxUpdatedInterval": "30",
+}
+Scenario = Callable[[Bench], None]
+
+
+class Sent(NamedTuple):
+    """A mark: a frame left the station."""
+
+    text: str
+
+
+class Answered(NamedTuple):
+    """A mark: the CSMS's answer arrived. A frame without it may have been lost on the wire, too."""
+
+    message_id: str
+
+
+class Closed(NamedTuple):
+    """A mark: the board was permitted to close a contactor, for this transaction."""
+
+    evse_id: int
+    transaction_id: str | None
+
+
+class Promise(NamedTuple):
+    """A mark: from now on this holds, in every later start."""
+
+    holds: Callable[[Bench], bool]
+    what: str
+
+
+def promise(bench: Bench, holds: Callable[[Bench], bool], what: str) -> None:
+    """Mark a promise, which must hold now."""
+    assert holds(bench), f"{what} does not even hold at once"
+    if isinstance(bench, MarkingBench):
+        bench.recorder.mark(Promise(holds, what))
+
+
+def kept(bench: Bench, table: str) -> set[str]:
+    """The message ids in a table of the queue."""
+    return {str(row[0]) for row in bench.database.execute(f"SELECT message_id FROM {table}").fetchall()}  # noqa: S608 - a constant
+
+
+# --- what stations do
+
+
+def card_after_cable(bench: Bench) -> None:
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=70)
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=10)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def cable_after_card_and_pulled_at_the_car(bench: Bench) -> None:
+    bench.evse(2).present_token("04AABBCC")
+    bench.advance(seconds=5)
+    bench.evse(2).plug_in()
+    bench.advance(seconds=40)
+    bench.evse(2).unplug()
+    bench.advance(seconds=10)
+
+
+def two_at_once(bench: Bench) -> None:
+    bench.evse(1).plug_in()
+    bench.evse(2).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.evse(2).present_token("04DDEEFF")
+    bench.advance(seconds=65)
+    bench.evse(2).present_token("04DDEEFF")
+    bench.advance(seconds=20)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def offline_from_beginning_to_end(bench: Bench) -> None:
+    bench.csms.disconnect()
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=65)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+    bench.csms.connect()
+    bench.advance(seconds=5)
+
+
+def the_csms_does_not_answer(bench: Bench) -> None:
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=5)
+    bench.csms.silent("TransactionEvent")
+    bench.advance(seconds=100)
+    bench.csms.default("TransactionEvent")
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(minutes=6)
+
+
+def started_and_stopped_from_afar(bench: Bench) -> None:
+    token = {"idToken": "REMOTE", "type": "Central"}
+    bench.csms.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 7, "evseId": 1})
+    bench.evse(1).plug_in()
+    bench.advance(seconds=35)
+    transaction = bench.events()[0]["transactionInfo"]["transactionId"]
+    bench.csms.call("RequestStopTransaction", {"transactionId": transaction})
+    bench.advance(seconds=10)
+
+
+def a_fault_while_charging(bench: Bench) -> None:
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=20)
+    bench.evse(1).fault(Fault.GROUND_FAULT)
+    bench.advance(seconds=20)
+    bench.evse(1).fault(Fault.GROUND_FAULT, on=False)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def given_up_after_the_last_attempt(bench: Bench) -> None:
+    """What fell out of the queue is kept for the operator (E13.FR.04)."""
+    for name, value in (("MessageAttempts", "2"), ("MessageAttemptInterval", "3")):
+        variable = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": name, "instance": "TransactionEvent"}}
+        bench.csms.call("SetVariables", {"setVariableData": [{**variable, "attributeValue": value}]})
+    bench.csms.error("TransactionEvent")
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(minutes=1)
+    given_up = kept(bench, "undelivered")
+    assert given_up, "nothing was given up"
+    promise(bench, lambda after: given_up <= kept(after, "undelivered"), "what was given up")
+    bench.csms.default("TransactionEvent")
+    bench.evse(1).unplug()
+    bench.advance(minutes=1)
+
+
+def what_the_csms_ordered(bench: Bench) -> None:
+    """An order that was answered with Accepted holds after a power cut (B05, B09, G03.FR.08)."""
+    value = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "OfflineThreshold"}}
+    bench.csms.call("SetVariables", {"setVariableData": [{**value, "attributeValue": "77"}]})
+    promise(bench, lambda b: b.station.variables.integer("OCPPCommCtrlr", "OfflineThreshold") == 77, "the variable")
+    bench.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
+    promise(bench, lambda b: not b.station.connectors.operative(2), "EVSE 2 is out of service")
+    profile = {"ocppVersion": "OCPP20", "ocppTransport": "JSON", "ocppCsmsUrl": "ws://other.example/ocpp"}
+    profile |= {"messageTimeout": 30, "securityProfile": 1, "ocppInterface": "Wired0"}  # type: ignore[dict-item]
+    answer = bench.csms.call("SetNetworkProfile", {"configurationSlot": 1, "connectionData": profile})
+    assert answer["status"] == "Accepted"
+    promise(bench, lambda b: b.station.network.stored(1) is not None, "the network profile")
+    card_after_cable(bench)
+
+
+def a_reset_while_charging(bench: Bench) -> None:
+    """The transaction ends, is told, and the station restarts with its reason (B12)."""
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=40)
+    bench.csms.call("Reset", {"type": "Immediate"})
+    bench.advance(seconds=30)
+    assert bench.reboots == ["RemoteReset"]
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def the_first_boot_of_all(bench: Bench) -> None:
+    """From a directory without any file."""
+    bench.boot()
+    card_after_cable(bench)
+
+
+SCENARIOS: list[Scenario] = [
+    the_first_boot_of_all,
+    given_up_after_the_last_attempt,
+    what_the_csms_ordered,
+    a_reset_while_charging,
+    card_after_cable,
+    cable_after_card_and_pulled_at_the_car,
+    two_at_once,
+    offline_from_beginning_to_end,
+    the_csms_does_not_answer,
+    started_and_stopped_from_afar,
+    a_fault_while_charging,
+]
+
+
+class MarkingBench(Bench):
+    """Every effect that leaves is marked in the recorder's log, in its place between the writes."""
+
+    def __init__(self, recorder: Recorder, **given: Any) -> None:
+        self.recorder = recorder
+        super().__init__(recorder.root, vfs=VFS, **given)
+
+    def sends(self, text: str) -> None:
+        """A frame leaves."""
+        self.recorder.mark(Sent(text))
+        super().sends(text)
+
+    def _act(self, action: Any) -> str | None:
+        if isinstance(action, Allow):
+            session = self.station.sessions.on_evse(action.evse_id)
+            self.recorder.mark(Closed(action.evse_id, session.transaction_id if session else None))
+        return super()._act(action)
+
+    def _csms_turn(self) -> bool:
+        for text in self.csms._out:
+            if text.startswith(("[3,", "[4,")):
+                self.recorder.mark(Answered(json.loads(text)[1]))
+        return super()._csms_turn()
