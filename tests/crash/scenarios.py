@@ -161,8 +161,14 @@ def what_the_csms_ordered(bench: Bench) -> None:
     promise(bench, lambda b: b.station.variables.integer("OCPPCommCtrlr", "OfflineThreshold") == 77, "the variable")
     bench.csms.call("ChangeAvailability", {"operationalStatus": "Inoperative", "evse": {"id": 2}})
     promise(bench, lambda b: not b.station.connectors.operative(2), "EVSE 2 is out of service")
-    profile = {"ocppVersion": "OCPP20", "ocppTransport": "JSON", "ocppCsmsUrl": "ws://other.example/ocpp"}
-    profile |= {"messageTimeout": 30, "securityProfile": 1, "ocppInterface": "Wired0"}  # type: ignore[dict-item]
+    profile = {
+        "ocppVersion": "OCPP20",
+        "ocppTransport": "JSON",
+        "ocppCsmsUrl": "ws://other.example/ocpp",
+        "messageTimeout": 30,
+        "securityProfile": 1,
+        "ocppInterface": "Wired0",
+    }
     answer = bench.csms.call("SetNetworkProfile", {"configurationSlot": 1, "connectionData": profile})
     assert answer["status"] == "Accepted"
     promise(bench, lambda b: b.station.network.stored(1) is not None, "the network profile")
