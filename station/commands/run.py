@@ -37,7 +37,8 @@ from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
 from station.shell.watchdog import Notifier
 from station.store import files
 from station.store.boots import Boots
-from station.store.db import Database, NeedsNewerAgent, StoreFailed
+from station.store.db import Database, StoreFailed
+from station.store.migrations import NeedsNewerAgent
 from station.store.salvage import open_or_salvage
 
 log = logging.getLogger(__name__)

@@ -19,8 +19,7 @@ from typing import Protocol
 import msgspec
 
 from . import files
-
-SCHEMA = Path(__file__).parent / "schema"
+from .migrations import SCHEMA, is_as_made, migrate, min_reader, refuse_newer
 
 BALLAST_BYTES = 1_000_000
 CHECK_AT_ONCE_BYTES = 20_000_000
@@ -61,10 +60,6 @@ class StoreFailed(Exception):  # noqa: N818  # a state of the station
 
     def __str__(self) -> str:
         return f"store: {self.kind.name.lower()}: {self.detail}"
-
-
-class NeedsNewerAgent(Exception):  # noqa: N818  # says what is needed
-    """The file was made by a newer agent that older ones must not open."""
 
 
 class Notice(msgspec.Struct, frozen=True):
@@ -126,12 +121,12 @@ class Database:
             try:
                 db = cls(connection, path)
                 _configure(connection, _RUNNING)
-                _refuse_newer(connection, schema)
+                refuse_newer(connection, schema)
                 if path.stat().st_size > CHECK_AT_ONCE_BYTES:
                     db.check_pending = True
                 else:
                     db.check()
-                _migrate(connection, schema)
+                migrate(connection, schema)
             except BaseException:
                 connection.close()
                 raise
@@ -146,6 +141,8 @@ class Database:
         """Raise StoreFailed(CORRUPT) if the file is damaged (16 ms for 6 MB); the next start then salvages it."""
         with _translated():
             found = str(self.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
+            if found == "ok" and not is_as_made(self.connection):
+                found = "the schema is not as it was made"
         self.check_pending = False
         if found != "ok":
             files.replace(condemned(self.path), found.encode())
@@ -154,7 +151,7 @@ class Database:
     def confirm(self, schema: Path = SCHEMA) -> None:
         """This image has proved itself (BootNotification accepted): agents older than `min_reader` may be shut out."""
         newest = int((schema / "min_reader").read_text())
-        if newest > _min_reader(self.connection):
+        if newest > min_reader(self.connection):
             with self.transaction():
                 self.execute("INSERT OR REPLACE INTO meta VALUES ('min_reader', ?)", (newest,))
 
@@ -310,6 +307,8 @@ def _translated() -> Iterator[None]:
         if failed is None:
             raise
         raise failed from error
+    except UnicodeDecodeError as error:  # SQLite's complaint cites a damaged schema, which Python cannot decode
+        raise StoreFailed(Fault.CORRUPT, f"the schema is damaged: {error.object!r}") from error
 
 
 def create(path: Path, *, vfs: str | None = None, schema: Path = SCHEMA) -> None:
@@ -332,7 +331,7 @@ def prepare(path: Path, *, vfs: str | None, schema: Path) -> Path:
     try:
         connection.execute("PRAGMA page_size = 1024")
         _configure(connection, _CREATING)
-        _migrate(connection, schema)
+        migrate(connection, schema)
     finally:
         connection.close()
     return temporary
@@ -354,7 +353,14 @@ def connect(path: Path, vfs: str | None) -> sqlite3.Connection:
         target = str(path)
     else:
         target = f"file:{str(path.absolute()).replace('%', '%25').replace('?', '%3f').replace('#', '%23')}?vfs={vfs}"
-    return sqlite3.connect(target, uri=vfs is not None, isolation_level=None, cached_statements=256)
+    connection = sqlite3.connect(target, uri=vfs is not None, isolation_level=None, cached_statements=256)
+    connection.text_factory = readable
+    return connection
+
+
+def readable(text: bytes) -> str:
+    """A text of a row; a damaged one keeps what can be read of it, so that no flipped bit ends the process."""
+    return str(text, "utf-8", "replace")
 
 
 def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
@@ -362,41 +368,3 @@ def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA secure_delete = ON")  # tokens and passwords that were deleted are gone
     connection.execute("PRAGMA journal_size_limit = 4000000")
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    return int(connection.execute("PRAGMA user_version").fetchone()[0])
-
-
-def _min_reader(connection: sqlite3.Connection) -> int:
-    row = connection.execute("SELECT value FROM meta WHERE name = 'min_reader'").fetchone()
-    return int(row[0]) if row else 0
-
-
-def _migrations(schema: Path) -> list[tuple[int, Path]]:
-    return sorted((int(path.name.split("_")[0]), path) for path in schema.iterdir() if path.suffix == ".sql")
-
-
-def _refuse_newer(connection: sqlite3.Connection, schema: Path) -> None:
-    ours = _migrations(schema)[-1][0]
-    if _version(connection) <= ours:
-        return
-    needed = _min_reader(connection)
-    if needed > ours:
-        raise NeedsNewerAgent(
-            f"the database has schema {_version(connection)} and needs an agent that knows schema {needed} or newer; "
-            f"this one knows {ours}: install the newer agent again"
-        )
-
-
-def _migrate(connection: sqlite3.Connection, schema: Path) -> None:
-    have = _version(connection)
-    for number, path in _migrations(schema):
-        if number > have:
-            script = f"BEGIN IMMEDIATE;\n{path.read_text()}\nPRAGMA user_version = {number};\nCOMMIT;"
-            try:
-                connection.executescript(script)
-            except BaseException:
-                if connection.in_transaction:
-                    connection.execute("ROLLBACK")
-                raise

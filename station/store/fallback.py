@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import sqlite3
 
-from .db import Database, StoreFailed, store_failure
+from .db import Database, StoreFailed, readable, store_failure
 
 MEMORY_BYTES = 8_000_000
 """By how much the copy may grow: 1 MB before that the outbox drops by its rules (E04.FR.08); beyond it is FULL."""
@@ -31,6 +31,7 @@ class Fallback:
     def enter(self) -> None:
         """Copy what the disk last committed and go on with the copy. Raises StoreFailed if it cannot even be read."""
         memory = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
+        memory.text_factory = readable
         try:
             self._db.connection.backup(memory)
         except sqlite3.Error as error:

@@ -12,18 +12,25 @@ it from the damaged one. Invariant: a row that could be read is in the new datab
 
 from __future__ import annotations
 
+import contextlib
 import sqlite3
 from collections.abc import Iterator
+from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from . import files
-from .db import SCHEMA, Database, Fault, StoreFailed, companions, condemned, connect, prepare
+from .db import Database, Fault, StoreFailed, companions, condemned, connect, prepare, readable
+from .migrations import SCHEMA
 
 _MONEY = ("outbox", "session", "undelivered")
 """Tables so named are read before the medium gets worse, and never taken from the copy, which is a day old."""
+_UNREADABLE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""The second where SQLite's own complaint cites damaged text."""
+_Definition = tuple[str, str]
+"""Name and text of a table."""
 _PENDING = "pending"
 _KEPT = 3
 _MARK = "salvaged_from"
@@ -85,7 +92,7 @@ def _mark(path: Path, vfs: str | None) -> str | None:
     try:
         row = connection.execute("SELECT value FROM meta WHERE name = ?", (_MARK,)).fetchone()
         return str(row[0]) if row else None
-    except sqlite3.DatabaseError:
+    except _UNREADABLE:
         return None
     finally:
         connection.close()
@@ -139,7 +146,7 @@ def _save_rows(new: sqlite3.Connection, quarantine: Path, name: str, vfs: str | 
     rows: dict[str, int] = {}
     damaged: list[str] = []
     from_copy: list[str] = []
-    old = connect(quarantine / name, vfs)
+    old = _mended(connect(quarantine / name, vfs), new)
     known = _tables(old)
     spare = connect(copy, None) if copy is not None and copy.exists() else None
     for table, sql in {**(_tables(spare) if spare else {}), **known}.items():
@@ -159,6 +166,45 @@ def _save_rows(new: sqlite3.Connection, quarantine: Path, name: str, vfs: str | 
     return Salvaged(quarantine, rows, tuple(damaged), tuple(from_copy))
 
 
+def _mended(old: sqlite3.Connection, new: sqlite3.Connection) -> sqlite3.Connection:
+    """The damaged database; where it defines a table of ours in other words, a copy in memory with our words.
+
+    Migrations only add: rows of an older definition can be read by the newer one.
+    """
+    sql = "SELECT rowid, name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
+    old.execute("PRAGMA writable_schema = ON")  # read on where a definition makes no sense
+    theirs = {(str(name), str(text)): rowid for rowid, name, text in _readable(old, sql, [])}
+    ours = {(str(name), str(text)) for _, name, text in new.execute(sql)}
+    wrong = {each: like for each in theirs.keys() - ours if (like := _likest(each, ours - theirs.keys()))}
+    if not wrong:
+        return old
+    memory = sqlite3.connect(":memory:", isolation_level=None)
+    memory.text_factory = readable
+    try:
+        old.backup(memory)
+        memory.execute("PRAGMA writable_schema = ON")
+        for each, (name, text) in wrong.items():
+            memory.execute(
+                "UPDATE sqlite_master SET name = ?, tbl_name = ?, sql = ? WHERE rowid = ?",
+                (name, name, text, theirs[each]),
+            )
+        memory.execute("PRAGMA writable_schema = RESET")
+        memory.execute("PRAGMA writable_schema = ON")
+    except (*_UNREADABLE, MemoryError):
+        memory.close()
+        return old
+    old.close()
+    return memory
+
+
+def _likest(definition: _Definition, others: AbstractSet[_Definition]) -> _Definition | None:
+    import difflib  # noqa: PLC0415 - takes 5 ms and more, and is needed once in a station's life
+
+    texts = {"\n".join(each): each for each in others}
+    found = difflib.get_close_matches("\n".join(definition), texts, n=1)
+    return texts[found[0]] if found else None
+
+
 def _tables(connection: sqlite3.Connection) -> dict[str, str]:
     """The tables of a database with their definitions; as many as can be read."""
     sql = "SELECT name, sql FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%'"
@@ -166,14 +212,15 @@ def _tables(connection: sqlite3.Connection) -> dict[str, str]:
 
 
 def _ensure(new: sqlite3.Connection, table: str, sql: str) -> None:
-    """Tables that their owners make themselves are not in the schema."""
+    """Tables that their owners make themselves are not in the schema; one whose definition is damaged is given up."""
     if not new.execute("SELECT 1 FROM sqlite_master WHERE name = ?", (table,)).fetchone():
-        new.execute(sql)
+        with contextlib.suppress(sqlite3.Error):
+            new.execute(sql)
 
 
 def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> tuple[int, bool]:
     """Copy what can be read of a table; (rows, whether that is all). Rows that are there already stay."""
-    errors: list[sqlite3.Error] = []
+    errors: list[Exception] = []
     theirs = {str(row[1]) for row in _readable(old, f'PRAGMA table_info("{table}")', errors)}
     columns = [row[1] for row in new.execute(f'PRAGMA table_info("{table}")') if row[1] in theirs]
     if not columns:
@@ -181,20 +228,19 @@ def _copy_rows(old: sqlite3.Connection, new: sqlite3.Connection, table: str) -> 
     names = ", ".join(f'"{column}"' for column in columns)
     insert = f'INSERT OR IGNORE INTO "{table}" ({names}) VALUES ({", ".join("?" * len(columns))})'  # noqa: S608 - names of our own schema
     before = new.total_changes
-    for order in ("", " ORDER BY rowid DESC"):
-        for row in _readable(old, f'SELECT {names} FROM "{table}"{order}', errors):  # noqa: S608  # names of a schema
+    missed: list[Exception] = []  # from the end backwards there may be more, even where no error was met
+    for order, met in (("", errors), (" ORDER BY rowid DESC", missed)):
+        for row in _readable(old, f'SELECT {names} FROM "{table}"{order}', met):  # noqa: S608  # names of a schema
             try:
                 new.execute(insert, row)
             except sqlite3.Error as error:  # one bad row
                 errors.append(error)
-        if not errors:
-            break
     return new.total_changes - before, not errors
 
 
-def _readable(connection: sqlite3.Connection, sql: str, errors: list[sqlite3.Error]) -> Iterator[tuple[Any, ...]]:
+def _readable(connection: sqlite3.Connection, sql: str, errors: list[Exception]) -> Iterator[tuple[Any, ...]]:
     """Rows until the first error, which is noted."""
     try:
         yield from connection.execute(sql)
-    except sqlite3.DatabaseError as error:
+    except _UNREADABLE as error:
         errors.append(error)

@@ -20,6 +20,7 @@ from station.ocpp.errors import ErrorCode, RpcError
 from station.store import db as database
 from station.store.boots import Boots
 from station.store.db import Database
+from station.store.migrations import SCHEMA, migrate
 from station.store.outbox import Gate, Outbox
 from station.store.rows import Told
 from tests.crash.medium import Report, power_cuts
@@ -147,7 +148,7 @@ def test_no_power_cut_loses_a_transaction_event(recorder: Recorder, fast: Path) 
 
 def test_a_power_cut_in_a_migration_leaves_the_old_schema_or_the_new(recorder: Recorder, fast: Path) -> None:
     """A migration is one transaction."""
-    old = Path(database.SCHEMA)
+    old = Path(SCHEMA)
     schema = fast / "schema"
     schema.mkdir()
     for path in old.glob("*.sql"):
@@ -222,7 +223,7 @@ def test_mutant_creation_in_place_without_extra_is_caught(
     connection = sqlite3.connect(f"file:{path}?vfs={VFS}", uri=True, isolation_level=None)
     connection.execute("PRAGMA page_size = 1024")
     database._configure(connection, synchronous)
-    database._migrate(connection, database.SCHEMA)
+    migrate(connection, SCHEMA)
     connection.close()
     sessions(Station(recorder.root, VFS), recorder)
 
