@@ -34,6 +34,10 @@ TOKEN = "04C0FFEE"
 REMOTE = {"idToken": "REMOTE", "type": "Central"}
 _VARIABLE = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
 _PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+_ENTRIES = [
+    {"idToken": {"idToken": f"LIST{n:04}", "type": "Central"}, "idTokenInfo": {"status": "Accepted"}}
+    for n in range(300)
+]
 _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetVariables", {"getVariableData": [_VARIABLE]}),
     ("SetVariables", {"setVariableData": [{**_VARIABLE, "attributeValue": "200"}]}),
@@ -44,6 +48,9 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetTransactionStatus", {}),
     ("DataTransfer", {"vendorId": "com.example"}),
     ("ClearCache", {}),
+    ("GetLocalListVersion", {}),
+    ("SendLocalList", {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": _ENTRIES}),
+    ("SendLocalList", {"updateType": "Full", "versionNumber": 2, "localAuthorizationList": _ENTRIES[:1]}),
     *(("TriggerMessage", {"requestedMessage": each}) for each in ("StatusNotification", "Heartbeat")),
     *(
         ("TriggerMessage", {"requestedMessage": each, "evse": {"id": 1}})
