@@ -11,18 +11,34 @@ from typing import Any
 
 
 @contextlib.contextmanager
-def postponed(name: str) -> Iterator[None]:
-    """What is imported inside finds an empty module `name`, which is imported once it is asked for something.
+def postponed(*names: str) -> Iterator[None]:
+    """What is imported inside finds empty modules, each of which is imported once it is asked for something.
 
-    `name` is one of a package. Everybody else, then and later, gets the module itself.
+    Everybody else, then and later, gets the modules themselves.
     """
+    with contextlib.ExitStack() as stack:
+        for name in names:
+            if name not in sys.modules:
+                stack.enter_context(_empty(name))
+        yield
+
+
+@contextlib.contextmanager
+def withheld(name: str) -> Iterator[None]:
+    """What is imported inside finds no such module, and takes the way it has without."""
     if name in sys.modules:
         yield
         return
-    package, _, attribute = name.rpartition(".")
-    parent = importlib.import_module(package)
-    empty = sys.modules[name] = ModuleType(name)
-    setattr(parent, attribute, empty)
+    sys.modules[name] = None  # type: ignore[assignment]  # how the import system notes what must not be found
+    try:
+        yield
+    finally:
+        del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _empty(name: str) -> Iterator[None]:
+    empty = ModuleType(name)
 
     def imported() -> ModuleType:
         if sys.modules.get(name) is empty:
@@ -33,9 +49,15 @@ def postponed(name: str) -> Iterator[None]:
         return getattr(imported(), what)
 
     empty.__dict__["__getattr__"] = ask  # PEP 562
+    package, _, attribute = name.rpartition(".")
+    parent = importlib.import_module(package) if package else None
+    sys.modules[name] = empty
+    if parent is not None:
+        setattr(parent, attribute, empty)
     try:
         yield
     finally:
         if sys.modules.get(name) is empty:
             del sys.modules[name]
-            delattr(parent, attribute)
+            if parent is not None:
+                delattr(parent, attribute)

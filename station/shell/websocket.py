@@ -23,7 +23,8 @@ from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
 from station.shell.postponed import postponed
 
-with postponed("importlib.metadata"):  # asked by unreleased versions of the library only, and a unit of CPU
+# The first, a unit of CPU, is asked by unreleased versions of the library only, the second for addresses of IPv6.
+with postponed("importlib.metadata", "ipaddress"):
     from websockets.client import ClientProtocol
     from websockets.exceptions import InvalidHeader, InvalidStatus, NegotiationError, WebSocketException
     from websockets.extensions import ClientExtensionFactory

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from station.shell.postponed import postponed
+from station.shell.postponed import postponed, withheld
 
 
 @pytest.fixture
@@ -59,3 +59,26 @@ def test_names_that_it_lacks_are_missing_there_too(package: str) -> None:
     """`hasattr` tells the truth."""
     with postponed(f"{package}.costly"):
         assert not hasattr(importlib.import_module(f"{package}.costly"), "QUESTION")
+
+
+def test_several_may_be_postponed_and_of_the_top_level_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each by itself: the one that is asked is imported, the other is not."""
+    for name in ("dear_one", "dear_two"):
+        (tmp_path / f"{name}.py").write_text("ANSWER = 42\n", "utf-8")
+    monkeypatch.syspath_prepend(tmp_path)
+    with postponed("dear_one", "dear_two"):
+        one, two = (importlib.import_module(name) for name in ("dear_one", "dear_two"))
+        assert one.ANSWER == 42
+
+    assert "dear_one" in sys.modules
+    assert "dear_two" not in sys.modules
+    assert "ANSWER" not in vars(two)
+    monkeypatch.delitem(sys.modules, "dear_one")
+
+
+def test_what_is_withheld_is_not_found_until_the_end(package: str) -> None:
+    """A library that can do without takes its other way."""
+    with withheld(f"{package}.costly"), pytest.raises(ImportError):
+        importlib.import_module(f"{package}.costly")
+
+    assert importlib.import_module(f"{package}.costly").ANSWER == 42
