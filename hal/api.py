@@ -165,12 +165,12 @@ class PilotState(enum.Enum):
     @property
     def plugged(self) -> bool:
         """A vehicle is certainly connected."""
-        return self in {PilotState.B, PilotState.C, PilotState.D}
+        return self._value_ in "BCD"
 
     @property
     def ready(self) -> bool:
         """The vehicle asks for the contactor to close."""
-        return self in {PilotState.C, PilotState.D}
+        return self._value_ in "CD"
 
 
 class Fault(enum.Enum):

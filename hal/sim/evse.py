@@ -100,7 +100,7 @@ class SimEvse:
     @property
     def pilot(self) -> PilotState:
         """The control pilot, as vehicle and faults make it."""
-        if self.faults & {Fault.PILOT_LOST, Fault.DIODE}:
+        if self.faults and self.faults & {Fault.PILOT_LOST, Fault.DIODE}:
             return PilotState.E
         if self.ev is None:
             return PilotState.A
@@ -164,17 +164,22 @@ class SimEvse:
 
     def next_change(self) -> float:
         """The next instant at which something changes by itself; infinite at rest."""
-        return min(self._lease_ends, self._hold_until if self._hold_until > self.time else math.inf, self._full_at())
+        return self._change(self._full_at())
+
+    def _change(self, full_at: float) -> float:
+        return min(self._lease_ends, self._hold_until if self._hold_until > self.time else math.inf, full_at)
 
     def advance(self, to: float) -> None:
         """Go to `to`. Raises ValueError if that lies in the past or after `next_change()`."""
         full_at = self._full_at()
-        if not self.time <= to <= self.next_change():
-            raise ValueError(f"cannot go from {self.time} to {to}: the next change is at {self.next_change()}")
+        change = self._change(full_at)
+        if not self.time <= to <= change:
+            raise ValueError(f"cannot go from {self.time} to {to}: the next change is at {change}")
         self._flow(to, fills=to >= full_at)
         if to >= self._lease_ends:
             self.deny()
-        self._settle()
+        if to >= change:
+            self._settle()
 
     def _flow(self, to: float, *, fills: bool) -> None:
         """Move energy through the meter into the battery during [time, to]."""

@@ -68,10 +68,12 @@ class SimWorld:
     def advance(self, to: float) -> None:
         """Let time pass until `to`, telling each change at its own instant. A `to` of the past changes nothing."""
         while True:
-            stop = min(to, self.next_change())
+            change = self.next_change()
+            stop = min(to, change)
             for evse in self._evses.values():
                 evse.advance(max(stop, evse.time))
-            self._tell_changes()
+            if stop >= change:
+                self._tell_changes()
             if stop >= to:
                 return
 
