@@ -179,7 +179,7 @@ def test_a_transaction_event_on_request_has_the_values_of_updated(tmp_path: Path
     station.advance(2)
     event = station.events()[-1]
 
-    assert told(station)[-1] == "Updated/Trigger/Charging"
+    assert told(station)[-1] == "Updated/Trigger/Charging +evse"
     assert [v["context"] for v in event["meterValue"][0]["sampledValue"]] == ["Trigger"]
 
 
