@@ -33,7 +33,8 @@ class Timing(msgspec.Struct, frozen=True):
     stall_s: float = 15.0
     """The core's last progress may be this old; longer, and leases are no longer renewed."""
     energise_s: float = 8.0
-    open_s: float = 3.0
+    open_s: float = 8.0
+    """IEC 61851-1 gives the vehicle 3 s to let go before a board opens under current, and some boards twice that."""
     lock_s: float = 5.0
     retry_first_s: float = 1.0
     retry_longest_s: float = 60.0
@@ -103,6 +104,8 @@ class Outlet:
         self.loss: DeviceLost | None = None  # what was told of it
         self.lock = LockState.ABSENT
         self.power_w: float | None = None
+        self.stuck = False
+        """The contactor did not open when it had to: a fault, though the board shows none."""
         self.told = NOTHING
         self.tell_whole = True
         self.edge = 0  # the batch that told the last plug, fault or loss: no new permission before it is committed
@@ -189,7 +192,7 @@ class Outlet:
         seen, want, info = self.seen, self.want, self.place.info
         if seen is None or self.lost or not want.energise or want.limit_a < info.min_a:
             return None
-        if not seen.pilot.plugged or seen.faults - HARMLESS:
+        if not seen.pilot.plugged or seen.faults - HARMLESS or self.stuck:
             return None
         if not self.live(now) and self.edge > committed:
             return None
@@ -245,6 +248,7 @@ class Outlet:
         self._unmet = {what: self._unmet.get(what, now) for what in unmet}
         late = [w for w in unmet if w not in self._failed and now >= self._unmet[w] + self._patience(w)]
         self._failed = (self._failed & set(unmet)) | set(late)
+        self.stuck = self.stuck or "open" in late
         return [(what, self._reasons.get(what, unmet[what])) for what in late]
 
     def _unmet_now(self, committed: int, now: float) -> dict[str, str]:
@@ -288,7 +292,10 @@ class Outlet:
         if seen is None or self.lost:
             return []
         at = Instant(boot, Mono(seen.sampled_at))
+        self.stuck = self.stuck and seen.contactor_closed
         now = levels(seen, self.lock, self.power_w, self.told)
+        if self.stuck:
+            now = now._replace(faults=now.faults | {Fault.CONTACTOR_WELDED})
         evse_id = self.place.evse_id
         if self.tell_whole:
             connectors = self.place.info.connectors

@@ -172,6 +172,7 @@ class Reconciler:
         for evse_id, outlet in self._outlets.items():
             for what, reason in outlet.failures(self._committed, now):
                 self._tell(WantFailed(evse_id=evse_id, at=at, what=what, reason=reason))
+                self._note(outlet)
         if not self._news and now < self._pulse_at(now):
             return None
         facts, self._news = tuple(self._news), []

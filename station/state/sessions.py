@@ -90,6 +90,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     # what the station offers
     offering: bool = False
     offered_at: Mono | None = None
+    unmet: bool = False
+    """What is offered does not come about: contactor or lock do not follow."""
     settled: bool = False
     """The vehicle had its time to answer the offer: not charging now means that it does not want to."""
     signed: bool = False

@@ -23,6 +23,7 @@ from station.facts import (
     StoreDegraded,
     StoreRecovered,
     VehicleStopped,
+    WantFailed,
 )
 from station.now import Now
 from station.ocpp.messages import DataTransferRequest
@@ -141,6 +142,7 @@ def _trouble(bench: Bench) -> None:
     tell(bench, DeviceLost(device="board-3", evse_ids=(VICTIM,), reason="silent", at=at, board=True))
     tell(bench, DeviceReturned(device="board-3", evse_ids=(VICTIM,), at=at, board=True))
     tell(bench, BayOccupancyChanged(evse_id=VICTIM, at=at, occupied=True))
+    tell(bench, WantFailed(evse_id=VICTIM, at=at, what="energise", reason="silent"))
     tell(bench, SampleFailed(evse_id=VICTIM, at=at, purpose="stop", reason="silent"))
     tell(bench, LimitChanged(evse_id=VICTIM, significant=True))
     tell(bench, StoreDegraded(kind="FULL"))

@@ -45,6 +45,7 @@ from station.facts import (
     SnapshotTold,
     StopAuthorized,
     VehicleStopped,
+    WantFailed,
 )
 from station.now import Deadline, Instant, Mono, MonoDeadline, Now
 from station.ocpp.enums import ReasonEnumType, TriggerReasonEnumType
@@ -98,6 +99,7 @@ class Transactions(Block):
             on(BayOccupancyChanged, self.bay_changed),
             on(FaultChanged, self.fault_changed),
             on(VehicleStopped, self.vehicle_stopped),
+            on(WantFailed, self.want_failed),
             on(DeviceLost, self.device_lost),
             on(DeviceReturned, self.device_returned),
             on(MeterSampled, self.metered),
@@ -217,6 +219,13 @@ class Transactions(Block):
         session = self._session(fact.evse_id, now)
         if session.authorized:
             self._stop(session, "StopAuthorized", "StoppedByEV", now)
+
+    def want_failed(self, fact: WantFailed, now: Now) -> None:
+        """The hardware does not follow: it is not the vehicle that does not charge."""
+        log.warning("hardware.want_failed", extra={"evse": fact.evse_id, "what": fact.what, "reason": fact.reason})
+        session = self._session(fact.evse_id, now)
+        if session.offering and fact.what in {"energise", "lock"}:
+            self._settle(session, replace(session, unmet=True), Cause(fact.at), now)
 
     def device_lost(self, fact: DeviceLost, now: Now) -> None:
         """A board that is not heard of charges nobody: suspended until it is back. A lost meter stops nothing."""

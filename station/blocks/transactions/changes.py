@@ -83,7 +83,7 @@ def unplugged(session: Session, fact: PlugRemoved, how: Unplugging) -> Session:
 def path_changed(session: Session, fact: PowerPathChanged) -> Session:
     """The contactor is closed or open."""
     if fact.closed:
-        return replace(session, path_closed=True, phases=fact.phases)
+        return replace(session, path_closed=True, phases=fact.phases, unmet=False)
     return replace(
         session,
         path_closed=False,

@@ -107,7 +107,7 @@ def charging_state(session: Session, made: Offer) -> ChargingStateEnumType:
     if made is Offer.BLOCKED:
         return "SuspendedEVSE"
     if made is Offer.MADE and session.settled:
-        return "SuspendedEV"
+        return "SuspendedEVSE" if session.unmet else "SuspendedEV"
     if session.start_point == "PowerPathClosed" and session.seq_no == 0:
         return "SuspendedEVSE"  # connected and authorized, the contactor still open
     waiting = session.charging_state in {"EVConnected", "SuspendedEVSE", "SuspendedEV"}
@@ -172,7 +172,7 @@ def _shown(session: Session, cause: Cause, how: Circumstances) -> Session:
     offering = made is Offer.MADE
     if offering != session.offering:
         offered_at = how.now.mono if offering else None
-        session = replace(session, offering=offering, offered_at=offered_at, settled=False)
+        session = replace(session, offering=offering, offered_at=offered_at, settled=False, unmet=False)
     if session.flowing and not session.settled:
         session = replace(session, settled=True)
     state = charging_state(session, made)

@@ -448,7 +448,7 @@ def test_a_jammed_lock_lets_no_current_flow_and_is_told_once() -> None:
 
 
 def test_a_welded_contactor_is_told_as_a_want_that_failed() -> None:
-    """Wanted open, still closed after 3 s; the station keeps trying without a storm."""
+    """Wanted open, still closed after 8 s; the station keeps trying without a storm."""
     bench = Bench()
     bench.settle()
     bench.charging()
@@ -458,7 +458,7 @@ def test_a_welded_contactor_is_told_as_a_want_that_failed() -> None:
     bench.advance(3600)
 
     failed = [fact for fact in bench.told if isinstance(fact, WantFailed)]
-    assert [(fact.what, fact.at.mono) for fact in failed] == [("open", 103.0)]
+    assert [(fact.what, fact.at.mono) for fact in failed] == [("open", 108.0)]
 
 
 def test_a_contactor_that_does_not_close_is_told_once(bench: Bench) -> None:
