@@ -6,5 +6,4 @@ reports    GetBaseReport, GetReport                                            B
 network    connection profiles and the way from one CSMS to the next           B09, B10
 reset      Reset of the station or of one EVSE, at once or when idle           B11, B12
 delivery   how messages are queued and repeated follows the variables           E13, N07
-naming     between the names of messages and those of the device model
 """

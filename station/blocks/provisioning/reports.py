@@ -9,9 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from device_model.model import Variable
-from device_model.report import Base, Criterion, Entry, Filter, base_report, custom_report, pages, reported_value
+from device_model.report import Base, Criterion, Entry, base_report, custom_report, pages, reported_value
 from station.block import Block, Routes, route
-from station.blocks.provisioning.naming import component_type, variable_type
 from station.now import Now
 from station.ocpp import codec
 from station.ocpp.errors import ErrorCode, RpcError
@@ -23,13 +22,13 @@ from station.ocpp.messages import (
     NotifyReportRequest,
 )
 from station.ocpp.types import (
-    ComponentVariableType,
     ReportDataType,
     StatusInfoType,
     VariableAttributeType,
     VariableCharacteristicsType,
 )
 from station.ports import Clocked, Csms
+from station.state.naming import component_type, filter_of, variable_type
 from station.state.variables import Variables
 
 PAGE_ITEMS = 100
@@ -74,7 +73,7 @@ class Reports(Block):
         if self._open >= AT_ONCE:  # B08.FR.16
             return GetReportResponse(status="Rejected", status_info=BUSY)
         criteria = [Criterion(one) for one in request.component_criteria or ()]
-        entries = list(custom_report(self._variables.model, criteria, [_filter(one) for one in asked]))
+        entries = list(custom_report(self._variables.model, criteria, [filter_of(one) for one in asked]))
         if not entries:
             return GetReportResponse(status="EmptyResultSet")  # B08.FR.15
         self._tell(entries, request.request_id)
@@ -99,18 +98,6 @@ class Reports(Block):
                 )
         finally:  # told to the end, or given up with the connection
             self._open -= 1
-
-
-def _filter(asked: ComponentVariableType) -> Filter:
-    component, variable = asked.component, asked.variable
-    return Filter(
-        component=component.name,
-        instance=component.instance,
-        evse_id=component.evse.id if component.evse else None,
-        connector_id=component.evse.connector_id if component.evse else None,
-        variable=variable.name if variable else None,
-        variable_instance=variable.instance if variable else None,
-    )
 
 
 def _size(entry: Entry) -> int:

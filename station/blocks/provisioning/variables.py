@@ -11,7 +11,6 @@ from device_model.model import AttributeType, Settable, Status
 from device_model.model import Refusal as ModelRefusal
 from device_model.values import Flaw
 from station.block import Block, Routes, Vetoes, route
-from station.blocks.provisioning.naming import component_id, variable_id
 from station.now import Now
 from station.ocpp.errors import ErrorCode, RpcError
 from station.ocpp.messages import (
@@ -27,6 +26,7 @@ from station.ocpp.types import (
     SetVariableResultType,
     StatusInfoType,
 )
+from station.state.naming import component_id, variable_id
 from station.state.variables import Variables
 
 REASONS = {
