@@ -134,7 +134,11 @@ class Monitors:
         flaw = self._flaw_of_id(wanted, found) or flaw_of_value(wanted, found)
         if flaw is not None:
             return Outcome(MonitorStatus.REJECTED, flaw=flaw)
-        twin = ((one.monitor.type, one.monitor.severity, one.monitor.id) for one in self._of.get(id(found), ()))
+        twin = (
+            (one.monitor.type, one.monitor.severity, one.monitor.id)
+            for one in self._of.get(id(found), ())
+            if one.active
+        )
         if any(type_ is wanted.type and sev == wanted.severity and id_ != wanted.id for type_, sev, id_ in twin):
             return Outcome(MonitorStatus.DUPLICATE)  # N04.FR.10
         if wanted.id is None and len(self._states) >= MOST_MONITORS:

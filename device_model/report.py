@@ -111,8 +111,9 @@ def pages(entries: Iterable[T], max_items: int, max_bytes: int, size_of: Callabl
 
 def means(one: Filter, variable: Variable) -> bool:
     """Whether a filter means this variable (B08.FR.20-25, N02.FR.16-21)."""
-    name, *place = variable.component.key
-    return one.component.casefold() == name and _stands_at(one, *place) and _names(one, *variable.id.key)
+    name, instance, evse_id, connector_id = variable.component.key
+    stands = one.component.casefold() == name and _stands_at(one, instance, evse_id, connector_id)
+    return stands and _names(one, *variable.id.key)
 
 
 def _whole(variable: Variable) -> Entry:

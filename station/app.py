@@ -23,6 +23,9 @@ from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
+from station.blocks.diagnostics.events import Notices
+from station.blocks.diagnostics.hard_wired import HardWiring
+from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
@@ -52,6 +55,7 @@ from station.state.connectors import Connectors
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.meters import Meters
+from station.state.monitoring import Factory, Monitoring
 from station.state.network import Network, NetworkProfile
 from station.state.registration import Registration
 from station.state.resets import Resets
@@ -63,7 +67,7 @@ from station.store.db import Database
 from station.store.intents import Intents
 from station.store.outbox import Outbox
 
-FEATURES = frozenset({"auth_cache", "local_list", "security_downgrade"})
+FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "security_downgrade"})
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
@@ -94,6 +98,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """There are a display and keys: digits come as KeyCode tokens, and a master pass may choose (C16.FR.01)."""
     main_meter: bool = False
     """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
+    monitors: tuple[Factory, ...] = ()
+    """Hard-wired and preconfigured monitors (N03)."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -121,7 +127,9 @@ class Station:
 
         model = build(catalogue.load(), setup.layout, FEATURES)
         configure(model, (*_network_values(setup), *setup.initial))
-        self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
+        storage = Storage(db, world.seal, world.unseal)
+        self.variables = Variables(model=model, storage=storage, facts=self.facts)
+        self.monitoring = Monitoring(db=db, variables=self.variables, storage=storage, factory=setup.monitors)
         self.registration = Registration(
             db=db, intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason
         )
@@ -167,6 +175,7 @@ class Station:
             self.boots,
             self.intents,
             self.variables,
+            self.monitoring,
             self.registration,
             self.network,
             self.resets,
@@ -199,6 +208,7 @@ class Station:
                 facts=self.facts,
                 times=self.times,
             ),
+            self._monitoring(),
             self._authorization(),
             LocalAuthorizationList(
                 local_list=self.local_list, variables=self.variables, disk_fails=lambda: self.engine.fallback.active
@@ -246,6 +256,27 @@ class Station:
             facts=self.facts,
             installed=lambda kind: kind in certificates,
             disk_fails=lambda: self.engine.fallback.active,
+        )
+
+    def _monitoring(self) -> VariableMonitoring:
+        """After availability, whose states it watches; before transactions: the last reading is still theirs."""
+        notices = Notices(
+            monitoring=self.monitoring,
+            sessions=self.sessions,
+            variables=self.variables,
+            csms=self.csms,
+            facts=self.facts,
+        )
+        return VariableMonitoring(
+            monitoring=self.monitoring,
+            sessions=self.sessions,
+            variables=self.variables,
+            notices=notices,
+            hard_wiring=HardWiring(
+                monitoring=self.monitoring, connectors=self.connectors, variables=self.variables, notices=notices
+            ),
+            csms=self.csms,
+            clock=self.csms,
         )
 
     def _authorization(self) -> Authorization:

@@ -21,6 +21,7 @@ from station.facts.base import (
 )
 from station.facts.condition import (
     AvailabilityChanged,
+    EventsNoted,
     EvseQuarantined,
     MessageTriggered,
     RegistrationChanged,
@@ -96,6 +97,7 @@ __all__ = [
     "DriverAddressed",
     "EnergyFlowChanged",
     "EnergyRequested",
+    "EventsNoted",
     "EvseQuarantined",
     "Fact",
     "Facts",

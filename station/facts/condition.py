@@ -44,6 +44,10 @@ class VariableChanged(Fact, frozen=True, kw_only=True):
     by: Literal["csms", "station", "operator"] = "csms"
 
 
+class EventsNoted(Fact, frozen=True, kw_only=True):
+    """Monitors were triggered in this step; heard after all that was emitted before, so that one message tells all."""
+
+
 class ResetRequested(Fact, frozen=True, kw_only=True):
     """Provisioning accepted a Reset.
 
