@@ -182,8 +182,8 @@ def threshold(state: State, value: str) -> Event | None:
 
 
 def _delta(state: State, value: str) -> Event | None:
-    """N07.FR.18, N07.FR.19. The first value after a boot is only taken as reference."""
-    if not state.reference:
+    """N07.FR.18, N07.FR.19. The first value that is measured after a boot is only taken as reference."""
+    if state.reference is None:
         state.reference = value
         return None
     if not _differs(state.monitor, state.reference, value):

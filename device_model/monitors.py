@@ -114,7 +114,7 @@ class Monitors:
             monitor = Monitor(id_, found, type_, row.value, row.severity, row.transaction, kind)
             state = self._hold(monitor, mono, wall)
             state.active, state.alarmed = row.active, row.alarmed
-            state.reference = found.actual if _known_at_start(found) else None
+            state.reference = found.actual or "" if _known_at_start(found) else None
         return strays
 
     def dirty(self) -> list[tuple[int, Row | None]]:
@@ -240,7 +240,8 @@ class Monitors:
         if old is not None:
             self._of[id(old.monitor.variable)].remove(old)
         period = old.period + 1 if old is not None else 0
-        state = State(monitor, reference=monitor.variable.actual, period=period)
+        unset = "" if _known_at_start(monitor.variable) else None
+        state = State(monitor, reference=monitor.variable.actual or unset, period=period)
         self._states[monitor.id] = state
         self._of.setdefault(id(monitor.variable), []).append(state)
         self._next_id = max(self._next_id, monitor.id + 1)

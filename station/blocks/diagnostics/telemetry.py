@@ -83,8 +83,12 @@ def _registers(meter: ComponentId, reading: MeterReading) -> Iterator[Value]:
 
 
 def path_changed(fact: PowerPathChanged) -> Iterator[Value]:
-    """The contactor."""
+    """The contactor; an open one carries nothing, which is known before the meter is read again."""
     yield Value(ComponentId("PowerContactor", "", fact.evse_id), "Active", "true" if fact.closed else "false")
+    if not fact.closed:
+        yield Value(_place(fact.evse_id), "Power", "0")
+        for line in LINES:
+            yield Value(_place(fact.evse_id), "ACCurrent", "0", line)
 
 
 def pilot_changed(fact: PlugInserted | PlugRemoved | EnergyRequested) -> Iterator[Value]:
