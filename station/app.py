@@ -8,7 +8,7 @@ so that one process could run several.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -31,6 +31,7 @@ from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
+from station.blocks.provisioning.equipment import Equipment
 from station.blocks.provisioning.network import NetworkProfiles
 from station.blocks.provisioning.reports import Reports
 from station.blocks.provisioning.reset import Resetting
@@ -52,6 +53,7 @@ from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
+from station.state.equipment import Part
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.meters import Meters
@@ -100,6 +102,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
     monitors: tuple[Factory, ...] = ()
     """Hard-wired and preconfigured monitors (N03)."""
+    parts: Mapping[str, Part] = {}
+    """Which component of the device model shows which device."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -199,6 +203,7 @@ class Station:
                 station=self.ports,
             ),
             VariableAccess(variables=self.variables, vetoes=self.vetoes),
+            Equipment(parts=self.setup.parts, variables=self.variables),
             Reports(variables=self.variables, csms=self.csms, clock=self.csms),
             Availability(
                 connectors=self.connectors,

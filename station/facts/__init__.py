@@ -36,6 +36,7 @@ from station.facts.condition import (
 )
 from station.facts.hardware import (
     BayOccupancyChanged,
+    DeviceIdentified,
     DeviceLost,
     DeviceReturned,
     EnergyFlowChanged,
@@ -92,6 +93,7 @@ __all__ = [
     "ClockStepped",
     "ConnectorUnlocked",
     "CostReceived",
+    "DeviceIdentified",
     "DeviceLost",
     "DeviceReturned",
     "DriverAddressed",
