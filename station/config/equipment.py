@@ -30,6 +30,10 @@ OF_BOARDS = ("Active", "Problem", "Manufacturer", "Model", "SerialNumber", "Firm
 OURS = frozenset({"availabilitystate", "available", "enabled"})
 """Variables that the agent itself decides."""
 
+OF_METERS = frozenset({"power", "accurrent", "acvoltage", "energyimportregister", "energyexportregister"})
+SHOWN_BY_BOARDS = frozenset({("powercontactor", "active"), ("cppwmcontroller", "state")})
+"""Variables that follow what boards and meters show."""
+
 
 def parts(file: File) -> dict[str, Part]:
     """By the device's name, the component that shows it and, for a sensor, the variable that it feeds."""
@@ -159,9 +163,21 @@ class _Judge(NamedTuple):
             return
         holder = found.attribute(AttributeType.ACTUAL)
         ours = component.name.casefold().endswith("ctrlr") or found.id.name.casefold() in OURS
-        if holder is None or holder.writable or holder.constant or holder.secret or ours:
+        if ours or self._shown(component, found.id.name):
+            reason = f"{component.name}.{_shown(found.id)} is told by the agent itself"
+            yield Mistake((*path, "variable"), reason, "name another variable, or leave the sensor out")
+        elif holder is None or holder.writable or holder.constant or holder.secret:
             reason = f"{component.name}.{_shown(found.id)} is not measured"
             yield Mistake((*path, "variable"), reason, "a sensor feeds a live variable that can only be read")
+
+    def _shown(self, component: ComponentId, variable: str) -> bool:
+        """Whether a board or a meter tells it."""
+        name, its = component.name.casefold(), variable.casefold()
+        if name == "evse" and component.evse_id:
+            return its in OF_METERS and self.file.evses[component.evse_id - 1].meter is not None
+        if name in {"chargingstation", "electricalfeed"}:
+            return its in OF_METERS and self.file.main_meter is not None
+        return (name, its) in SHOWN_BY_BOARDS or (name == "fiscalmetering" and its in OF_METERS)
 
     def _no_component(self, path: Path, component: ComponentId) -> Mistake:
         import difflib  # noqa: PLC0415 - for the mistaken only

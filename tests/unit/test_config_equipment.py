@@ -138,12 +138,17 @@ def test_every_board_meter_and_reader_has_its_component(folder: Folder) -> None:
             "component: ConnectedEV, evse: 1, instance: X, variable: Temperature",
             "this station has no ConnectedEV there",
         ),
-        ("component: OCPPCommCtrlr, variable: HeartbeatInterval", "OCPPCommCtrlr.HeartbeatInterval is not measured"),
+        (
+            "component: OCPPCommCtrlr, variable: HeartbeatInterval",
+            "OCPPCommCtrlr.HeartbeatInterval is told by the agent itself",
+        ),
         (
             "component: OCPPCommCtrlr, variable: ActiveNetworkProfile",
-            "OCPPCommCtrlr.ActiveNetworkProfile is not measured",
+            "OCPPCommCtrlr.ActiveNetworkProfile is told by the agent",
         ),
-        ("component: EVSE, evse: 1, variable: AvailabilityState", "EVSE.AvailabilityState is not measured"),
+        ("component: EVSE, evse: 1, variable: AvailabilityState", "EVSE.AvailabilityState is told by the agent itself"),
+        ("component: EVSE, evse: 1, variable: Power", "EVSE.Power is told by the agent itself"),
+        ("component: CPPWMController, evse: 1, variable: State", "CPPWMController.State is told by the agent itself"),
         ("component: Controller, variable: SerialNumber", "Controller.SerialNumber is not measured"),
         (
             "component: ChargingStation, variable: ACVoltage, variable_instance: L4",

@@ -1,6 +1,6 @@
 """Block N: monitors. The CSMS sets, lists and clears them, and is told what they see (N02-N08).
 
-Values come two ways: what blocks and the CSMS set, as VariableChanged; what the hardware measures, straight from its
+Values come two ways: what blocks and the CSMS set, as VariableChanged; what boards and meters show, straight from their
 facts, since thousands of readings a day are nobody else's news.
 Invariant: a sample costs by the variables that it changes, not by the monitors there are, and writes nothing unless an
 alarm begins or ends.
@@ -38,7 +38,6 @@ from station.facts import (
     PowerPathChanged,
     RegistrationChanged,
     SampleFailed,
-    SensorRead,
     SnapshotTold,
     TransactionEnded,
     TransactionStarted,
@@ -135,7 +134,6 @@ class VariableMonitoring(Block):
         return [
             on(MeterSampled, lambda fact, now: self._measured(telemetry.metered(fact), now)),
             on(SampleFailed, lambda fact, now: self._measured(telemetry.not_metered(fact), now)),
-            on(SensorRead, self.sensed),
             on(PowerPathChanged, lambda fact, now: self._measured(telemetry.path_changed(fact), now)),
             on(PlugInserted, lambda fact, now: self._measured(telemetry.pilot_changed(fact), now)),
             on(PlugRemoved, lambda fact, now: self._measured(telemetry.pilot_changed(fact), now)),
@@ -264,19 +262,6 @@ class VariableMonitoring(Block):
         measure = self._variables.measure
         changed = [measure(*value) for value in values]
         self._judge([one for one in changed if one is not None], now)
-
-    def sensed(self, fact: SensorRead, now: Now) -> None:
-        """A sensor's value, if the station has its variable; one that cannot be read is no reason to alarm."""
-        component = ComponentId(fact.component, fact.instance or "", fact.evse_id)
-        found = self._variables.model.find(component, VariableId(fact.variable))
-        if not isinstance(found, Variable):
-            return
-        value = telemetry.sensed(fact, numeric=found.characteristics.numeric)
-        try:
-            changed = self._variables.measure(*value)
-        except ValueError:  # not of the variable's type
-            changed = self._variables.measure(*value._replace(text=telemetry.UNREADABLE))
-        self._judge([changed] if changed is not None else [], now)
 
     def _broken(self, tell: Callable[..., list[Variable]]) -> Callable[..., None]:
         """A fault is told first: it is the cause of what monitors then see."""

@@ -18,7 +18,6 @@ from station.facts import (
     PlugRemoved,
     PowerPathChanged,
     SampleFailed,
-    SensorRead,
 )
 from station.state.meters import wh
 
@@ -99,14 +98,3 @@ def pilot_changed(fact: PlugInserted | PlugRemoved | EnergyRequested) -> Iterato
         state = "B" if isinstance(fact, PlugInserted) else "A"
     if state is not None:
         yield Value(ComponentId("CPPWMController", "", fact.evse_id), "State", state)
-
-
-def sensed(fact: SensorRead, *, numeric: bool) -> Value:
-    """What a sensor measures; a text that is no number is unreadable where a number is wanted."""
-    text = fact.value
-    if numeric:
-        try:
-            text = number(float(text))
-        except ValueError:
-            text = UNREADABLE
-    return Value(ComponentId(fact.component, fact.instance or "", fact.evse_id), fact.variable, text)

@@ -27,7 +27,6 @@ PARTS = {
     "heat": Part(ComponentId("TemperatureSensor", "", 1), VariableId("Temperature")),
     "flood": Part(ComponentId("FloodSensor"), VariableId("Tripped")),
     "level": Part(ComponentId("FloodSensor"), VariableId("Percent")),
-    "mains": Part(ComponentId("EVSE", "", 1), VariableId("ACVoltage", "L1")),
 }
 
 
@@ -69,10 +68,10 @@ def test_a_measured_value_is_read_back_at_once(bench: Bench) -> None:
 
 def test_one_phase_of_several_is_fed(bench: Bench) -> None:
     """By the instance of the variable."""
-    read(bench, "EVSE", "ACVoltage", "231.2", evse_id=1, variable_instance="L1")
+    read(bench, "ChargingStation", "ACVoltage", "231.2", variable_instance="L1")
 
-    assert get(bench, "EVSE.ACVoltage[L1]", evse=1) == "231.2"
-    assert get(bench, "EVSE.ACVoltage[L2]", evse=1) == ""
+    assert get(bench, "ChargingStation.ACVoltage[L1]") == "231.2"
+    assert get(bench, "ChargingStation.ACVoltage[L2]") == ""
 
 
 def test_a_line_that_is_on_is_true(bench: Bench) -> None:
