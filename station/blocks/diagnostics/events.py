@@ -81,7 +81,7 @@ class Notices:
                 timestamp=now.utc,
                 trigger=event.trigger.value,
                 cause=self._causes.get(where.evse_id) if where.evse_id else None,
-                actual_value=event.value,
+                actual_value=event.value[: self._variables.integer("DeviceDataCtrlr", "ReportingValueSize")],
                 cleared=True if event.cleared else None,
                 transaction_id=self._transaction(where),
                 variable_monitoring_id=monitor.id,

@@ -14,12 +14,13 @@ from hal.api import Identity
 from station.engine import Happened
 from station.facts import DeviceIdentified, DeviceLost, DeviceReturned, SensorRead
 from station.state.equipment import Part
-from tests.bench import Bench
+from tests.bench import MEASURANDS, Bench
 from tests.scenarios.variables import asked as named
-from tests.scenarios.variables import get, get_all
+from tests.scenarios.variables import entries, get, get_all, set_all
 
 GENERIC = {one.name: one for one in load().generic}
 BOARD = Equipment("Controller", "left", variables=tuple(GENERIC[n] for n in ("Active", "Problem", "FirmwareVersion")))
+TEXT = GENERIC["DataText"]
 PARTS = {
     "left": Part(ComponentId("Controller", "left")),
     "meter": Part(ComponentId("FiscalMetering", "", 1)),
@@ -156,6 +157,42 @@ def test_meters_and_readers_say_who_they_are(bench: Bench) -> None:
     assert get(bench, "FiscalMetering.FirmwareVersion[Meter]", evse=1) == ""
     assert get(bench, "FiscalMetering.SerialNumber[Meter]", evse=2) == ""
     assert get(bench, "TokenReader.FirmwareVersion") == "1.6"
+
+
+@pytest.mark.parametrize("size, told", [("100", 100), ("2500", 300)])
+def test_long_values_end_where_reporting_value_size_says(tmp_path: Path, size: str, told: int) -> None:
+    """In answers, reports and events alike."""
+    variables = {"DeviceDataCtrlr.ReportingValueSize": size}
+    bench = Bench(tmp_path, variables=variables, layout={"equipment": (Equipment("UIInput", variables=(TEXT,)),)})
+    wanted = {"component": {"name": "UIInput"}, "variable": {"name": "DataText"}}
+    delta = {**wanted, "value": 1.0, "type": "Delta", "severity": 5}
+    read(bench, "UIInput", "DataText", "short")
+    (set_,) = bench.csms.call("SetVariableMonitoring", {"setMonitoringData": [delta]})["setMonitoringResult"]
+    assert set_["status"] == "Accepted"
+
+    read(bench, "UIInput", "DataText", "x" * 300)
+
+    assert len(get(bench, "UIInput.DataText")) == told
+    bench.csms.call("GetReport", {"requestId": 7, "componentVariable": [wanted]})
+    (entry,) = entries(bench, 7)
+    assert len(entry["variableAttribute"][0]["value"]) == told
+    (event,) = [event for message in bench.csms.received("NotifyEvent") for event in message["eventData"]]
+    assert len(event["actualValue"]) == told
+
+
+def test_longer_values_than_configuration_value_size_are_not_taken(tmp_path: Path) -> None:
+    """And no list is told that is longer; its members stay whole."""
+    bench = Bench(tmp_path, variables={"DeviceDataCtrlr.ConfigurationValueSize": "40"})
+    element = named("AuthCtrlr.MasterPassGroupId", attributeValue="x" * 41)
+    (refused,) = set_all(bench, named("SampledDataCtrlr.TxUpdatedMeasurands", attributeValue=",".join(MEASURANDS)))
+    (mute,) = set_all(bench, element)
+
+    assert refused["attributeStatus"] == mute["attributeStatus"] == "Rejected"
+    assert refused["attributeStatusInfo"]["reasonCode"] == "TooLargeElement"
+    wanted = {"component": {"name": "SampledDataCtrlr"}, "variable": {"name": "TxUpdatedMeasurands"}}
+    bench.csms.call("GetReport", {"requestId": 8, "componentVariable": [wanted]})
+    (entry,) = entries(bench, 8)
+    assert entry["variableCharacteristics"]["valuesList"] == "Current.Import"
 
 
 def test_nothing_of_it_is_written(bench: Bench) -> None:
