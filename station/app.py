@@ -102,6 +102,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
     monitors: tuple[Factory, ...] = ()
     """Hard-wired and preconfigured monitors (N03)."""
+    status_by_event: bool = False
+    """The status of connectors is told by NotifyEvent instead of StatusNotification (G01)."""
     parts: Mapping[str, Part] = {}
     """Which component of the device model shows which device."""
 
@@ -212,6 +214,7 @@ class Station:
                 csms=self.csms,
                 facts=self.facts,
                 times=self.times,
+                by_event=self.setup.status_by_event,
             ),
             self._monitoring(),
             self._authorization(),

@@ -98,6 +98,7 @@ class Config(msgspec.Struct, frozen=True):
             keypad=self.file.keypad,
             resume=self.file.resume_transactions,
             main_meter=self.file.main_meter is not None,
+            status_by_event=csms.status_by == "NotifyEvent",
             parts=equipment.parts(self.file),
         )
 

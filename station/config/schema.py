@@ -53,6 +53,8 @@ class Csms(Section, frozen=True):
     """Instead of the identity, where a CSMS wants another one."""
     ca_file: FileName | None = None
     """PEM: the authorities that a CSMS may be certified by."""
+    status_by: Literal["StatusNotification", "NotifyEvent"] = "StatusNotification"
+    """How the status of connectors is told."""
     system_roots: bool = False
     """Trust those of the operating system, too."""
     certificate: FileName | None = None

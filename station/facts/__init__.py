@@ -21,6 +21,7 @@ from station.facts.base import (
 )
 from station.facts.condition import (
     AvailabilityChanged,
+    ConnectorStatusDue,
     EventsNoted,
     EvseQuarantined,
     MessageTriggered,
@@ -91,6 +92,7 @@ __all__ = [
     "ChargingPriorityReceived",
     "ChargingStateChanged",
     "ClockStepped",
+    "ConnectorStatusDue",
     "ConnectorUnlocked",
     "CostReceived",
     "DeviceIdentified",

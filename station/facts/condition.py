@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from station.facts.base import Fact
@@ -28,6 +29,15 @@ class AvailabilityChanged(Fact, frozen=True, kw_only=True):
     connector_id: int
     status: str
     at: Instant
+
+
+class ConnectorStatusDue(Fact, frozen=True, kw_only=True):
+    """The CSMS is to learn the status of a connector by NotifyEvent, as the station is configured (G01, note)."""
+
+    evse_id: int
+    connector_id: int
+    status: str
+    since: datetime
 
 
 class VariableChanged(Fact, frozen=True, kw_only=True):

@@ -15,7 +15,7 @@ from device_model.model import ComponentId, VariableId
 from device_model.monitor_rules import Event
 from device_model.report import pages
 from station.block import Outcome
-from station.facts import EventsNoted, Facts
+from station.facts import ConnectorStatusDue, EventsNoted, Facts
 from station.now import Now
 from station.ocpp.messages import NotifyEventRequest
 from station.ocpp.types import EventDataType
@@ -26,6 +26,9 @@ from station.state.sessions import Sessions
 from station.state.variables import Variables
 
 log = logging.getLogger(__name__)
+
+KEPT = 0
+"""A status is told once, so it must arrive: kept like what is most severe."""
 
 PAGE_EVENTS = 50
 PAGE_BYTES = 15_000
@@ -110,6 +113,19 @@ class Notices:
         self._note(event.severity, data)
         if event.component.evse_id:
             self._causes[event.component.evse_id] = event_id
+
+    def add_status(self, fact: ConnectorStatusDue, now: Now) -> None:
+        """The status of a connector, where StatusNotification is not used (G01)."""
+        data = EventDataType(
+            event_id=self._monitoring.event_id(now),
+            timestamp=fact.since,
+            trigger="Delta",
+            actual_value=fact.status,
+            event_notification_type="HardWiredNotification",
+            component=component_type(ComponentId("Connector", "", fact.evse_id, fact.connector_id)),
+            variable=variable_type(VariableId("AvailabilityState")),
+        )
+        self._note(KEPT, data)
 
     def _note(self, severity: int, data: EventDataType) -> None:
         if not self._noted:

@@ -25,6 +25,7 @@ from station.blocks.diagnostics.events import Notices
 from station.blocks.diagnostics.hard_wired import HardWiring
 from station.facts import (
     ClockStepped,
+    ConnectorStatusDue,
     DeviceLost,
     EnergyRequested,
     EventsNoted,
@@ -149,6 +150,7 @@ class VariableMonitoring(Block):
             on(LinkRestored, self.listened_to),
             on(LinkLost, self.link_lost),
             on(ClockStepped, self.clock_stepped),
+            on(ConnectorStatusDue, self._notices.add_status),
             on(EventsNoted, self._notices.tell),
         ]
 
