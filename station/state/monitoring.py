@@ -25,6 +25,8 @@ BLOCK = 1_000
 """So many event ids are reserved by one write."""
 EPOCH_S = 1_704_067_200.0
 """2024 began: no station told an event before."""
+SALVAGE_JUMP = 1_000_000
+"""Ids left out by each salvage of the database: those that may have been told since what could be read was written."""
 LARGEST_ID = 2**31 - 1
 CTRLR = "MonitoringCtrlr"
 
@@ -45,6 +47,7 @@ class Monitoring:
         self._storage = storage
         self._factory = factory
         self._reserved = self._next_event = 0
+        self._salvages = 0
         self._alarms: set[tuple[int, str]] = set()
         self.base = MonitoringBase.ALL
         self.monitors = Monitors(variables.model)
@@ -54,6 +57,8 @@ class Monitoring:
         kept = dict(self._db.execute("SELECT name, value FROM monitoring").fetchall())
         self.base = MonitoringBase(kept.get("base", MonitoringBase.ALL))
         self._reserved = self._next_event = int(kept.get("events", 0))
+        salvaged = self._db.execute("SELECT value FROM meta WHERE name = 'salvaged_from'").fetchone()
+        self._salvages = int(salvaged[0]) if salvaged is not None else 0
         self._alarms = {(int(row[0]), str(row[1])) for row in self._db.execute("SELECT * FROM hard_wired_alarm")}
         self.monitors = Monitors(self._variables.model)
         self.monitors.level = int(kept.get("level", LEAST_SEVERE))
@@ -101,9 +106,10 @@ class Monitoring:
             self._show()
 
     def event_id(self, now: Now) -> int:
-        """A new one. The seconds since 2024 are the least it can be, should the table be older than what was told."""
+        """A new one. The time is the least it can be, should the table be older than what was told."""
         if self._next_event >= self._reserved:
-            self._next_event = max(self._reserved, int(now.wall - EPOCH_S), 1)
+            least = max(int(now.wall - EPOCH_S), 1) + self._salvages * SALVAGE_JUMP
+            self._next_event = max(self._reserved, least)
             self._reserved = self._next_event + BLOCK
             self._set("events", self._reserved)
         self._next_event += 1

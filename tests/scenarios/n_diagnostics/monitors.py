@@ -106,7 +106,7 @@ def ids(bench: Bench) -> list[int]:
     """The ids of all monitors there are."""
     bench.csms.forget()
     told = report(bench)
-    return [] if isinstance(told, str) else [row["id"] for row in told]
+    return [] if isinstance(told, str) else sorted(row["id"] for row in told)
 
 
 def events(bench: Bench) -> list[Payload]:
