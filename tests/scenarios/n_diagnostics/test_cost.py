@@ -9,7 +9,7 @@ import pytest
 
 from device_model import monitors as device_monitors
 from device_model.monitor_rules import JUDGES, Event, State
-from hal.api import MeterReading
+from hal.api import MeterReading, PerPhase
 from station.engine import Happened
 from station.facts import MeterSampled
 from station.now import Instant, Mono
@@ -51,8 +51,8 @@ def sample(bench: Bench, evse_id: int, power_w: float) -> None:
         sampled_at=bench.mono,
         energy_import_mwh=int(bench.mono * 1000),
         power_import_w=power_w,
-        current_a=(12.0 + power_w / 10_000,) * 3,
-        voltage_v=(230.0 + power_w / 10_000,) * 3,
+        current_a=PerPhase(*(12.0 + power_w / 10_000,) * 3),
+        voltage_v=PerPhase(*(230.0 + power_w / 10_000,) * 3),
     )
     at = Instant(bench.station_boot, Mono(bench.mono))
     fact = MeterSampled(evse_id=evse_id, at=at, reading=reading)
