@@ -28,13 +28,18 @@ from station.ocpp.messages import ACTIONS
 
 
 class Lane(enum.IntEnum):
-    """Ways to the one call slot, the most urgent first. Order among lanes holds only between rows that wait."""
+    """Ways to the one call slot, the most urgent first. Order among lanes holds only between rows that wait.
+
+    The numbers are in the ids of stored rows, so a new lane gets a new one, wherever it stands.
+    """
 
     BOOT = 0
     ASKS = 1
     TRANSACTIONS = 2
     NEWS = 3
     STATUS = 4
+    AFTER_STATUS = 7
+    """What explains a status, and is told when that is known."""
     STREAMS = 5
     HEARTBEAT = 6
 
@@ -80,7 +85,7 @@ DELIVERY: Mapping[str, Rule] = {
     "FirmwareStatusNotification": Rule(Lane.NEWS, Delivery.DURABLE),
     "PublishFirmwareStatusNotification": Rule(Lane.NEWS, Delivery.DURABLE),
     "LogStatusNotification": Rule(Lane.NEWS, Delivery.DURABLE),
-    "ReservationStatusUpdate": Rule(Lane.NEWS, Delivery.DURABLE),
+    "ReservationStatusUpdate": Rule(Lane.AFTER_STATUS, Delivery.DURABLE),
     "NotifyEvent": Rule(Lane.NEWS, Delivery.BY_SEVERITY),
     "StatusNotification": Rule(Lane.STATUS, Delivery.LATEST),
     "MeterValues": Rule(Lane.STATUS, Delivery.MOMENT),
@@ -95,7 +100,7 @@ DELIVERY: Mapping[str, Rule] = {
     "Heartbeat": Rule(Lane.HEARTBEAT, Delivery.NOW_ONLY),
 }
 
-STORED_LANES = (Lane.TRANSACTIONS, Lane.NEWS)
+STORED_LANES = (Lane.TRANSACTIONS, Lane.NEWS, Lane.AFTER_STATUS)
 """The lanes whose rows may be on disk."""
 
 
