@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
-from typing import Generic, TypeVar
 
 import msgspec
 
@@ -51,13 +50,10 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     attributes: tuple[Attribute, ...]
 
 
-T = TypeVar("T")
+class Page(msgspec.Struct, frozen=True, gc=False):
+    """What fits into one NotifyReport; `last` is false while more follows (`tbc`)."""
 
-
-class Page(msgspec.Struct, Generic[T], frozen=True, gc=False):
-    """What fits into one message of a report; `last` is false while more follows (`tbc`)."""
-
-    entries: tuple[T, ...]
+    entries: tuple[Entry, ...]
     last: bool
 
 
@@ -91,12 +87,12 @@ def custom_report(
     return map(_whole, tuple(model))
 
 
-def pages(entries: Iterable[T], max_items: int, max_bytes: int, size_of: Callable[[T], int]) -> Iterator[Page[T]]:
+def pages(entries: Iterable[Entry], max_items: int, max_bytes: int, size_of: Callable[[Entry], int]) -> Iterator[Page]:
     """The entries in pages of at most `max_items` and `max_bytes` (as `size_of` counts), made one by one.
 
     An entry above `max_bytes` has a page of its own. No entries, no page.
     """
-    taken: list[T] = []
+    taken: list[Entry] = []
     room = max_bytes
     for entry in entries:
         size = size_of(entry)
@@ -107,13 +103,6 @@ def pages(entries: Iterable[T], max_items: int, max_bytes: int, size_of: Callabl
         room -= size
     if taken:
         yield Page(tuple(taken), last=True)
-
-
-def means(one: Filter, variable: Variable) -> bool:
-    """Whether a filter means this variable (B08.FR.20-25, N02.FR.16-21)."""
-    name, instance, evse_id, connector_id = variable.component.key
-    stands = one.component.casefold() == name and _stands_at(one, instance, evse_id, connector_id)
-    return stands and _names(one, *variable.id.key)
 
 
 def _whole(variable: Variable) -> Entry:

@@ -8,7 +8,7 @@ so that one process could run several.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import datetime
 
 import msgspec
@@ -23,20 +23,17 @@ from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
-from station.blocks.diagnostics.events import Notices
-from station.blocks.diagnostics.hard_wired import HardWiring
-from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
-from station.blocks.provisioning.equipment import Equipment
 from station.blocks.provisioning.network import NetworkProfiles
 from station.blocks.provisioning.reports import Reports
 from station.blocks.provisioning.reset import Resetting
 from station.blocks.provisioning.variables import VariableAccess
 from station.blocks.remote_control import RemoteControl
+from station.blocks.reservation import Reserving
 from station.blocks.security import Security
 from station.blocks.transactions.block import Transactions
 from station.blocks.transactions.conduct import States as TransactionStates
@@ -53,13 +50,12 @@ from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
-from station.state.equipment import Part
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.meters import Meters
-from station.state.monitoring import Factory, Monitoring
 from station.state.network import Network, NetworkProfile
 from station.state.registration import Registration
+from station.state.reservations import Reservations
 from station.state.resets import Resets
 from station.state.sessions import Sessions
 from station.state.tokens import Tokens
@@ -69,7 +65,7 @@ from station.store.db import Database
 from station.store.intents import Intents
 from station.store.outbox import Outbox
 
-FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "security_downgrade"})
+FEATURES = frozenset({"auth_cache", "local_list", "reservation", "security_downgrade"})
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
@@ -100,12 +96,6 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """There are a display and keys: digits come as KeyCode tokens, and a master pass may choose (C16.FR.01)."""
     main_meter: bool = False
     """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
-    monitors: tuple[Factory, ...] = ()
-    """Hard-wired and preconfigured monitors (N03)."""
-    status_by_event: bool = False
-    """The status of connectors is told by NotifyEvent instead of StatusNotification (G01)."""
-    parts: Mapping[str, Part] = {}
-    """Which component of the device model shows which device."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -133,9 +123,7 @@ class Station:
 
         model = build(catalogue.load(), setup.layout, FEATURES)
         configure(model, (*_network_values(setup), *setup.initial))
-        storage = Storage(db, world.seal, world.unseal)
-        self.variables = Variables(model=model, storage=storage, facts=self.facts)
-        self.monitoring = Monitoring(db=db, variables=self.variables, storage=storage, factory=setup.monitors)
+        self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
         self.registration = Registration(
             db=db, intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason
         )
@@ -152,6 +140,9 @@ class Station:
         self.sessions = Sessions(db)
         self.tokens = Tokens(db)
         self.local_list = LocalList(db)
+        self.reservations = Reservations(
+            db=db, connectors=self.connectors, sessions=self.sessions, variables=self.variables
+        )
         self.meters = Meters()
         self.limits = Limits()
         self.times = Walls(boots)
@@ -181,7 +172,6 @@ class Station:
             self.boots,
             self.intents,
             self.variables,
-            self.monitoring,
             self.registration,
             self.network,
             self.resets,
@@ -189,6 +179,7 @@ class Station:
             self.sessions,
             self.tokens,
             self.local_list,
+            self.reservations,
         ]
 
     def _blocks(self) -> Sequence[Block]:
@@ -205,8 +196,8 @@ class Station:
                 station=self.ports,
             ),
             VariableAccess(variables=self.variables, vetoes=self.vetoes),
-            Equipment(parts=self.setup.parts, variables=self.variables),
             Reports(variables=self.variables, csms=self.csms, clock=self.csms),
+            self._reserving(),
             Availability(
                 connectors=self.connectors,
                 sessions=self.sessions,
@@ -214,9 +205,7 @@ class Station:
                 csms=self.csms,
                 facts=self.facts,
                 times=self.times,
-                by_event=self.setup.status_by_event,
             ),
-            self._monitoring(),
             self._authorization(),
             LocalAuthorizationList(
                 local_list=self.local_list, variables=self.variables, disk_fails=lambda: self.engine.fallback.active
@@ -238,6 +227,7 @@ class Station:
                 registration=self.registration,
                 sessions=self.sessions,
                 connectors=self.connectors,
+                reservations=self.reservations,
                 facts=self.facts,
                 triggers=TRIGGERS,
             ),
@@ -266,33 +256,13 @@ class Station:
             disk_fails=lambda: self.engine.fallback.active,
         )
 
-    def _monitoring(self) -> VariableMonitoring:
-        """After availability, whose states it watches; before transactions: the last reading is still theirs."""
-        notices = Notices(
-            monitoring=self.monitoring,
-            sessions=self.sessions,
-            variables=self.variables,
-            csms=self.csms,
-            facts=self.facts,
-        )
-        return VariableMonitoring(
-            monitoring=self.monitoring,
-            sessions=self.sessions,
-            variables=self.variables,
-            notices=notices,
-            hard_wiring=HardWiring(
-                monitoring=self.monitoring, connectors=self.connectors, variables=self.variables, notices=notices
-            ),
-            csms=self.csms,
-            clock=self.csms,
-        )
-
     def _authorization(self) -> Authorization:
         states = AuthorizationStates(
             tokens=self.tokens,
             local_list=self.local_list,
             sessions=self.sessions,
             connectors=self.connectors,
+            reservations=self.reservations,
             registration=self.registration,
             variables=self.variables,
         )
@@ -310,6 +280,17 @@ class Station:
         )
         world = TransactionWorld(csms=self.csms, hardware=self.ports, times=self.times, ids=self.ids, facts=self.facts)
         return Transactions(states=states, world=world, resume=self.setup.resume)
+
+    def _reserving(self) -> Reserving:
+        return Reserving(
+            reservations=self.reservations,
+            connectors=self.connectors,
+            sessions=self.sessions,
+            resets=self.resets,
+            variables=self.variables,
+            csms=self.csms,
+            facts=self.facts,
+        )
 
     def start(self, now: Now) -> list[Effect]:
         """Read the tables: the station is as it was when it stopped, its contactors wanted open."""

@@ -106,8 +106,7 @@ def setup(  # noqa: PLR0913 - by keyword, what a test wants different
         model="Twin",
         serial_number="B-1",
         firmware_version="1.0",
-        evses=(evse,) * evses,
-        **{"identity": "CS-BENCH", **(layout or {})},
+        **{"identity": "CS-BENCH", "evses": (evse,) * evses, **(layout or {})},
     )
     profile = NetworkProfile(slot=0, url="ws://csms.example/ocpp", security_profile=built.security_profile)
     values = tuple(initial(name, value) for name, value in (variables or {}).items())

@@ -2,8 +2,7 @@
 
 The state is `state/connectors.py`; here is what changes it and who is told. Not here: what a fault or an order means
 for a running transaction (block E).
-Invariant: while the CSMS listens, the last StatusNotification of each connector says its present status; or the last
-NotifyEvent, where the station is configured so (`by_event`): then only a TriggerMessage is answered by the other one.
+Invariant: while the CSMS listens, the last StatusNotification of each connector says its present status.
 """
 
 from __future__ import annotations
@@ -13,7 +12,6 @@ from hal.api import Fault
 from station.block import Block, Reactions, Routes, on, route
 from station.facts import (
     AvailabilityChanged,
-    ConnectorStatusDue,
     DeviceLost,
     EvseQuarantined,
     Facts,
@@ -24,6 +22,7 @@ from station.facts import (
     PlugInserted,
     PlugRemoved,
     RegistrationChanged,
+    ReservationsChanged,
     ResetAbandoned,
     ResetExecuted,
     ResetRequested,
@@ -61,7 +60,6 @@ class Availability(Block):
         csms: Csms,
         facts: Facts,
         times: Times,
-        by_event: bool = False,
     ) -> None:
         self._connectors = connectors
         self._sessions = sessions
@@ -69,7 +67,6 @@ class Availability(Block):
         self._csms = csms
         self._facts = facts
         self._times = times
-        self._by_event = by_event
         self._disk_fails = False
 
     def routes(self) -> Routes:
@@ -96,6 +93,7 @@ class Availability(Block):
             on(ResetRequested, self.reset),
             on(ResetExecuted, self.reset),
             on(ResetAbandoned, self.reset),
+            on(ReservationsChanged, self.reservations_changed),
         ]
 
     def load(self, now: Now) -> None:
@@ -188,6 +186,16 @@ class Availability(Block):
         del fact
         self._compare(now.instant)
 
+    def reservations_changed(self, fact: ReservationsChanged, now: Now) -> None:
+        """H01.FR.20, H01.FR.23, H01.FR.24, H02.FR.04, H02.FR.06, H03.FR.10, H04.FR.03."""
+        before = self._statuses(fact.evse_id)
+        self._compare(now.instant)
+        if fact.evse_id is not None and self._csms.online and before == self._statuses(fact.evse_id):
+            self._tell_those(fact.evse_id, 0)
+
+    def _statuses(self, evse_id: int | None) -> list[Status]:
+        return [self._connectors.shown(place).status for place in self._connectors.places() if place.evse_id == evse_id]
+
     # --- transactions and the store
 
     def transaction_started(self, fact: TransactionStarted, now: Now) -> None:
@@ -249,11 +257,9 @@ class Availability(Block):
     def _tell(self, place: Place, *, asked: bool = False) -> None:
         shown = self._connectors.shown(place)
         self._connectors.show(place, shown._replace(told=shown.status))
-        since = self._times.utc(shown.since)
-        if self._by_event and not asked:
-            self._facts.emit(ConnectorStatusDue(**place._asdict(), status=shown.status, since=since))
-            return
-        message = StatusNotificationRequest(timestamp=since, connector_status=shown.status, **place._asdict())
+        message = StatusNotificationRequest(
+            timestamp=self._times.utc(shown.since), connector_status=shown.status, **place._asdict()
+        )
         self._csms.tell(message, asked=asked)
 
     def registered(self, fact: RegistrationChanged, now: Now) -> None:

@@ -19,10 +19,10 @@ from station.ocpp.messages import (
     UnlockConnectorRequest,
     UnlockConnectorResponse,
 )
-from station.ocpp.types import IdTokenType
 from station.refusal import Refusal
 from station.state.connectors import Connectors
 from station.state.registration import Registration
+from station.state.reservations import Driver, Reservations
 from station.state.sessions import Sessions
 
 UNLOCK_PATIENCE_S = 10.0
@@ -30,6 +30,7 @@ UNLOCK_PATIENCE_S = 10.0
 
 NOT_ACCEPTED = Refusal("CSNotAccepted", "the registration is not accepted")
 OCCUPIED = Refusal("TxInProgress", "an authorized driver is there")
+RESERVED = Refusal("InvalidIdToken", "the EVSE is reserved for another token")
 
 
 class Unlock(Job, frozen=True, kw_only=True):
@@ -60,18 +61,20 @@ class RemoteControl(Block):
     `triggers`: the messages that the built-in blocks send when asked, apart from BootNotification.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the wiring of a block, named at the one call
         self,
         *,
         registration: Registration,
         sessions: Sessions,
         connectors: Connectors,
+        reservations: Reservations,
         facts: Facts,
         triggers: frozenset[str],
     ) -> None:
         self._registration = registration
         self._sessions = sessions
         self._connectors = connectors
+        self._reservations = reservations
         self._facts = facts
         self._triggers = triggers
 
@@ -93,40 +96,43 @@ class RemoteControl(Block):
     def start(self, request: RequestStartTransactionRequest, now: Now) -> RequestStartTransactionResponse:
         """F01, F02. A charging profile is passed over: smart charging is not built in (F01.FR.12)."""
         del now
-        token = request.id_token
-        evse_id = request.evse_id if request.evse_id is not None else self._choose(token)
-        refusal = self._may_start(evse_id, token)
+        group = request.group_id_token
+        driver = Driver(request.id_token, group.id_token if group is not None else None)
+        evse_id = request.evse_id if request.evse_id is not None else self._choose(driver)
+        refusal = self._may_start(evse_id, driver)
         if refusal is not None or evse_id is None:
             return RequestStartTransactionResponse(status="Rejected", status_info=refusal.info if refusal else None)
         session = self._sessions.on_evse(evse_id)
-        group = request.group_id_token
         self._facts.emit(
             RemoteStartAccepted(
                 evse_id=evse_id,
-                id_token=token,
+                id_token=driver.id_token,
                 remote_start_id=request.remote_start_id,
-                group_id_token=group.id_token if group is not None else None,
+                group_id_token=driver.group_id,
             )
         )
         transaction_id = session.transaction_id if session is not None else None  # F01.FR.13
         return RequestStartTransactionResponse(status="Accepted", transaction_id=transaction_id)
 
-    def _choose(self, token: IdTokenType) -> int | None:
-        """F01.FR.20: an EVSE whose vehicle waits for a driver, else a free one."""
-        usable = [each for each in self._connectors.evse_ids() if self._may_start(each, token) is None]
+    def _choose(self, driver: Driver) -> int | None:
+        """F01.FR.20: the EVSE reserved for the driver, else one whose vehicle waits for one, else a free one."""
+        usable = [each for each in self._connectors.evse_ids() if self._may_start(each, driver) is None]
+        reserved = [each for each in usable if self._reservations.names(each, driver)]
         waiting = [each for each in usable if self._sessions.on_evse(each) is not None]
-        return next(iter(waiting or usable), None)
+        return next(iter(reserved or waiting or usable), None)
 
-    def _may_start(self, evse_id: int | None, token: IdTokenType) -> Refusal | None:
+    def _may_start(self, evse_id: int | None, driver: Driver) -> Refusal | None:
         if not self._registration.accepted:  # B02.FR.05
             return NOT_ACCEPTED
         if evse_id is None:
             return Refusal("NotFound", "no EVSE is free")
-        refusal = self._connectors.may_start(evse_id)  # F01.FR.21-23
+        refusal = self._connectors.may_start(evse_id)  # F01.FR.23
         if refusal is not None:
             return refusal
+        if self._reservations.refuses(evse_id, driver):  # F01.FR.21, F01.FR.22, F02.FR.23, F02.FR.24
+            return RESERVED
         session = self._sessions.on_evse(evse_id)
-        return OCCUPIED if session is not None and session.is_taken_for(token) else None  # F01.FR.24
+        return OCCUPIED if session is not None and session.is_taken_for(driver.id_token) else None  # F01.FR.24
 
     def stop(self, request: RequestStopTransactionRequest, now: Now) -> RequestStopTransactionResponse:
         """F03.FR.07, F03.FR.08."""

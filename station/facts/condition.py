@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Literal
 
 from station.facts.base import Fact
@@ -31,13 +30,10 @@ class AvailabilityChanged(Fact, frozen=True, kw_only=True):
     at: Instant
 
 
-class ConnectorStatusDue(Fact, frozen=True, kw_only=True):
-    """The CSMS is to learn the status of a connector by NotifyEvent, as the station is configured (G01, note)."""
+class ReservationsChanged(Fact, frozen=True, kw_only=True):
+    """Other EVSEs may be reserved now. `evse_id`: the one that is reserved anew, which is told whatever it was."""
 
-    evse_id: int
-    connector_id: int
-    status: str
-    since: datetime
+    evse_id: int | None = None
 
 
 class VariableChanged(Fact, frozen=True, kw_only=True):
@@ -52,10 +48,6 @@ class VariableChanged(Fact, frozen=True, kw_only=True):
     connector_id: int | None = None
     attribute: str = "Actual"
     by: Literal["csms", "station", "operator"] = "csms"
-
-
-class EventsNoted(Fact, frozen=True, kw_only=True):
-    """Monitors were triggered in this step; heard after all that was emitted before, so that one message tells all."""
 
 
 class ResetRequested(Fact, frozen=True, kw_only=True):

@@ -83,6 +83,8 @@ class AuthorizationEnded(Fact, frozen=True, kw_only=True):
 
     evse_id: int
     reason: str
+    reservation_id: int | None = None
+    """The reservation that it had used up, if there was no transaction that could have told so."""
 
 
 class TransactionStarted(Fact, frozen=True, kw_only=True):

@@ -87,6 +87,5 @@ def _source(fact: Fact) -> Hashable | None:
     if isinstance(fact, MeterSampled) and fact.purpose == IDLE:
         return fact.evse_id
     if isinstance(fact, SensorRead):
-        place = (fact.component, fact.instance, fact.evse_id, fact.connector_id)
-        return (*place, fact.variable, fact.variable_instance)
+        return (fact.component, fact.instance, fact.evse_id, fact.variable)
     return None

@@ -55,8 +55,8 @@ class Connectors:
         self._blocked: dict[str, frozenset[int]] = {}
         self._shown: Volatile[Mapping[Place, Shown]] = Volatile(db, {})
         self._started = Instant(BootId(0), Mono(0.0))
-        self.reserved: Callable[[int, int], bool] = lambda _evse, _connector: False
-        """Whether a reservation holds the connector; Reservation replaces it."""
+        self.reserved: Callable[[int], bool] = lambda _evse: False
+        """Whether a reservation keeps the EVSE for a driver who has not come; Reservation replaces it."""
 
     def load(self, now: Now) -> None:
         """Read what is ordered; forget what was seen: the hardware tells it again.
@@ -103,6 +103,10 @@ class Connectors:
     def fixed_cable(self, evse_id: int, connector_id: int) -> bool:
         """Whether the cable belongs to the station."""
         return self._layout.evses[evse_id - 1].connectors[connector_id - 1].fixed
+
+    def connector_type(self, evse_id: int, connector_id: int) -> str:
+        """ConnectorEnumType, as the layout says."""
+        return self._layout.evses[evse_id - 1].connectors[connector_id - 1].type
 
     def limit_a(self, evse_id: int) -> float:
         """The current per phase that the weakest connector of the EVSE is made for."""
@@ -202,6 +206,11 @@ class Connectors:
             return False
         return not self._is_faulted(evse_id)
 
+    def usable_types(self, evse_id: int) -> frozenset[str]:
+        """The types of the connectors in service; none if the EVSE is not."""
+        usable = [each for each in self.connector_ids(evse_id) if self.operative(evse_id, each)]
+        return frozenset(self.connector_type(evse_id, each) for each in usable)
+
     def _allowed(self, evse_id: int, connector_id: int | None) -> bool:
         levels = {Place(), Place(evse_id, 0)}
         if connector_id is not None:
@@ -236,7 +245,7 @@ class Connectors:
         in_use = evse_id in self._busy and plugged == connector_id  # G01.FR.05: not once the EV has gone
         if not in_use and (not self._allowed(evse_id, connector_id) or self._is_blocked(evse_id)):
             return "Unavailable"
-        if not in_use and self.reserved(evse_id, connector_id):
+        if self.reserved(evse_id):  # whoever is plugged in (G01.FR.09)
             return "Reserved"
         held = self._locked.get(evse_id) == connector_id  # E10: pulled off the vehicle, still in the socket
         return "Occupied" if plugged == connector_id or held else "Available"

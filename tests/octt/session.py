@@ -40,12 +40,17 @@ ENDED_WITH_AUTHORIZATION = {"Authorized", "PowerPathClosed", "EnergyTransfer"}
 class Session:
     """See the module's first lines. `evse`: where; `token`: whose; `remote`: by the CSMS instead of by card.
 
+    `reservation`: the one that the token uses up, which the first event after the authorization must tell.
+
     Its transaction is the first one that it does not know when it is made: of two sessions at once, the second is made
     when the first has started.
     """
 
-    def __init__(self, bench: Bench, *, evse: int = 1, token: str = VALID, remote: bool = False) -> None:
+    def __init__(
+        self, bench: Bench, *, evse: int = 1, token: str = VALID, remote: bool = False, reservation: int | None = None
+    ) -> None:
         self.bench = bench
+        self.reservation = reservation
         self.evse = evse
         self.token = token
         self.remote = remote
@@ -202,7 +207,7 @@ class Session:
         requests = self.bench.csms.received("Authorize")[asked:]
         assert requests == ([] if known else [{"idToken": id_token(self.token)}])
         self.is_authorized = True
-        self._owed |= {"idToken": id_token(self.token)}
+        self._owed |= {"idToken": id_token(self.token), "reservationId": self.reservation}
         self.told_authorized()
 
     def told_authorized(self) -> None:

@@ -16,6 +16,7 @@ from tests.octt.provisioned import booted, reset, statuses, unavailable
 from tests.octt.session import Session
 from tests.octt.states import VALID2, id_token
 from tests.scenarios.e_transactions.story import bench as station
+from tests.scenarios.reservations import reserve
 from tests.scenarios.variables import entries, get, put
 
 POINTS = ["ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"]
@@ -209,6 +210,18 @@ def test_tc_b_23_cs(make: Make) -> None:
 
     assert reset(bench) == "Accepted"
     assert booted(bench, e1c1="Unavailable")["reason"] == "RemoteReset"
+
+
+@pytest.mark.octt("TC_B_24_CS")
+@pytest.mark.req("B01.FR.03", "B01.FR.13", "B11.FR.01", "B11.FR.03", "B11.FR.04", "B11.FR.05")
+def test_tc_b_24_cs(make: Make) -> None:
+    """Reserved persists over a reset."""
+    bench = make()
+    assert reserve(bench, evseId=1) == "Accepted"
+    assert statuses(bench)[1, 1] == "Reserved"
+
+    assert reset(bench) == "Accepted"
+    assert booted(bench, e1c1="Reserved")["reason"] == "RemoteReset"
 
 
 @pytest.mark.octt("TC_B_25_CS")

@@ -13,6 +13,7 @@ from station.facts import AuthorizationRefused, Authorized, DriverAddressed, Sto
 from station.now import Now
 from station.ocpp.enums import AuthorizationStatusEnumType
 from station.ocpp.types import IdTokenInfoType
+from station.state.reservations import Driver
 
 
 class Parts(msgspec.Struct, frozen=True):
@@ -28,6 +29,7 @@ class Consequences:
 
     def __init__(self, states: States, world: World, parts: Parts) -> None:
         self._sessions = states.sessions
+        self._reservations = states.reservations
         self._facts = world.facts
         self._choosing = parts.choosing
         self._floating = parts.floating
@@ -44,11 +46,17 @@ class Consequences:
         else:
             self.refuse(wish, info, "ConcurrentTx")
 
-    def refuse(self, wish: Wish, info: IdTokenInfoType, instead: AuthorizationStatusEnumType | None = None) -> None:
-        """It may not; `instead` of an Accepted, this is why."""
+    def refuse(
+        self,
+        wish: Wish,
+        info: IdTokenInfoType,
+        instead: AuthorizationStatusEnumType | None = None,
+        text: Text | None = None,
+    ) -> None:
+        """It may not; `instead` of an Accepted, this is why. `text`: what the driver reads, if not just the status."""
         why = info if instead is None else _with_status(info, instead)
         self._facts.emit(AuthorizationRefused(id_token=wish.id_token, status=why.status, evse_id=wish.place))
-        self._facts.emit(DriverAddressed(text=refusal(why), evse_id=wish.place))
+        self._facts.emit(DriverAddressed(text=refusal(why, text), evse_id=wish.place))
 
     def stop(self, wish: Wish, info: IdTokenInfoType | None = None) -> None:
         """The driver ends the authorization of the EVSE."""
@@ -64,9 +72,12 @@ class Consequences:
 
     def _start(self, wish: Wish, info: IdTokenInfoType, now: Now, *, unknown: bool) -> None:
         group = info.group_id_token.id_token if info.group_id_token is not None else wish.group_id_token
-        evse_id = self._allowed(wish, info)
+        driver = Driver(wish.id_token, group)
+        evse_id = self._allowed(wish, info, driver)
         session = self._sessions.on_evse(evse_id) if evse_id is not None else None
-        if evse_id is None:
+        if evse_id is None and any(self._reservations.refuses(each, driver) for each in _among(wish, info)):
+            self.refuse(wish, info, "NotAtThisTime", "reserved")
+        elif evse_id is None:
             self.refuse(wish, info, "NotAtThisLocation")
         elif session is not None and session.is_taken_for(wish.id_token):  # C01.FR.23
             self.refuse(wish, info, "ConcurrentTx")
@@ -83,18 +94,27 @@ class Consequences:
                 remote_start_id=wish.remote_start_id,
                 charging_priority=info.charging_priority,
                 invalid=unknown,
+                reservation_id=self._reservations.claim_id(evse_id, driver),
             )
             if evse_id != FLOATING:
                 self._facts.emit(authorized)
             else:
                 self._floating.wait(authorized, _among(wish, info), now)
 
-    def _allowed(self, wish: Wish, info: IdTokenInfoType) -> int | None:
-        """C01.FR.21: the EVSE that was meant, else another that the reader serves and the token may use."""
-        if not info.evse_id or wish.evse_id in info.evse_id:
+    def _allowed(self, wish: Wish, info: IdTokenInfoType, driver: Driver) -> int | None:
+        """The EVSE where the driver's vehicle waits, or that is reserved for him (H03), or that was meant.
+
+        If he may not use it, another that the reader serves (C01.FR.21). None: there is none.
+        """
+        among = [each for each in _among(wish, info) if not self._reservations.refuses(each, driver)]
+        if wish.evse_id in among and self._sessions.on_evse(wish.evse_id) is not None:
             return wish.evse_id
-        among = _among(wish, info)
-        return FLOATING if among and wish.evse_id == FLOATING else self._choosing.to_start(among)
+        reserved = next((each for each in among if self._reservations.names(each, driver)), None)
+        if reserved is not None:
+            return reserved
+        if wish.evse_id in among or (among and wish.evse_id == FLOATING):
+            return wish.evse_id
+        return self._choosing.to_start(among)
 
     def _say(self, text: Text, info: IdTokenInfoType | None, evse_id: int) -> None:
         self._facts.emit(DriverAddressed(text=said(text, info), evse_id=evse_id or None))

@@ -5,9 +5,11 @@ from __future__ import annotations
 import msgspec
 
 from station.blocks.authorization.wish import States, World
-from station.facts import Authorized, PlugInserted
+from station.blocks.authorization.words import said
+from station.facts import Authorized, DriverAddressed, PlugInserted
 from station.now import Mono, Now
 from station.ocpp.types import IdTokenType
+from station.state.reservations import Driver
 from station.state.tokens import same_token
 
 
@@ -23,6 +25,7 @@ class Floating:
     def __init__(self, states: States, world: World) -> None:
         self._sessions = states.sessions
         self._connectors = states.connectors
+        self._reservations = states.reservations
         self._variables = states.variables
         self._facts = world.facts
         self._waiting: _Waiting | None = None
@@ -50,9 +53,17 @@ class Floating:
             return
         session = self._sessions.on_evse(fact.evse_id)
         free = session is None or not session.is_taken_for(waiting.authorized.id_token)
-        if free and self._connectors.may_start(fact.evse_id) is None:
-            self._waiting = None
-            self._facts.emit(msgspec.structs.replace(waiting.authorized, evse_id=fact.evse_id))
+        if not free or self._connectors.may_start(fact.evse_id) is not None:
+            return
+        driver = Driver(waiting.authorized.id_token, waiting.authorized.group_id_token)
+        if self._reservations.refuses(fact.evse_id, driver):  # he has the time left to plug in at another one
+            self._facts.emit(DriverAddressed(text=said("reserved"), evse_id=fact.evse_id))
+            return
+        self._waiting = None
+        reservation_id = self._reservations.claim_id(fact.evse_id, driver)
+        self._facts.emit(
+            msgspec.structs.replace(waiting.authorized, evse_id=fact.evse_id, reservation_id=reservation_id)
+        )
 
     @property
     def until(self) -> Mono | None:

@@ -9,6 +9,7 @@ from station.blocks.authorization.wish import States, World
 from station.facts import Authorized, TransactionEnded
 from station.now import Now
 from station.ocpp.types import IdTokenType
+from station.state.reservations import Driver
 
 INTERRUPTIONS = frozenset({"PowerLoss", "Reboot"})
 NOBODY = IdTokenType(id_token="", type="NoAuthorization")
@@ -20,6 +21,7 @@ class FreeCharging:
     def __init__(self, states: States, world: World) -> None:
         self._sessions = states.sessions
         self._connectors = states.connectors
+        self._reservations = states.reservations
         self._registration = states.registration
         self._variables = states.variables
         self._facts = world.facts
@@ -41,9 +43,12 @@ class FreeCharging:
             return
         allowed = self._registration.ever_accepted or self._variables.boolean("TxCtrlr", "TxBeforeAcceptedEnabled")
         for evse_id in self._connectors.evse_ids() if allowed else ():
-            if self._waits(evse_id, just_plugged=evse_id == plugged) and self._connectors.may_start(evse_id) is None:
+            if self._waits(evse_id, just_plugged=evse_id == plugged) and self._may_start(evse_id):
                 self._interrupted.discard(evse_id)
                 self._facts.emit(Authorized(evse_id=evse_id, id_token=NOBODY, via="button", at=now.instant))
+
+    def _may_start(self, evse_id: int) -> bool:
+        return self._connectors.may_start(evse_id) is None and not self._reservations.refuses(evse_id, Driver(NOBODY))
 
     def _waits(self, evse_id: int, *, just_plugged: bool) -> bool:
         session = self._sessions.on_evse(evse_id)

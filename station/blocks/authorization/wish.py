@@ -13,6 +13,7 @@ from station.ports import Csms
 from station.state.connectors import Connectors
 from station.state.local_list import LocalList
 from station.state.registration import Registration
+from station.state.reservations import Reservations
 from station.state.sessions import Sessions
 from station.state.tokens import Tokens
 from station.state.variables import Variables
@@ -46,6 +47,7 @@ class States(msgspec.Struct, frozen=True):
     local_list: LocalList
     sessions: Sessions
     connectors: Connectors
+    reservations: Reservations
     registration: Registration
     variables: Variables
 

@@ -12,7 +12,7 @@ from station.ocpp.types import IdTokenInfoType
 
 Text = Literal[
     "wait", "plug_in", "starts", "ends", "refused", "unknown", "expired", "no_credit", "elsewhere", "later", "busy",
-    "choose", "not_there",
+    "reserved", "choose", "not_there",
 ]  # fmt: skip
 
 ENGLISH: Final = "en"
@@ -29,6 +29,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "elsewhere": "Not valid here",
         "later": "Not possible at this time",
         "busy": "Somebody else is charging here",
+        "reserved": "Reserved for somebody else",
         "choose": "Stop which: {evses}? 0: all",
         "not_there": "Nobody is charging there",
     },
@@ -44,6 +45,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "elsewhere": "Hier nicht gültig",
         "later": "Zur Zeit nicht möglich",
         "busy": "Hier lädt schon jemand",
+        "reserved": "Für jemand anderen reserviert",
         "choose": "Welche beenden: {evses}? 0: alle",
         "not_there": "Dort lädt niemand",
     },
@@ -59,6 +61,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "elsewhere": "Non valable ici",
         "later": "Pas possible pour le moment",
         "busy": "Quelqu'un d'autre charge ici",
+        "reserved": "Réservé pour quelqu'un d'autre",
         "choose": "Arrêter laquelle : {evses} ? 0 : toutes",
         "not_there": "Personne n'y charge",
     },
@@ -74,6 +77,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "elsewhere": "Hier niet geldig",
         "later": "Nu niet mogelijk",
         "busy": "Hier laadt al iemand",
+        "reserved": "Gereserveerd voor iemand anders",
         "choose": "Welke stoppen: {evses}? 0: alle",
         "not_there": "Daar laadt niemand",
     },
@@ -111,6 +115,6 @@ def said(text: Text, info: IdTokenInfoType | None = None, **details: str) -> str
     return f"{words}\n{personal.content}"
 
 
-def refusal(info: IdTokenInfoType) -> str:
-    """Why not."""
-    return said(REFUSALS.get(info.status, "refused"), info)
+def refusal(info: IdTokenInfoType, text: Text | None = None) -> str:
+    """Why not; `text` where the status does not tell."""
+    return said(text or REFUSALS.get(info.status, "refused"), info)

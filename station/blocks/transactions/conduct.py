@@ -135,7 +135,8 @@ class Conduct:
         evse_id = after.evse_id
         if before.authorized and not after.authorized:
             reason = after.stopped_reason or (after.closing.reason if after.closing else "Other")
-            self._facts.emit(AuthorizationEnded(evse_id=evse_id, reason=reason))
+            used = None if before.started or after.started else before.reservation_id
+            self._facts.emit(AuthorizationEnded(evse_id=evse_id, reason=reason, reservation_id=used))
         if after.transaction_id is None:
             return
         if not before.started:

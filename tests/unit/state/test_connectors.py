@@ -127,14 +127,23 @@ def test_a_busy_connector_stays_occupied_whatever_is_ordered(db: Database, conne
     assert connectors.status(1, 1) == "Unavailable"
 
 
-def test_reserved_gives_way_to_nobody_but_its_driver(connectors: Connectors) -> None:
-    """Plugged in without a transaction it stays Reserved; with one it is Occupied."""
-    connectors.reserved = lambda evse, _connector: evse == 1
+@pytest.mark.req("G01.FR.09", "G03.FR.09")
+def test_a_reserved_evse_stays_so_whoever_is_plugged_in(connectors: Connectors) -> None:
+    """Also with a transaction that nobody has authorized; to be out of service, or broken, counts more."""
+    connectors.reserved = lambda evse: evse == 1
     connectors.set_plugged(1, 1, plugged=True)
-    assert connectors.status(1, 1) == "Reserved"
+    assert (connectors.status(1, 1), connectors.status(1, 2), connectors.status(2, 1)) == (
+        *("Reserved", "Reserved"),
+        "Available",
+    )
 
     connectors.set_busy(1, busy=True)
-    assert connectors.status(1, 1) == "Occupied"
+    assert connectors.status(1, 1) == "Reserved"
+
+    connectors.block("test", frozenset({1}))
+    assert connectors.status(1, 2) == "Unavailable"
+    connectors.set_fault(1, Fault.RCD, present=True)
+    assert connectors.status(1, 1) == "Faulted"
 
 
 @pytest.mark.parametrize(
