@@ -8,7 +8,7 @@ CHECKED := $(PACKAGES) tests bench
 SETUP := .ci/setup pyproject.toml requirements.lock
 ARGS ?=
 
-.PHONY: help demo test system lint style types format generate conformance generated check bench pyc setup clean
+.PHONY: help demo test system chaos lint style types format generate conformance generated check bench pyc setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -21,6 +21,9 @@ test: .venv/.set-up-dev ## all tests, real parts included
 
 system: .venv/.set-up-dev ## only the tests with real processes, sockets and units
 	$(BIN)/pytest -m system $(ARGS)
+
+chaos: .venv/.set-up-dev ## 200 sessions over a bad line, with kill -9 (ARGS="--sessions 50 --seed 1")
+	$(BIN)/python -m tests.chaos $(ARGS)
 
 lint: style types ## ruff and mypy, strict
 

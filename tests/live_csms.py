@@ -44,6 +44,8 @@ class Handshake(NamedTuple):
     client: str
     """The common name of its certificate, if it showed one."""
 
+    at: datetime
+
 
 def server_context(issued: Issued, client_root: str = "") -> ssl.SSLContext:
     """TLS as a CSMS has it; with `client_root` (PEM) it demands a certificate of the station (profile 3)."""
@@ -183,7 +185,7 @@ class LiveCsms:
         authorization = request.headers.get("Authorization", "")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         with self._changed:
-            self.handshakes.append(Handshake(request.path, offered, authorization, tls, client))
+            self.handshakes.append(Handshake(request.path, offered, authorization, tls, client, datetime.now(UTC)))
             self._changed.notify_all()
         if self.refuse_with:
             return connection.respond(self.refuse_with, "refused by the test\n")
