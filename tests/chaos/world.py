@@ -102,11 +102,13 @@ class LastingWorld(SimWorld):
         super().plug_in(evse, connector, ev, charge=charge, contract=contract)
 
     def unplug(self, evse: int) -> None:
-        """And ends with it."""
-        for visit in self._visits:
-            if (visit.evse_id, visit.end_mwh) == (evse, None):
-                visit.end_mwh = self.evse(evse).reading().energy_import_mwh
-        super().unplug(evse)
+        """And ends with it, at the very instant up to which the meter has counted."""
+        point = self.evse(evse)
+        visit = State(self._evses, self._visits).here(evse)
+        if visit is not None:
+            visit.end_mwh = point.reading().energy_import_mwh
+        point.unplug()
+        self._changed()
 
     def reading(self, evse: int) -> MeterReading:
         """What is told is written down first."""
