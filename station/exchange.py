@@ -24,7 +24,14 @@ from station.block import JobResult
 from station.csms import StepCsms
 from station.effects import CarryOut, Effect, Send, SetClock
 from station.engine import Ask, Call, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
-from station.facts import ClockStepped, InvalidMessageReceived, LinkLost, LinkRestored, MessageUndelivered
+from station.facts import (
+    ClockStepped,
+    InvalidMessageReceived,
+    LinkLost,
+    LinkRestored,
+    MessageUndelivered,
+    TransactionThinned,
+)
 from station.now import Mono, Now, seconds_until
 from station.ocpp import codec
 from station.ocpp.base import Response
@@ -315,6 +322,9 @@ class Exchange:
 
     def _finish(self, now: Now) -> list[Effect]:
         """After an input: follow the registration, tell the outcomes that came by themselves, send what may go."""
+        for each in self.outbox.thinned():
+            fact = TransactionThinned(transaction_id=each.transaction, events=each.rows)
+            self._give(Happened((fact,)), now)
         for _ in range(MOST_ROUNDS):
             self.outbox.gate(self._gate())
             self._csms.open = self._csms.connected and self._registration.status == "Accepted"

@@ -18,8 +18,10 @@ from station.facts import (
     InvalidMessageReceived,
     LinkLost,
     LinkRestored,
+    MessageUndelivered,
     SecurityEventOccurred,
     StationStarted,
+    TransactionThinned,
 )
 from station.now import Instant, Mono, Now
 from station.ocpp.messages import SecurityEventNotificationRequest
@@ -46,9 +48,11 @@ CRITICAL = frozenset(
         "InvalidTLSCipherSuite",
         "MaintenanceLoginAccepted",
         "MaintenanceLoginFailed",
-        # Beyond the appendix, which allows it: a handler failed repeatedly; a renewed certificate was given up.
+        # Beyond the appendix, which allows it: a handler failed repeatedly; a renewed certificate was given up; a
+        # message was given up, and is kept for the operator.
         "InternalError",
         "DiscardedRenewedClientCertificate",
+        "MessageUndelivered",
     }
 )
 """Events that the CSMS is told (appendix 1); all others are only logged."""
@@ -90,6 +94,8 @@ class Security(Block):
             on(InvalidMessageReceived, self.invalid_message),
             on(LinkLost, self.link_lost),
             on(LinkRestored, self.link_restored),
+            on(MessageUndelivered, self.undelivered),
+            on(TransactionThinned, self.thinned),
         ]
 
     def load(self, now: Now) -> None:
@@ -129,6 +135,17 @@ class Security(Block):
             self._note(
                 "FailedToAuthenticateAtCsms", "with the new credentials; the former are in use", now.instant, now
             )
+
+    def undelivered(self, fact: MessageUndelivered, now: Now) -> None:
+        """E13.FR.04: what was given up is reported; of a security event this would only repeat itself."""
+        if fact.action != "SecurityEventNotification":
+            whose = f" of transaction {fact.transaction_id}" if fact.transaction_id else ""
+            self._note("MessageUndelivered", f"{fact.action}{whose}: {fact.reason}", now.instant, now)
+
+    def thinned(self, fact: TransactionThinned, now: Now) -> None:
+        """E04.FR.08: the gaps that the CSMS will find in seqNo are explained."""
+        info = f"{fact.events} Updated events of transaction {fact.transaction_id} were dropped"
+        self._note("MemoryExhaustion", info, now.instant, now)
 
     def _note(self, type_: str, tech_info: str, at: Instant, now: Now) -> None:
         before = self._limit.cut(type_, now.mono)

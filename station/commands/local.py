@@ -98,7 +98,9 @@ def lines(told: dict[str, Any]) -> Iterator[str]:
     for evse in told["evses"]:
         yield f"evse {evse['id']:<4} " + _evse(evse)
     queue = told["queue"]
-    yield f"queue     {'transaction events wait' if queue['transactions_waiting'] else 'empty'}; store {told['store']}"
+    waits = "transaction events wait" if queue["transactions_waiting"] else "empty"
+    lost = f"; {queue['undelivered']} given up and kept" if queue["undelivered"] else ""
+    yield f"queue     {waits}{lost}; store {told['store']}"
     for certificate in told.get("certificates", ()):
         yield f"valid     {certificate['role']} until {certificate['until']}"
 

@@ -81,4 +81,4 @@ def _transaction(session: Session, newest: Sample | None) -> dict[str, Any]:
 
 
 def _queue(outbox: Outbox) -> dict[str, Any]:
-    return {"transactions_waiting": outbox.has_transactions()}
+    return {"transactions_waiting": outbox.has_transactions(), "undelivered": outbox.undelivered()}

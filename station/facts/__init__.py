@@ -60,6 +60,7 @@ from station.facts.link import (
     LinkLost,
     LinkRestored,
     MessageUndelivered,
+    TransactionThinned,
 )
 from station.facts.transactions import (
     AuthorizationEnded,
@@ -133,6 +134,7 @@ __all__ = [
     "TokenPresented",
     "TransactionEnded",
     "TransactionStarted",
+    "TransactionThinned",
     "VariableChanged",
     "VehicleStopped",
     "Via",

@@ -49,3 +49,10 @@ class MessageUndelivered(Fact, frozen=True, kw_only=True):
     action: str
     reason: str
     transaction_id: str | None = None
+
+
+class TransactionThinned(Fact, frozen=True, kw_only=True):
+    """The disk's share is used up: so many Updated events of a transaction were dropped (E04.FR.08)."""
+
+    transaction_id: str
+    events: int

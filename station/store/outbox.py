@@ -361,6 +361,10 @@ class Outbox:
         """Rows in memory; more may be on disk."""
         return self._lanes.in_memory()
 
+    def undelivered(self) -> int:
+        """How many messages were given up and are kept for the operator."""
+        return self._spool.undelivered()
+
     def thinned(self) -> list[Thinned]:
         """What was dropped for want of space, since last asked: to be reported."""
         taken, self._ledger.thinned = self._ledger.thinned, []

@@ -89,6 +89,10 @@ class Spool:
             (low, high, key),
         ).fetchall()
 
+    def undelivered(self) -> int:
+        """How many rows were given up and are kept."""
+        return int(self._db.execute("SELECT count(*) FROM undelivered").fetchone()[0])
+
     def drop_oldest_undelivered(self, rows: int) -> int:
         """Make room: forget the oldest rows that were given up. Returns the bytes of their payloads."""
         found = self._db.execute("SELECT id, length(payload) FROM undelivered ORDER BY id LIMIT ?", (rows,)).fetchall()

@@ -17,11 +17,13 @@ from station.facts import (
     EvseQuarantined,
     Fact,
     LimitChanged,
+    MessageUndelivered,
     ResetAbandoned,
     ResetRequested,
     SampleFailed,
     StoreDegraded,
     StoreRecovered,
+    TransactionThinned,
     VehicleStopped,
     WantFailed,
 )
@@ -145,6 +147,8 @@ def _trouble(bench: Bench) -> None:
     tell(bench, WantFailed(evse_id=VICTIM, at=at, what="energise", reason="silent"))
     tell(bench, SampleFailed(evse_id=VICTIM, at=at, purpose="stop", reason="silent"))
     tell(bench, LimitChanged(evse_id=VICTIM, significant=True))
+    tell(bench, MessageUndelivered(action="TransactionEvent", reason="the test says so", transaction_id="none"))
+    tell(bench, TransactionThinned(transaction_id="none", events=1))
     tell(bench, StoreDegraded(kind="FULL"))
     tell(bench, StoreRecovered())
     tell(bench, ResetAbandoned())

@@ -51,7 +51,7 @@ STATUS: dict[str, Any] = {
             "transaction": {"id": "t-1", "charging_state": "Charging", "energy_wh": 1234.0, "power_w": 11_000.0},
         }
     ],
-    "queue": {"transactions_waiting": True},
+    "queue": {"transactions_waiting": True, "undelivered": 3},
     "store": "ok",
 }
 
@@ -142,7 +142,7 @@ def test_status_is_for_people(agent: list[dict[str, Any]], config: Path, capsys:
     assert "not connected: no answer - check the host name" in told
     assert "evse 1    Occupied, 16 A offered, Charging t-1, 1.234 kWh" in told
     assert "up 1 d 2:03:04" in told
-    assert "transaction events wait" in told
+    assert "transaction events wait; 3 given up and kept" in told
 
 
 def test_sim_turns_arguments_into_a_command(agent: list[dict[str, Any]], config: Path) -> None:
