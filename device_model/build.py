@@ -65,7 +65,8 @@ class EvseLayout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 class Equipment(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """A component beside the ordinary ones, at the tier its ids name.
 
-    A standardised name brings its variables along; `variables` are more of them, or all of a vendor's own component.
+    A name of the catalogue's equipment brings its variables along; `variables` are more of them or take their place.
+    Of a component that the station has anyway they are more; of any other, such as a vendor's own, they are all.
     """
 
     name: str
@@ -217,7 +218,7 @@ def build(catalogue: Catalogue, layout: Layout, features: frozenset[str] = froze
             for variable in maker.component(spec, id_, at):
                 model.add(variable)
     for part in layout.equipment:
-        for variable in maker.equipment(part, catalogue):
+        for variable in maker.equipment(part, catalogue, model):
             model.add(variable)
     return model
 
@@ -294,18 +295,18 @@ class _Maker:
                 continue
             yield from self._variable(one, id_, at)
 
-    def equipment(self, part: Equipment, catalogue: Catalogue) -> Iterator[Variable]:
-        """The variables of a component that the layout names, standardised or the vendor's own."""
+    def equipment(self, part: Equipment, catalogue: Catalogue, model: DeviceModel) -> Iterator[Variable]:
+        """The variables of a component that the layout names: standardised, the vendor's own, or more of one there."""
         evse = self._layout.evses[part.evse_id - 1] if part.evse_id else None
         connector = evse.connectors[part.connector_id - 1] if evse and part.connector_id else None
         id_ = ComponentId(part.name, part.instance, part.evse_id, part.connector_id)
         at = _Place(self._layout, evse, connector)
-        spec = catalogue.component(part.name)
-        if spec is not None:
-            yield from self.component(spec, id_, at)
-        else:
+        spec, named = catalogue.component(part.name), {one.name for one in part.variables}
+        if spec is not None and spec.tier == "named":
+            bare = msgspec.structs.replace(spec, variables=tuple(v for v in spec.variables if v.name not in named))
+            yield from self.component(bare, id_, at)
+        elif not model.has(id_):
             always = [one for one in catalogue.generic if one.name in {"Available", "Enabled"}]
-            named = {one.name for one in part.variables}
             yield from (_plain(one, id_, self._shared) for one in always if one.name not in named)
         for one in part.variables:
             yield from self._variable(one, id_, at)

@@ -221,6 +221,10 @@ class DeviceModel:
         for key, bucket in self._components.items():
             yield self._ids[key], bucket
 
+    def has(self, component: ComponentId) -> bool:
+        """Whether the component is there."""
+        return component.key in self._components
+
     def add(self, variable: Variable) -> None:
         """Add a variable and, if need be, its component. Raises ValueError if it is there already."""
         key = variable.component.key

@@ -6,7 +6,8 @@ in the state, and returns the event or None.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from enum import StrEnum
 from typing import Final
 
@@ -71,8 +72,9 @@ class MonitorFlaw(StrEnum):
     HARD_WIRED = "a hard-wired monitor cannot be changed"
     OUT_OF_RANGE = "the threshold is outside the limits of the variable"
     NEGATIVE = "a delta must not be negative"
-    NOT_POSITIVE = "a period must be above zero"
+    NOT_POSITIVE = "a period must be a second at least"
     BAD_SEVERITY = "severities are 0 to 9"
+    TOO_MANY = "no more monitors can be kept"
 
 
 class Monitor(msgspec.Struct, frozen=True, gc=False):
@@ -133,6 +135,10 @@ class State(msgspec.Struct, gc=False):
 THRESHOLDS: Final = frozenset({MonitorType.UPPER, MonitorType.LOWER})
 _DAY_S: Final = 86_400
 LEAST_SEVERE: Final = 9
+SHORTEST_PERIOD_S: Final = 1.0
+MOST_MONITORS: Final = 5_000
+EVERYTHING: Final = (-math.inf, math.inf)
+NOTHING: Final = (math.inf, -math.inf)
 
 
 def supported(variable: Variable, type_: MonitorType) -> bool:
@@ -155,7 +161,7 @@ def flaw_of_value(wanted: Wanted, found: Variable) -> MonitorFlaw | None:
         return MonitorFlaw.OUT_OF_RANGE if below or above else None  # N04.FR.06
     if wanted.type is MonitorType.DELTA:
         return MonitorFlaw.NEGATIVE if wanted.value < 0 else None  # N04.FR.14
-    return None if wanted.value > 0 else MonitorFlaw.NOT_POSITIVE
+    return None if wanted.value >= SHORTEST_PERIOD_S else MonitorFlaw.NOT_POSITIVE
 
 
 def beyond(monitor: Monitor, value: str) -> bool:
@@ -176,8 +182,8 @@ def threshold(state: State, value: str) -> Event | None:
 
 
 def _delta(state: State, value: str) -> Event | None:
-    """N07.FR.18, N07.FR.19. The first value after a boot is only taken as reference."""
-    if not state.reference:
+    """N07.FR.18, N07.FR.19. The first value that is measured after a boot is only taken as reference."""
+    if state.reference is None:
         state.reference = value
         return None
     if not _differs(state.monitor, state.reference, value):
@@ -196,8 +202,38 @@ def _differs(monitor: Monitor, old: str, new: str) -> bool:
     was, is_ = (values.decimal(old), values.decimal(new)) if data_type in values.NUMERIC else (None, None)
     if was is None or is_ is None:
         return old != new
-    rounding = 1e-9 * max(1.0, abs(was), abs(is_))  # 0.4 - 0.1 must not exceed 0.3
-    return abs(is_ - was) > monitor.value + rounding
+    return abs(is_ - was) > monitor.value + _rounding(was, is_)
+
+
+def _rounding(was: float, is_: float) -> float:
+    """0.4 - 0.1 must not exceed 0.3."""
+    return 1e-9 * max(1.0, abs(was), abs(is_))
+
+
+def quiet_band(states: Iterable[State]) -> tuple[float, float]:
+    """Between which numbers, both excluded, none of the monitors of one variable has anything to say.
+
+    So a value that stays within costs one comparison, however many monitors watch it. `NOTHING` if each value has to be
+    judged.
+    """
+    low, high = EVERYTHING
+    for state in states:
+        its_low, its_high = _quiet(state)
+        low, high = max(low, its_low), min(high, its_high)
+    return low, high
+
+
+def _quiet(state: State) -> tuple[float, float]:
+    one = state.monitor
+    if one.type in THRESHOLDS:
+        beyond_it = state.alarmed is (one.type is MonitorType.UPPER)
+        return (one.value, math.inf) if beyond_it else (-math.inf, one.value)
+    if one.type is not MonitorType.DELTA:
+        return EVERYTHING
+    number = values.decimal(state.reference) if state.reference and one.variable.characteristics.numeric else None
+    if number is None:
+        return NOTHING
+    return number - one.value, number + one.value
 
 
 def _nothing(state: State, value: str) -> None:

@@ -2,7 +2,8 @@
 
 Pure: time is an argument, events are returned. Whether an event is sent now, queued or dropped while offline is the
 caller's (N07.FR.04); the monitoring level is applied here, after evaluation, so that alarm states go on (N05.FR.03).
-Cost: `changed` looks only at the monitors of that one variable, `due` only at those that are due.
+Cost: `changed` compares the value with the band in which the monitors of that one variable are quiet, and looks at them
+only beyond it; `due` looks only at those that are due.
 Invariant: one event per crossing of a threshold, and one cleared event per return.
 """
 
@@ -13,10 +14,12 @@ from heapq import heappop, heappush
 
 import msgspec
 
+from device_model import values
 from device_model.model import ComponentId, DeviceModel, Status, Variable, VariableId
 from device_model.monitor_rules import (
     JUDGES,
     LEAST_SEVERE,
+    MOST_MONITORS,
     THRESHOLDS,
     Event,
     Monitor,
@@ -32,6 +35,7 @@ from device_model.monitor_rules import (
     beyond,
     flaw_of_value,
     next_on_grid,
+    quiet_band,
     supported,
     threshold,
 )
@@ -53,7 +57,11 @@ class Row(msgspec.Struct, frozen=True, gc=False):
 
 
 class Monitors:
-    """All monitors of one station and the state of each."""
+    """All monitors of one station and the state of each.
+
+    `level`: events of monitors less severe are evaluated, and not returned. `enabled`: whether others than the
+    hard-wired ones are. `attention`: monitors less severe are not looked at for the time being; `attend` changes it.
+    """
 
     def __init__(self, model: DeviceModel) -> None:
         self.level = LEAST_SEVERE
@@ -63,6 +71,8 @@ class Monitors:
         self._of: dict[int, list[State]] = {}
         self._factory: dict[int, Monitor] = {}
         self._running: frozenset[int] = frozenset()
+        self._attention = LEAST_SEVERE
+        self._bands: dict[int, tuple[float, float]] = {}
         self._dirty: set[int] = set()
         self._next_id = 1
         self._mono: list[tuple[float, int, int]] = []
@@ -74,17 +84,17 @@ class Monitors:
 
     # -- setting up
 
-    def install(self, monitor: Monitor, mono: float, wall: float) -> None:
+    def install(self, monitor: Monitor, mono: float, wall: float, *, active: bool = True) -> None:
         """Add a hard-wired or preconfigured monitor, before `restore`. Raises ValueError if its id is taken."""
         if monitor.id in self._states:
             raise ValueError(f"monitor {monitor.id} is there twice")
         self._factory[monitor.id] = monitor
-        self._hold(monitor, mono, wall)
+        self._hold(monitor, mono, wall).active = active
 
     def restore(self, rows: Iterable[Row], mono: float, wall: float) -> list[Row]:
         """Take up what was stored (N07.FR.13); returns the rows whose variable or type is no longer there.
 
-        Deltas start anew from the next value (part 1, 4.4), periods from now.
+        Deltas start anew (part 1, 4.4): from what is known at the start, else from the first value; periods from now.
         """
         strays = []
         rows = list(rows)
@@ -103,7 +113,8 @@ class Monitors:
             kind = MonitorKind(row.kind)
             monitor = Monitor(id_, found, type_, row.value, row.severity, row.transaction, kind)
             state = self._hold(monitor, mono, wall)
-            state.active, state.alarmed, state.reference = row.active, row.alarmed, None
+            state.active, state.alarmed = row.active, row.alarmed
+            state.reference = found.actual or "" if _known_at_start(found) else None
         return strays
 
     def dirty(self) -> list[tuple[int, Row | None]]:
@@ -123,9 +134,15 @@ class Monitors:
         flaw = self._flaw_of_id(wanted, found) or flaw_of_value(wanted, found)
         if flaw is not None:
             return Outcome(MonitorStatus.REJECTED, flaw=flaw)
-        twin = ((one.monitor.type, one.monitor.severity, one.monitor.id) for one in self._of.get(id(found), ()))
+        twin = (
+            (one.monitor.type, one.monitor.severity, one.monitor.id)
+            for one in self._of.get(id(found), ())
+            if one.active
+        )
         if any(type_ is wanted.type and sev == wanted.severity and id_ != wanted.id for type_, sev, id_ in twin):
             return Outcome(MonitorStatus.DUPLICATE)  # N04.FR.10
+        if wanted.id is None and len(self._states) >= MOST_MONITORS:
+            return Outcome(MonitorStatus.REJECTED, flaw=MonitorFlaw.TOO_MANY)
         id_ = self._new_id() if wanted.id is None else wanted.id
         was_alarmed = id_ in self._states and self._states[id_].alarmed
         monitor = Monitor(id_, found, wanted.type, wanted.value, wanted.severity, wanted.transaction)
@@ -162,24 +179,37 @@ class Monitors:
     def changed(self, variable: Variable) -> list[Event]:
         """The events that the present value of `variable` causes; call it whenever the Actual value changed."""
         states = self._of.get(id(variable))
-        if not states:
-            return []
         value = variable.actual
-        if not value:  # unreadable is neither high nor low
+        if not states or not value:  # unreadable is neither high nor low
             return []
-        made = (JUDGES[one.monitor.type](one, value) for one in states if self._counts(one))
-        return self._sent(made)
+        low, high = self._bands.get(id(variable)) or self._band(variable, states)
+        if low < high and (number := values.decimal(value)) is not None and low < number < high:
+            return []
+        events = self._sent([JUDGES[one.monitor.type](one, value) for one in states if self._counts(one)])
+        self._bands.pop(id(variable), None)
+        return events
 
     def review(self) -> list[Event]:
         """Look at every variable that has monitors: after a boot, an alarm may have ended unseen (N07.FR.14)."""
         watched = {id(one.monitor.variable): one.monitor.variable for one in self._states.values() if one.active}
         return [event for variable in watched.values() for event in self.changed(variable)]
 
+    def attend(self, severity: int = LEAST_SEVERE) -> list[Event]:
+        """Look only at monitors at least so severe, as while nothing less may be queued (N07.FR.04).
+
+        Those that are looked at again judge what is now, so the CSMS learns of what has changed, and of nothing that
+        came and went.
+        """
+        before, self._attention = self._attention, severity
+        self._bands.clear()
+        return self.review() if severity > before else []
+
     def transactions(self, evse_ids: Iterable[int]) -> list[Event]:
         """Tell on which EVSEs transactions run; monitors that begin to count look at once."""
         before, self._running = self._running, frozenset(evse_ids)
         if before == self._running:
             return []
+        self._bands.clear()
         watched = {id(one.monitor.variable): one.monitor.variable for one in self._gated() if self._counts(one)}
         return [event for variable in watched.values() for event in self.changed(variable)]
 
@@ -205,11 +235,13 @@ class Monitors:
         return self._next_id - 1
 
     def _hold(self, monitor: Monitor, mono: float, wall: float) -> State:
+        self._bands.pop(id(monitor.variable), None)
         old = self._states.get(monitor.id)
         if old is not None:
             self._of[id(old.monitor.variable)].remove(old)
         period = old.period + 1 if old is not None else 0
-        state = State(monitor, reference=monitor.variable.actual, period=period)
+        unset = "" if _known_at_start(monitor.variable) else None
+        state = State(monitor, reference=monitor.variable.actual or unset, period=period)
         self._states[monitor.id] = state
         self._of.setdefault(id(monitor.variable), []).append(state)
         self._next_id = max(self._next_id, monitor.id + 1)
@@ -220,6 +252,7 @@ class Monitors:
         self._dirty.add(id_)
         factory = self._factory.get(id_)
         state = self._states[id_]
+        self._bands.pop(id(state.monitor.variable), None)
         state.active, state.alarmed = False, False
         state.period += 1
         if factory is None:
@@ -265,8 +298,12 @@ class Monitors:
         state.alarmed = was_alarmed and not beyond(state.monitor, value)
         return self._sent([threshold(state, value)])
 
+    def _band(self, variable: Variable, states: list[State]) -> tuple[float, float]:
+        band = self._bands[id(variable)] = quiet_band(one for one in states if self._counts(one))
+        return band
+
     def _counts(self, state: State) -> bool:
-        if not state.active:
+        if not state.active or state.monitor.severity > self._attention:
             return False
         if not state.monitor.transaction:
             return True
@@ -278,7 +315,7 @@ class Monitors:
 
     def _sent(self, made: Iterable[Event | None]) -> list[Event]:
         """The events the CSMS wants to see; all are evaluated, and alarms noted, before."""
-        events = [event for event in made if event is not None]
+        events = [_veiled(event) for event in made if event is not None]
         self._dirty.update(event.monitor.id for event in events if event.trigger is Trigger.ALERTING)
         return [
             event
@@ -317,3 +354,16 @@ class Monitors:
                 shown = one.variable.actual or ""
                 events += self._sent([Event(one, Trigger.PERIODIC, shown)])
         return events
+
+
+def _veiled(event: Event) -> Event:
+    """N07.FR.10: what can only be written is not told."""
+    holder = event.monitor.variable.attribute()
+    readable = holder is not None and holder.readable and not holder.secret
+    return event if readable else msgspec.structs.replace(event, value="")
+
+
+def _known_at_start(variable: Variable) -> bool:
+    """Whether the value is stored or given, so that it is true before anything was measured."""
+    holder = variable.attribute()
+    return holder is not None and (holder.persistent or holder.constant)

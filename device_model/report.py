@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from enum import StrEnum
+from typing import Generic, TypeVar
 
 import msgspec
 
@@ -50,10 +51,13 @@ class Entry(msgspec.Struct, frozen=True, gc=False):
     attributes: tuple[Attribute, ...]
 
 
-class Page(msgspec.Struct, frozen=True, gc=False):
-    """What fits into one NotifyReport; `last` is false while more follows (`tbc`)."""
+T = TypeVar("T")
 
-    entries: tuple[Entry, ...]
+
+class Page(msgspec.Struct, Generic[T], frozen=True, gc=False):
+    """What fits into one message of a report; `last` is false while more follows (`tbc`)."""
+
+    entries: tuple[T, ...]
     last: bool
 
 
@@ -87,12 +91,12 @@ def custom_report(
     return map(_whole, tuple(model))
 
 
-def pages(entries: Iterable[Entry], max_items: int, max_bytes: int, size_of: Callable[[Entry], int]) -> Iterator[Page]:
+def pages(entries: Iterable[T], max_items: int, max_bytes: int, size_of: Callable[[T], int]) -> Iterator[Page[T]]:
     """The entries in pages of at most `max_items` and `max_bytes` (as `size_of` counts), made one by one.
 
     An entry above `max_bytes` has a page of its own. No entries, no page.
     """
-    taken: list[Entry] = []
+    taken: list[T] = []
     room = max_bytes
     for entry in entries:
         size = size_of(entry)
@@ -103,6 +107,13 @@ def pages(entries: Iterable[Entry], max_items: int, max_bytes: int, size_of: Cal
         room -= size
     if taken:
         yield Page(tuple(taken), last=True)
+
+
+def means(one: Filter, variable: Variable) -> bool:
+    """Whether a filter means this variable (B08.FR.20-25, N02.FR.16-21)."""
+    name, instance, evse_id, connector_id = variable.component.key
+    stands = one.component.casefold() == name and _stands_at(one, instance, evse_id, connector_id)
+    return stands and _names(one, *variable.id.key)
 
 
 def _whole(variable: Variable) -> Entry:

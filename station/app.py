@@ -8,7 +8,7 @@ so that one process could run several.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 
 import msgspec
@@ -23,11 +23,15 @@ from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
+from station.blocks.diagnostics.events import Notices
+from station.blocks.diagnostics.hard_wired import HardWiring
+from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
+from station.blocks.provisioning.equipment import Equipment
 from station.blocks.provisioning.network import NetworkProfiles
 from station.blocks.provisioning.reports import Reports
 from station.blocks.provisioning.reset import Resetting
@@ -50,9 +54,11 @@ from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
+from station.state.equipment import Part
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.meters import Meters
+from station.state.monitoring import Factory, Monitoring
 from station.state.network import Network, NetworkProfile
 from station.state.registration import Registration
 from station.state.reservations import Reservations
@@ -65,7 +71,7 @@ from station.store.db import Database
 from station.store.intents import Intents
 from station.store.outbox import Outbox
 
-FEATURES = frozenset({"auth_cache", "local_list", "reservation", "security_downgrade"})
+FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "reservation", "security_downgrade"})
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
@@ -96,6 +102,12 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """There are a display and keys: digits come as KeyCode tokens, and a master pass may choose (C16.FR.01)."""
     main_meter: bool = False
     """The station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
+    monitors: tuple[Factory, ...] = ()
+    """Hard-wired and preconfigured monitors (N03)."""
+    status_by_event: bool = False
+    """The status of connectors is told by NotifyEvent instead of StatusNotification (G01)."""
+    parts: Mapping[str, Part] = {}
+    """Which component of the device model shows which device."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -123,7 +135,9 @@ class Station:
 
         model = build(catalogue.load(), setup.layout, FEATURES)
         configure(model, (*_network_values(setup), *setup.initial))
-        self.variables = Variables(model=model, storage=Storage(db, world.seal, world.unseal), facts=self.facts)
+        storage = Storage(db, world.seal, world.unseal)
+        self.variables = Variables(model=model, storage=storage, facts=self.facts)
+        self.monitoring = Monitoring(db=db, variables=self.variables, storage=storage, factory=setup.monitors)
         self.registration = Registration(
             db=db, intents=self.intents, facts=self.facts, found_reason=setup.found_boot_reason
         )
@@ -172,6 +186,7 @@ class Station:
             self.boots,
             self.intents,
             self.variables,
+            self.monitoring,
             self.registration,
             self.network,
             self.resets,
@@ -196,6 +211,7 @@ class Station:
                 station=self.ports,
             ),
             VariableAccess(variables=self.variables, vetoes=self.vetoes),
+            Equipment(parts=self.setup.parts, variables=self.variables),
             Reports(variables=self.variables, csms=self.csms, clock=self.csms),
             self._reserving(),
             Availability(
@@ -205,7 +221,9 @@ class Station:
                 csms=self.csms,
                 facts=self.facts,
                 times=self.times,
+                by_event=self.setup.status_by_event,
             ),
+            self._monitoring(),
             self._authorization(),
             LocalAuthorizationList(
                 local_list=self.local_list, variables=self.variables, disk_fails=lambda: self.engine.fallback.active
@@ -254,6 +272,27 @@ class Station:
             facts=self.facts,
             installed=lambda kind: kind in certificates,
             disk_fails=lambda: self.engine.fallback.active,
+        )
+
+    def _monitoring(self) -> VariableMonitoring:
+        """After availability, whose states it watches; before transactions: the last reading is still theirs."""
+        notices = Notices(
+            monitoring=self.monitoring,
+            sessions=self.sessions,
+            variables=self.variables,
+            csms=self.csms,
+            facts=self.facts,
+        )
+        return VariableMonitoring(
+            monitoring=self.monitoring,
+            sessions=self.sessions,
+            variables=self.variables,
+            notices=notices,
+            hard_wiring=HardWiring(
+                monitoring=self.monitoring, connectors=self.connectors, variables=self.variables, notices=notices
+            ),
+            csms=self.csms,
+            clock=self.csms,
         )
 
     def _authorization(self) -> Authorization:

@@ -82,10 +82,12 @@ class StepCsms:
         """Whether a connection stands and the registration lets ordinary messages pass."""
         return self.open
 
-    def tell(self, message: Request[Any, Any], *, key: str | None = None, asked: bool = False) -> None:
+    def tell(
+        self, message: Request[Any, Any], *, key: str | None = None, asked: bool = False, severity: int | None = None
+    ) -> None:
         """Send news; what becomes of it when it cannot go now is the outbox's table."""
         if (told := self._told(message, key=key, asked=asked)) is not None:
-            self._outbox.tell(told)
+            self._outbox.tell(told if severity is None else msgspec.structs.replace(told, severity=severity))
 
     def ask(
         self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None, asked: bool = False

@@ -2,7 +2,8 @@
 
 The state is `state/connectors.py`; here is what changes it and who is told. Not here: what a fault or an order means
 for a running transaction (block E).
-Invariant: while the CSMS listens, the last StatusNotification of each connector says its present status.
+Invariant: while the CSMS listens, the last StatusNotification of each connector says its present status; or the last
+NotifyEvent, where the station is configured so (`by_event`): then only a TriggerMessage is answered by the other one.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from hal.api import Fault
 from station.block import Block, Reactions, Routes, on, route
 from station.facts import (
     AvailabilityChanged,
+    ConnectorStatusDue,
     DeviceLost,
     EvseQuarantined,
     Facts,
@@ -60,6 +62,7 @@ class Availability(Block):
         csms: Csms,
         facts: Facts,
         times: Times,
+        by_event: bool = False,
     ) -> None:
         self._connectors = connectors
         self._sessions = sessions
@@ -67,6 +70,7 @@ class Availability(Block):
         self._csms = csms
         self._facts = facts
         self._times = times
+        self._by_event = by_event
         self._disk_fails = False
 
     def routes(self) -> Routes:
@@ -257,9 +261,11 @@ class Availability(Block):
     def _tell(self, place: Place, *, asked: bool = False) -> None:
         shown = self._connectors.shown(place)
         self._connectors.show(place, shown._replace(told=shown.status))
-        message = StatusNotificationRequest(
-            timestamp=self._times.utc(shown.since), connector_status=shown.status, **place._asdict()
-        )
+        since = self._times.utc(shown.since)
+        if self._by_event and not asked:
+            self._facts.emit(ConnectorStatusDue(**place._asdict(), status=shown.status, since=since))
+            return
+        message = StatusNotificationRequest(timestamp=since, connector_status=shown.status, **place._asdict())
         self._csms.tell(message, asked=asked)
 
     def registered(self, fact: RegistrationChanged, now: Now) -> None:

@@ -8,6 +8,7 @@ config.link(...)                          for the link
 schema.py     what may stand in the file         source.py    YAML -> plain data and lines
 shape.py      plain data -> structs              checks.py    what types cannot say
 devices.py    hardware, simulated or real        sharing.py   what is claimed twice
+equipment.py  what devices are in the device model
 trial.py      each driver built once             mistakes.py  how a mistake is told
 cache.py      the parsed file, for later starts
 """
@@ -23,7 +24,7 @@ import msgspec
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.app import Setup
-from station.config import cache, checks, devices
+from station.config import cache, checks, devices, equipment
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
 from station.shell.wiring import Wiring
@@ -97,6 +98,8 @@ class Config(msgspec.Struct, frozen=True):
             keypad=self.file.keypad,
             resume=self.file.resume_transactions,
             main_meter=self.file.main_meter is not None,
+            status_by_event=csms.status_by == "NotifyEvent",
+            parts=equipment.parts(self.file),
         )
 
     def _password(self) -> Iterator[InitialValue]:
@@ -157,9 +160,12 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
     mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file)]
     ill_formed = devices.form(file)
     mistakes += [*ill_formed, *devices.references(file), *sharing.conflicts(file)]
-    tried = trial.Trial([], {}, frozenset()) if ill_formed else trial.build(devices.wiring(file))
+    tried = trial.Trial([], {}, frozenset(), {}) if ill_formed else trial.build(devices.wiring(file))
     mistakes += tried.mistakes
-    mistakes += checks.variables(file, layout(file, tried.measurands, tried.signing))
+    misplaced = [] if ill_formed else list(equipment.misplaced(file))
+    sound = msgspec.structs.replace(file, sensors={}, components=()) if ill_formed or misplaced else file
+    built = layout(sound, tried.measurands, tried.signing)
+    mistakes += [*misplaced, *equipment.mistakes(sound, built, tried.units), *checks.variables(sound, built)]
     if mistakes:
         raise _error(path, mistakes, parsed.lines)
     return Config(file, folder, tried.measurands, tried.signing, sha256)
@@ -191,6 +197,7 @@ def layout(file: File, measurands: Mapping[str, tuple[str, ...]], signing: froze
         readers=tuple(file.readers) if len(file.readers) > 1 else ("",) * len(file.readers),
         displays=tuple(file.displays) if len(file.displays) > 1 else ("",) * len(file.displays),
         security_profile=file.csms.security_profile,
+        equipment=equipment.equipment(file),
     )
 
 

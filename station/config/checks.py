@@ -12,7 +12,7 @@ from device_model.build import InitialValue, Layout, build, configure
 from device_model.model import AttributeType, ComponentId, DeviceModel, Variable, VariableId
 from station.app import FEATURES
 from station.config.mistakes import Mistake, meant
-from station.config.schema import Evse, File, InitialVariable
+from station.config.schema import Evse, File, InitialVariable, worded
 from station.shell.linkdown import Down
 from station.shell.network import NetworkProfile, connection_url
 
@@ -159,8 +159,7 @@ def _lock(place: int, evse: Evse) -> Iterator[Mistake]:
 
 def initial(entry: InitialVariable) -> InitialValue:
     """An entry of `variables` for the device model."""
-    value = entry.value
-    text = str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
+    text = worded(entry.value)
     component = ComponentId(entry.component, entry.instance, entry.evse, entry.connector)
     variable = VariableId(entry.variable, entry.variable_instance)
     return InitialValue(component, variable, text, AttributeType(entry.attribute))
@@ -191,7 +190,7 @@ def variables(file: File, layout: Layout) -> Iterator[Mistake]:
     try:
         model = build(catalogue.load(), layout, FEATURES)
     except (ValueError, IndexError) as error:
-        yield Mistake(("evses",), str(error))
+        yield Mistake(("components",) if file.components else ("evses",), str(error), "are evse and connector right?")
         return
     given = [initial(entry) for entry in file.variables]
     yield from _not_here(model, given)

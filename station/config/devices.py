@@ -9,7 +9,7 @@ import msgspec
 
 from hal import buses
 from hal.registry import Registry
-from station.config.mistakes import Mistake, meant
+from station.config.mistakes import Mistake, Path, meant
 from station.config.schema import Board, Connector, Evse, File, Options, Seconds, Simulator
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
 
@@ -32,7 +32,9 @@ SECTIONS: Mapping[str, Kind] = {
     "meters": Kind("meter"),
     "readers": Kind("reader", ("evses",)),
     "locks": Kind("lock"),
-    "sensors": Kind("sensor", ("component", "variable", "instance", "evse", "period_s")),
+    "sensors": Kind(
+        "sensor", ("component", "variable", "instance", "variable_instance", "evse", "connector", "period_s")
+    ),
     "displays": Kind("display"),
 }
 
@@ -49,7 +51,9 @@ class SensorKeys(msgspec.Struct, frozen=True):
     component: str
     variable: str
     instance: str | None = None
+    variable_instance: str | None = None
     evse: int | None = None
+    connector: int | None = None
     period_s: Seconds = 60.0
 
 
@@ -105,10 +109,19 @@ def _evse(number: int, sim: Simulator) -> Evse:
 
 def _sensors(sim: Simulator) -> Iterator[tuple[str, Options]]:
     for sensor in sim.sensors:
-        parts = [sensor.component, sensor.instance, str(sensor.evse or ""), sensor.variable]
+        place = [str(sensor.evse or ""), str(sensor.connector or "")]
+        parts = [sensor.component, sensor.instance, *place, sensor.variable, sensor.variable_instance]
         options: dict[str, Any] = {"driver": "sim", "world": SIMULATOR, "value": sensor.value, "unit": sensor.unit}
-        own = {"component": sensor.component, "variable": sensor.variable, "instance": sensor.instance or None}
-        yield ".".join(filter(None, parts)), {**options, **own, "evse": sensor.evse}
+        own: dict[str, Any] = {"component": sensor.component, "instance": sensor.instance or None}
+        own |= {"evse": sensor.evse, "connector": sensor.connector}
+        own |= {"variable": sensor.variable, "variable_instance": sensor.variable_instance or None}
+        yield ".".join(filter(None, parts)), {**options, **own}
+
+
+def place_of_sensor(file: File, name: str) -> Path:
+    """Where a sensor stands in the file: simulated ones are a list."""
+    simulated = [made for made, _ in _sensors(file.simulator)] if file.simulator is not None else []
+    return ("simulator", "sensors", simulated.index(name)) if name in simulated else ("sensors", name)
 
 
 def board_of(evse: Evse) -> Board:
@@ -120,7 +133,7 @@ def wiring(file: File) -> Wiring:
     """The wiring of a completed file without mistakes."""
     every = tuple(range(1, len(file.evses) + 1))
     readers = {name: msgspec.convert(_own(given, "readers"), ReaderKeys) for name, given in file.readers.items()}
-    sensors = {name: msgspec.convert(_own(given, "sensors"), SensorKeys) for name, given in file.sensors.items()}
+    sensors = sensor_keys(file)
     return Wiring(
         devices=tuple(_devices(file)),
         evses=tuple(_wired(number, evse) for number, evse in enumerate(file.evses, 1)),
@@ -133,6 +146,8 @@ def wiring(file: File) -> Wiring:
                 variable=keys.variable,
                 instance=keys.instance,
                 evse_id=keys.evse,
+                connector_id=keys.connector,
+                variable_instance=keys.variable_instance,
                 period_s=keys.period_s,
             )
             for name, keys in sensors.items()
@@ -141,6 +156,11 @@ def wiring(file: File) -> Wiring:
         main_meter=file.main_meter,
         idle_period_s=file.meter_period_s,
     )
+
+
+def sensor_keys(file: File) -> dict[str, SensorKeys]:
+    """Our keys of each sensor of a file whose form is right."""
+    return {name: msgspec.convert(_own(given, "sensors"), SensorKeys) for name, given in file.sensors.items()}
 
 
 def _wired(number: int, evse: Evse) -> EvseEntry:

@@ -53,6 +53,8 @@ class Csms(Section, frozen=True):
     """Instead of the identity, where a CSMS wants another one."""
     ca_file: FileName | None = None
     """PEM: the authorities that a CSMS may be certified by."""
+    status_by: Literal["StatusNotification", "NotifyEvent"] = "StatusNotification"
+    """How the status of connectors is told."""
     system_roots: bool = False
     """Trust those of the operating system, too."""
     certificate: FileName | None = None
@@ -123,6 +125,8 @@ class SimSensor(Section, frozen=True):
     variable: Name
     instance: str = ""
     evse: Number | None = None
+    connector: Number | None = None
+    variable_instance: str = ""
     value: float | bool | str = 0.0
     unit: str = ""
 
@@ -144,6 +148,44 @@ class Simulator(Section, frozen=True):
     signed_meters: bool = False
     """Meters that sign what they show (OCMF)."""
     sensors: tuple[SimSensor, ...] = ()
+
+
+class OwnVariable(Section, frozen=True):
+    """A variable of a component that the file describes. A generic name brings type and unit along."""
+
+    name: Name
+    instance: Annotated[str, msgspec.Meta(max_length=50)] = ""
+    type: Literal["string", "decimal", "integer", "dateTime", "boolean", "OptionList", "SequenceList", "MemberList"] | (
+        None
+    ) = None
+    unit: Annotated[str, msgspec.Meta(min_length=1, max_length=16)] | None = None
+    access: Literal["RO", "RW", "WO"] | None = None
+    value: str | bool | int | float | None = None
+    """The first one; of what can only be read, the only one. Without it a sensor may feed the variable."""
+    min: float | None = None
+    max: float | None = None
+    values: tuple[str, ...] = ()
+    """Of a list, what may stand in it."""
+
+    @property
+    def text(self) -> str | None:
+        """The value as the device model writes it."""
+        return None if self.value is None else worded(self.value)
+
+
+class OwnComponent(Section, frozen=True):
+    """A component beside the standard ones, or more variables of one of these."""
+
+    name: Name
+    instance: Annotated[str, msgspec.Meta(max_length=50)] = ""
+    evse: Number | None = None
+    connector: Number | None = None
+    variables: Annotated[tuple[OwnVariable, ...], msgspec.Meta(max_length=100)] = ()
+
+
+def worded(value: str | bool | float) -> str:  # noqa: FBT001 - a value, not a switch
+    """A value of the file as the device model writes it."""
+    return str(value).lower() if isinstance(value, bool) else f"{value:g}" if isinstance(value, float) else str(value)
 
 
 class InitialVariable(Section, frozen=True):
@@ -181,6 +223,8 @@ class File(Section, frozen=True):
     simulator: Simulator | None = None
     keys: Keys = Keys()
     clock: Clock = Clock()
+    components: Annotated[tuple[OwnComponent, ...], msgspec.Meta(max_length=200)] = ()
+    """Of the device model, what the vendor adds to it."""
     variables: tuple[InitialVariable, ...] = ()
     keypad: bool = False
     """Drivers can type digits that one of the readers tells as a key code; with a display, a master pass may choose."""

@@ -10,7 +10,7 @@ import time
 from collections.abc import Mapping
 from typing import Any, NamedTuple, cast
 
-from hal.api import Board, Meter, SignedMeter
+from hal.api import Board, Meter, Sensor, SignedMeter
 from hal.context import DriverContext
 from hal.errors import BadOptions, DeviceError
 from hal.registry import Registry
@@ -41,6 +41,8 @@ class Trial(NamedTuple):
     mistakes: list[Mistake]
     measurands: dict[str, tuple[str, ...]]
     signing: frozenset[str]
+    units: dict[str, str]
+    """What each sensor measures in, by its name."""
 
 
 def build(wiring: Wiring) -> Trial:
@@ -67,7 +69,9 @@ def build(wiring: Wiring) -> Trial:
     mistakes += _channels(wiring, made)
     meters = {entry.name for entry in wiring.devices if entry.kind == "meter"} & made.keys()  # a sensor is shaped alike
     measurands = {name: _measurands(cast("Meter", made[name])) for name in meters}
-    return Trial(mistakes, measurands, frozenset(name for name in meters if isinstance(made[name], SignedMeter)))
+    signing = frozenset(name for name in meters if isinstance(made[name], SignedMeter))
+    sensors = {entry.name for entry in wiring.devices if entry.kind == "sensor"} & made.keys()
+    return Trial(mistakes, measurands, signing, {name: cast("Sensor", made[name]).info.unit for name in sensors})
 
 
 def _channels(wiring: Wiring, made: Mapping[str, object]) -> list[Mistake]:

@@ -21,6 +21,8 @@ from station.facts.base import (
 )
 from station.facts.condition import (
     AvailabilityChanged,
+    ConnectorStatusDue,
+    EventsNoted,
     EvseQuarantined,
     MessageTriggered,
     RegistrationChanged,
@@ -36,6 +38,7 @@ from station.facts.condition import (
 )
 from station.facts.hardware import (
     BayOccupancyChanged,
+    DeviceIdentified,
     DeviceLost,
     DeviceReturned,
     EnergyFlowChanged,
@@ -91,13 +94,16 @@ __all__ = [
     "ChargingPriorityReceived",
     "ChargingStateChanged",
     "ClockStepped",
+    "ConnectorStatusDue",
     "ConnectorUnlocked",
     "CostReceived",
+    "DeviceIdentified",
     "DeviceLost",
     "DeviceReturned",
     "DriverAddressed",
     "EnergyFlowChanged",
     "EnergyRequested",
+    "EventsNoted",
     "EvseQuarantined",
     "Fact",
     "Facts",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 
 from station.facts.base import Fact
@@ -30,6 +31,15 @@ class AvailabilityChanged(Fact, frozen=True, kw_only=True):
     at: Instant
 
 
+class ConnectorStatusDue(Fact, frozen=True, kw_only=True):
+    """The CSMS is to learn the status of a connector by NotifyEvent, as the station is configured (G01, note)."""
+
+    evse_id: int
+    connector_id: int
+    status: str
+    since: datetime
+
+
 class ReservationsChanged(Fact, frozen=True, kw_only=True):
     """Other EVSEs may be reserved now. `evse_id`: the one that is reserved anew, which is told whatever it was."""
 
@@ -48,6 +58,10 @@ class VariableChanged(Fact, frozen=True, kw_only=True):
     connector_id: int | None = None
     attribute: str = "Actual"
     by: Literal["csms", "station", "operator"] = "csms"
+
+
+class EventsNoted(Fact, frozen=True, kw_only=True):
+    """Monitors were triggered in this step; heard after all that was emitted before, so that one message tells all."""
 
 
 class ResetRequested(Fact, frozen=True, kw_only=True):

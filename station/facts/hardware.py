@@ -6,7 +6,7 @@ nothing. The others are momentary and never repeated.
 
 from __future__ import annotations
 
-from hal.api import Fault, MeterReading
+from hal.api import Fault, Identity, MeterReading
 from station.facts.base import Fact
 from station.now import Instant
 from station.ocpp.types import IdTokenType
@@ -135,6 +135,15 @@ class TokenPresented(Fact, frozen=True, kw_only=True):
     at: Instant
 
 
+class DeviceIdentified(Fact, frozen=True, kw_only=True):
+    """A device was opened and has said who it is. `kind` as in `hal.registry`. Told again."""
+
+    device: str
+    kind: str
+    evse_ids: tuple[int, ...]
+    identity: Identity
+
+
 class SensorRead(Fact, frozen=True, kw_only=True):
     """A live value for the device model, e.g. a temperature. Memory only."""
 
@@ -142,5 +151,7 @@ class SensorRead(Fact, frozen=True, kw_only=True):
     variable: str
     value: str
     evse_id: int | None = None
+    connector_id: int | None = None
     instance: str | None = None
+    variable_instance: str | None = None
     at: Instant

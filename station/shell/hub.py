@@ -24,7 +24,8 @@ from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, Sensor
 from station.now import BootId, Instant, Mono
 from station.shell import sound
 from station.shell.drivers import Drivers, listening, opened, values
-from station.shell.levels import presented
+from station.shell.introductions import Introductions
+from station.shell.levels import as_text, presented
 from station.shell.metering import MeterHooks, MeterWorker
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place, Timing
 from station.shell.reconcile import Batch, Reconciler
@@ -68,6 +69,7 @@ class Hub:
         self._awake = asyncio.Event()
         self._lost: set[str] = set()
         self._calls: set[asyncio.Task[None]] = set()
+        self._introductions = Introductions(self._news)
         self._text: str | None = None
         self._texts_due = {name: asyncio.Event() for name in wiring.displays}
         self.drivers = Drivers(wiring, self._clock, setting.registry or Registry())
@@ -142,6 +144,7 @@ class Hub:
             for task in (*tasks, *self._calls):
                 task.cancel()
             await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
+            await self._introductions.end()
             await self.drivers.close()
 
     async def _until_stopped(self, pump: asyncio.Task[None]) -> None:
@@ -266,6 +269,7 @@ class Hub:
         board = self.drivers.boards[name]
         channels = {evse.channel: evse.evse_id for evse in self._wiring.evses if evse.board == name}
         async with opened(board), listening(board.events()) as events:
+            self._introductions.begin("board", board, tuple(channels.values()))
             async for event in events:
                 evse_id = channels.get(event.channel)
                 if evse_id is None:
@@ -286,6 +290,7 @@ class Hub:
     async def _run_reader(self, reader: ReaderEntry) -> None:
         device = self.drivers.readers[reader.device]
         async with opened(device), listening(device.tokens()) as tokens:
+            self._introductions.begin("reader", device, reader.evse_ids)
             self._answers(reader.device, reader.evse_ids)
             async for token in tokens:
                 self._news(presented(token, reader.evse_ids, self._instant()))
@@ -304,7 +309,7 @@ class Hub:
         sensor = self.drivers.sensors[entry.device]
         async with opened(sensor), listening(values(sensor, entry.period_s)) as readings:
             async for reading in readings:
-                value = _text(sound.sensor(reading, entry.device).value)
+                value = as_text(sound.sensor(reading, entry.device).value)
                 self._answers(entry.device, _served(entry.evse_id))
                 self._news(
                     SensorRead(
@@ -312,6 +317,8 @@ class Hub:
                         variable=entry.variable,
                         instance=entry.instance,
                         evse_id=entry.evse_id,
+                        connector_id=entry.connector_id,
+                        variable_instance=entry.variable_instance,
                         value=value,
                         at=Instant(self._boot, Mono(reading.sampled_at)),
                     )
@@ -374,6 +381,7 @@ class Hub:
             power=power,
             needs_power=lambda: self._reconciler.needs_power(evse_id),
             returned=lambda: self._answers(name, _served(evse_id)),
+            opened=lambda: self._introductions.begin("meter", self.drivers.meters[name], _served(evse_id)),
         )
         return MeterWorker(evse_id, self.drivers.meters[name], hooks, self._wiring.idle_period_s)
 
@@ -381,10 +389,3 @@ class Hub:
 def _served(evse_id: int | None) -> tuple[int, ...]:
     """The EVSE that a device belongs to; none for the station's own."""
     return (evse_id,) if evse_id else ()
-
-
-def _text(value: float | bool | str) -> str:  # noqa: FBT001 - a value, not a switch
-    """A sensor's value as the device model writes it."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -87,5 +87,6 @@ def _source(fact: Fact) -> Hashable | None:
     if isinstance(fact, MeterSampled) and fact.purpose == IDLE:
         return fact.evse_id
     if isinstance(fact, SensorRead):
-        return (fact.component, fact.instance, fact.evse_id, fact.variable)
+        place = (fact.component, fact.instance, fact.evse_id, fact.connector_id)
+        return (*place, fact.variable, fact.variable_instance)
     return None

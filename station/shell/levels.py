@@ -70,6 +70,16 @@ NOTHING = Levels(
 )
 
 
+def as_text(value: float | bool | str) -> str:  # noqa: FBT001 - a value, not a switch
+    """A sensor's value as the device model writes it: no exponent, three decimals at most."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        return value
+    text = f"{value:.3f}".rstrip("0").rstrip(".") if isinstance(value, float) else str(value)
+    return "0" if text == "-0" else text
+
+
 def levels(seen: BoardSnapshot, lock: LockState, power_w: float | None, before: Levels) -> Levels:
     """The levels behind a snapshot.
 

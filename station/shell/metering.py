@@ -59,6 +59,8 @@ class MeterHooks(msgspec.Struct, frozen=True):
     """Whether someone waits to see current flow or stop."""
     returned: Callable[[], None]
     """The meter answers (again)."""
+    opened: Callable[[], None] = lambda: None
+    """The meter is there: who is it?"""
 
 
 class MeterWorker:
@@ -92,6 +94,7 @@ class MeterWorker:
         await self._meter.open()
         failures = 0
         try:
+            self._hooks.opened()
             while True:
                 await self._until_due()
                 try:

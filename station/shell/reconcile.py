@@ -14,6 +14,7 @@ import msgspec
 from hal.api import BoardSnapshot, LockState
 from station.effects import Want
 from station.facts import (
+    DeviceIdentified,
     DeviceLost,
     DeviceReturned,
     Fact,
@@ -28,7 +29,7 @@ from station.facts import (
 from station.now import BootId, Instant, Mono
 from station.shell.outlet import Action, Outlet, Place, Timing
 
-READINGS = (MeterSampled, SampleFailed, SensorRead)
+READINGS = (MeterSampled, SampleFailed, SensorRead, DeviceIdentified)
 """Facts after which no permission is given: they are no edges."""
 
 IDLE = "idle"

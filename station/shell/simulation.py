@@ -20,6 +20,7 @@ from station.now import Instant, Now, to_wall
 from station.shell.clock import StationClock
 from station.shell.control import Answer, CommandError, Handler
 from station.shell.devices import HardwareThread
+from station.shell.levels import as_text
 from station.shell.link import Link
 from station.shell.wiring import Wiring
 
@@ -118,7 +119,9 @@ class SetSensor(Command, frozen=True, kw_only=True):
     component: str
     variable: str
     evse: Positive | None = None
+    connector: Positive | None = None
     instance: str | None = None
+    variable_instance: str | None = None
     value: float | bool | str
 
 
@@ -252,13 +255,12 @@ class Simulation:
 
     async def sensor(self, given: SetSensor) -> None:
         """What a sensor measures; a variable without a configured sensor is told as if it had one."""
+        wanted = (given.component, given.instance, given.evse, given.connector, given.variable, given.variable_instance)
         for entry in self._wiring.sensors:
-            if (entry.component, entry.variable, entry.evse_id) == (given.component, given.variable, given.evse):
+            place = (entry.component, entry.instance, entry.evse_id, entry.connector_id)
+            if (*place, entry.variable, entry.variable_instance) == wanted:
                 await self._do(lambda world, name=entry.device: world.sensor(name, given.value))  # type: ignore[misc]  # a default binds it
                 return
-        value = str(given.value).lower() if isinstance(given.value, bool) else f"{given.value}"
-        if isinstance(given.value, float):
-            value = f"{given.value:g}"
         now: Now = self._clock.now()
         self._tell(
             SensorRead(
@@ -266,7 +268,9 @@ class Simulation:
                 variable=given.variable,
                 instance=given.instance,
                 evse_id=given.evse,
-                value=value,
+                connector_id=given.connector,
+                variable_instance=given.variable_instance,
+                value=as_text(given.value),
                 at=Instant(now.boot, now.mono),
             )
         )

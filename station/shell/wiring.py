@@ -51,6 +51,8 @@ class SensorEntry(msgspec.Struct, frozen=True, kw_only=True):
     variable: str
     instance: str | None = None
     evse_id: int | None = None
+    connector_id: int | None = None
+    variable_instance: str | None = None
     period_s: float = 60.0
     """How often a sensor that does not tell its changes is read."""
 

@@ -3,7 +3,9 @@
     registration   whether the CSMS has accepted us, and why we last started
     network        the ways to the CSMS, their order, passwords
     resets         what is to be reset as soon as nobody is there
-    variables      the device model
+    variables      the device model;  naming: between its names and those of messages
+    monitoring     monitors, their alarms, the ids of events
+    equipment      which component shows which device
     connectors     what there is, what is ordered, what the hardware shows
     sessions       who is charging where
     meters         the last readings

@@ -70,7 +70,16 @@ def assert_remote_start_told_once(session: Session) -> None:
 
 @pytest.mark.octt("TC_F_01_CS")
 @pytest.mark.req(
-    "F01.FR.03", "F01.FR.04", "F01.FR.05", "F01.FR.13", "F01.FR.17", "F01.FR.19", "F01.FR.25", "F02.FR.01", "C05.FR.05"
+    "F01.FR.03",
+    "F01.FR.04",
+    "F01.FR.05",
+    "F01.FR.13",
+    "F01.FR.17",
+    "F01.FR.18",
+    "F01.FR.19",
+    "F01.FR.25",
+    "F02.FR.01",
+    "C05.FR.05",
 )
 @pytest.mark.parametrize("authorize", ["true", "false"])
 @each_start

@@ -7,11 +7,11 @@ variables cost no memory and hold up nothing else.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 from device_model.model import Variable
-from device_model.report import Base, Criterion, Entry, Filter, base_report, custom_report, pages, reported_value
+from device_model.report import Base, Criterion, Entry, base_report, custom_report, pages, reported_value
 from station.block import Block, Routes, route
-from station.blocks.provisioning.naming import component_type, variable_type
 from station.now import Now
 from station.ocpp import codec
 from station.ocpp.errors import ErrorCode, RpcError
@@ -23,13 +23,13 @@ from station.ocpp.messages import (
     NotifyReportRequest,
 )
 from station.ocpp.types import (
-    ComponentVariableType,
     ReportDataType,
     StatusInfoType,
     VariableAttributeType,
     VariableCharacteristicsType,
 )
 from station.ports import Clocked, Csms
+from station.state.naming import component_type, filter_of, variable_type
 from station.state.variables import Variables
 
 PAGE_ITEMS = 100
@@ -74,7 +74,7 @@ class Reports(Block):
         if self._open >= AT_ONCE:  # B08.FR.16
             return GetReportResponse(status="Rejected", status_info=BUSY)
         criteria = [Criterion(one) for one in request.component_criteria or ()]
-        entries = list(custom_report(self._variables.model, criteria, [_filter(one) for one in asked]))
+        entries = list(custom_report(self._variables.model, criteria, [filter_of(one) for one in asked]))
         if not entries:
             return GetReportResponse(status="EmptyResultSet")  # B08.FR.15
         self._tell(entries, request.request_id)
@@ -83,11 +83,16 @@ class Reports(Block):
     def _tell(self, entries: Iterable[Entry], request_id: int) -> None:
         self._csms.stream(self._messages(entries, request_id))
 
+    def _shown(self) -> _Shown:
+        most = self._variables.integer
+        return _Shown(most("DeviceDataCtrlr", "ReportingValueSize"), most("DeviceDataCtrlr", "ConfigurationValueSize"))
+
     def _messages(self, entries: Iterable[Entry], request_id: int) -> Iterator[NotifyReportRequest]:
         """B07.FR.04, B07.FR.10: one request id, seqNo from 0, `tbc` on all but the last."""
         self._open += 1
         try:
-            for seq_no, page in enumerate(pages(entries, PAGE_ITEMS, PAGE_BYTES, _size)):
+            shown = self._shown()
+            for seq_no, page in enumerate(pages(entries, PAGE_ITEMS, PAGE_BYTES, shown.size)):
                 generated_at = self._clock.utc_now()
                 self._variables.tell_time(generated_at)
                 yield NotifyReportRequest(
@@ -95,54 +100,50 @@ class Reports(Block):
                     generated_at=generated_at,
                     seq_no=seq_no,
                     tbc=not page.last,
-                    report_data=[_data(entry) for entry in page.entries],
+                    report_data=[shown.data(entry) for entry in page.entries],
                 )
         finally:  # told to the end, or given up with the connection
             self._open -= 1
 
 
-def _filter(asked: ComponentVariableType) -> Filter:
-    component, variable = asked.component, asked.variable
-    return Filter(
-        component=component.name,
-        instance=component.instance,
-        evse_id=component.evse.id if component.evse else None,
-        connector_id=component.evse.connector_id if component.evse else None,
-        variable=variable.name if variable else None,
-        variable_instance=variable.instance if variable else None,
-    )
+class _Shown(NamedTuple):
+    """How entries are told: values and lists end where the CSMS was told that they would."""
 
+    longest_value: int
+    longest_list: int
 
-def _size(entry: Entry) -> int:
-    """Bytes that an entry takes in a message."""
-    return len(codec.render(_data(entry))) + 1
+    def size(self, entry: Entry) -> int:
+        """Bytes that an entry takes in a message."""
+        return len(codec.render(self.data(entry))) + 1
 
+    def data(self, entry: Entry) -> ReportDataType:
+        """An entry as the message has it."""
+        return ReportDataType(
+            component=component_type(entry.variable.component),
+            variable=variable_type(entry.variable.id),
+            variable_attribute=[
+                VariableAttributeType(
+                    type=attribute.type.value,
+                    value=value[: self.longest_value] if (value := reported_value(attribute)) is not None else None,
+                    mutability=attribute.mutability.value,
+                    persistent=attribute.persistent,
+                    constant=attribute.constant,
+                )
+                for attribute in entry.attributes
+            ],
+            variable_characteristics=self._characteristics(entry.variable),
+        )
 
-def _data(entry: Entry) -> ReportDataType:
-    return ReportDataType(
-        component=component_type(entry.variable.component),
-        variable=variable_type(entry.variable.id),
-        variable_attribute=[
-            VariableAttributeType(
-                type=attribute.type.value,
-                value=reported_value(attribute),
-                mutability=attribute.mutability.value,
-                persistent=attribute.persistent,
-                constant=attribute.constant,
-            )
-            for attribute in entry.attributes
-        ],
-        variable_characteristics=_characteristics(entry.variable),
-    )
-
-
-def _characteristics(variable: Variable) -> VariableCharacteristicsType:
-    it = variable.characteristics
-    return VariableCharacteristicsType(
-        unit=it.unit or None,
-        data_type=it.data_type.value,
-        min_limit=it.min_limit,
-        max_limit=it.max_limit,
-        values_list=",".join(it.values) or None,
-        supports_monitoring=it.supports_monitoring,
-    )
+    def _characteristics(self, variable: Variable) -> VariableCharacteristicsType:
+        it = variable.characteristics
+        listed = ",".join(it.values)
+        if len(listed) > self.longest_list:  # no member is told in part
+            listed = listed[: self.longest_list + 1].rpartition(",")[0]
+        return VariableCharacteristicsType(
+            unit=it.unit or None,
+            data_type=it.data_type.value,
+            min_limit=it.min_limit,
+            max_limit=it.max_limit,
+            values_list=listed or None,
+            supports_monitoring=it.supports_monitoring,
+        )

@@ -11,7 +11,6 @@ from device_model.model import AttributeType, Settable, Status
 from device_model.model import Refusal as ModelRefusal
 from device_model.values import Flaw
 from station.block import Block, Routes, Vetoes, route
-from station.blocks.provisioning.naming import component_id, variable_id
 from station.now import Now
 from station.ocpp.errors import ErrorCode, RpcError
 from station.ocpp.messages import (
@@ -27,6 +26,7 @@ from station.ocpp.types import (
     SetVariableResultType,
     StatusInfoType,
 )
+from station.state.naming import component_id, variable_id
 from station.state.variables import Variables
 
 REASONS = {
@@ -54,14 +54,16 @@ class VariableAccess(Block):
         """B06: one result for each element, in order."""
         self._limit(len(request.get_variable_data), "GetVariables")  # B06.FR.16
         self._variables.tell_time(now.utc)
-        return GetVariablesResponse(get_variable_result=[self._got(one) for one in request.get_variable_data])
+        longest = self._variables.integer("DeviceDataCtrlr", "ReportingValueSize")
+        results = [self._got(one, longest) for one in request.get_variable_data]
+        return GetVariablesResponse(get_variable_result=results)
 
-    def _got(self, asked: GetVariableDataType) -> GetVariableResultType:
+    def _got(self, asked: GetVariableDataType, longest: int) -> GetVariableResultType:
         kind = AttributeType(asked.attribute_type or "Actual")  # B06.FR.11
         got = self._variables.model.get(component_id(asked.component), variable_id(asked.variable), kind)
         return GetVariableResultType(
             attribute_status=got.status.value,  # type: ignore[arg-type]  # Status spells GetVariableStatusEnumType
-            attribute_value=got.value,
+            attribute_value=got.value[:longest] if got.value is not None else None,
             attribute_type=kind.value,
             component=asked.component,
             variable=asked.variable,
@@ -76,6 +78,9 @@ class VariableAccess(Block):
         kind = AttributeType(asked.attribute_type or "Actual")  # B05.FR.12
         component, variable = component_id(asked.component), variable_id(asked.variable)
         checked = self._variables.model.check_set(component, variable, asked.attribute_value, kind)
+        longest = self._variables.integer("DeviceDataCtrlr", "ConfigurationValueSize")
+        if isinstance(checked, Settable) and len(asked.attribute_value) > longest:
+            checked = ModelRefusal(Status.REJECTED, Flaw.TOO_LONG, f"longer than {longest} characters")
         info: StatusInfoType | None = None
         if isinstance(checked, ModelRefusal):
             status, info = checked.status, _model_info(checked)

@@ -41,6 +41,34 @@ def test_the_other_connector_of_the_evse_is_not_told(tmp_path: Path) -> None:
     assert get(bench, "Connector.AvailabilityState", evse=1, connector=1) == "Available"
 
 
+def statuses(bench: Bench) -> list[tuple[int, int, str]]:
+    """What NotifyEvent has told of connectors."""
+    events = [event for message in bench.csms.received("NotifyEvent") for event in message["eventData"]]
+    assert all(event["trigger"] == "Delta" and event["variable"]["name"] == "AvailabilityState" for event in events)
+    places = [event["component"]["evse"] for event in events if event["component"]["name"] == "Connector"]
+    return [(at["id"], at["connectorId"], event["actualValue"]) for at, event in zip(places, events, strict=True)]
+
+
+@pytest.mark.req("G01.FR.01", "G01.FR.03", "G01.FR.04", "B04.FR.02")
+def test_a_station_may_tell_its_status_by_events(tmp_path: Path) -> None:
+    """From the first acceptance on; what changed while the link was down once it is up, and nothing else."""
+    bench = Bench(tmp_path, status_by_event=True)
+    assert sorted(statuses(bench)) == [(1, 1, "Available"), (2, 1, "Available")]
+    bench.csms.forget()
+
+    bench.evse(1).plug_in()
+    bench.csms.disconnect()
+    bench.advance(seconds=20)
+    bench.evse(1).unplug()
+    bench.csms.connect()
+
+    assert statuses(bench) == [(1, 1, "Occupied"), (1, 1, "Available")]
+    assert told(bench) == []
+    trigger = {"requestedMessage": "StatusNotification", "evse": {"id": 2, "connectorId": 1}}
+    assert bench.csms.call("TriggerMessage", trigger)["status"] == "Accepted"
+    assert told(bench) == [(2, 1, "Available")]
+
+
 def test_the_time_is_that_of_the_change(bench: Bench) -> None:
     """Told later, it still says when it happened."""
     bench.csms.disconnect()

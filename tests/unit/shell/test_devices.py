@@ -18,6 +18,7 @@ from hal.sim.ev import EvSpec
 from hal.sim.world import SimWorld
 from station.effects import Want
 from station.facts import (
+    DeviceIdentified,
     DeviceLost,
     DeviceReturned,
     Fact,
@@ -113,7 +114,7 @@ def core(monkeypatch: pytest.MonkeyPatch) -> Iterator[Core]:
     core.hardware.start()
     core.hear(SnapshotTold)
     core.hear(SnapshotTold)
-    core.told = [fact for fact in core.told if isinstance(fact, SensorRead | MeterSampled)]
+    core.told = [fact for fact in core.told if isinstance(fact, SensorRead | MeterSampled | DeviceIdentified)]
     yield core
     core.hardware.stop()
     assert "hardware" not in {thread.name for thread in threading.enumerate()}
@@ -241,6 +242,18 @@ def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
             return
         time.sleep(0.02)
     raise AssertionError(shown)
+
+
+def test_devices_say_who_they_are(core: Core) -> None:
+    """Once opened, and again after they were lost."""
+    told = {cast("DeviceIdentified", core.hear(DeviceIdentified)).device for _ in range(5)}
+    assert told == {"board", "meter-1", "meter-2", "main", "reader"}
+
+    core.world(lambda w: w.lose("reader"))
+    core.hear(DeviceLost)
+    core.world(lambda w: w.lose("reader", on=False))
+    again = cast("DeviceIdentified", core.hear(DeviceIdentified))
+    assert (again.device, again.kind, again.identity.serial) == ("reader", "reader", "reader")
 
 
 def test_a_bug_in_a_driver_takes_no_other_along(core: Core, monkeypatch: pytest.MonkeyPatch) -> None:

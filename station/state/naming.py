@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from device_model.model import ComponentId, VariableId
-from station.ocpp.types import ComponentType, EVSEType, VariableType
+from device_model.report import Filter
+from station.ocpp.types import ComponentType, ComponentVariableType, EVSEType, VariableType
 
 
 def component_id(named: ComponentType) -> ComponentId:
@@ -26,3 +27,16 @@ def component_type(id_: ComponentId) -> ComponentType:
 def variable_type(id_: VariableId) -> VariableType:
     """How a message names the variable."""
     return VariableType(name=id_.name, instance=id_.instance or None)
+
+
+def filter_of(asked: ComponentVariableType) -> Filter:
+    """What an element of a report's request asks for."""
+    component, variable = asked.component, asked.variable
+    return Filter(
+        component=component.name,
+        instance=component.instance,
+        evse_id=component.evse.id if component.evse else None,
+        connector_id=component.evse.connector_id if component.evse else None,
+        variable=variable.name if variable else None,
+        variable_instance=variable.instance if variable else None,
+    )

@@ -1,0 +1,8 @@
+"""Block N. What the station watches in itself, and tells without being asked.
+
+monitoring   monitors set, cleared, listed; values judged; periods               N02-N08
+events       from what a monitor saw to NotifyEvent                              N07, N08
+report       NotifyMonitoringReport, page by page                                N02
+telemetry    what the hardware shows, as variables of the device model           N07
+hard_wired   faults of the hardware, told whatever is set                        N07, G05
+"""

@@ -1,0 +1,192 @@
+"""Sensors and components of station.yaml: what they become in the device model, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from device_model import catalogue
+from device_model.build import build
+from device_model.model import ComponentId, Variable, VariableId
+from station.app import FEATURES
+from station.config import load
+from tests.unit.test_config import GOOD, Folder
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Folder:
+    """With a password."""
+    return Folder(tmp_path)
+
+
+def sensors(*entries: str) -> str:
+    """A file whose simulated station has these sensors."""
+    return (
+        GOOD
+        + "sensors:\n"
+        + "".join(f"  s{n}: {{driver: sim, world: simulator, {e}}}\n" for n, e in enumerate(entries, 1))
+    )
+
+
+def variable(folder: Folder, text: str, component: ComponentId, named: VariableId) -> Variable:
+    """What the station of this file has."""
+    model = build(catalogue.load(), folder.load(text).layout, FEATURES)
+    found = model.find(component, named)
+    assert isinstance(found, Variable), found
+    return found
+
+
+@pytest.mark.parametrize(
+    "entry, component, named, unit",
+    [
+        (
+            "component: TemperatureSensor, variable: Temperature",
+            ComponentId("TemperatureSensor"),
+            "Temperature",
+            "Celsius",
+        ),
+        ("component: Controller, variable: Temperature", ComponentId("Controller"), "Temperature", "Celsius"),
+        ("component: RCD, evse: 2, variable: Tripped", ComponentId("RCD", "", 2), "Tripped", None),
+        (
+            "component: AirCoolingSystem, instance: Rear, variable: FanSpeed",
+            ComponentId("AirCoolingSystem", "Rear"),
+            "FanSpeed",
+            "RPM",
+        ),
+        (
+            "component: Connector, evse: 1, connector: 1, variable: Temperature",
+            ComponentId("Connector", "", 1, 1),
+            "Temperature",
+            "Celsius",
+        ),
+        ("component: DataLink, variable: SignalStrength, unit: dbm", ComponentId("DataLink"), "SignalStrength", "dBm"),
+    ],
+)
+def test_what_a_sensor_names_is_made(
+    folder: Folder, entry: str, component: ComponentId, named: str, unit: str | None
+) -> None:
+    """Equipment of the catalogue with all its variables, or one more variable of what is there anyway."""
+    assert variable(folder, sensors(entry), component, VariableId(named)).characteristics.unit == unit
+
+
+def test_one_phase_is_meant_by_the_instance_of_the_variable(folder: Folder) -> None:
+    """Variables with instances are fed like any other."""
+    entry = "component: ChargingStation, variable: ACVoltage, variable_instance: L2"
+    part = folder.load(sensors(entry)).setup("PowerUp").parts["s1"]
+
+    assert part.component == ComponentId("ChargingStation")
+    assert part.variable == VariableId("ACVoltage", "L2")
+
+
+OWN = """\
+components:
+  - name: PowerModule
+    instance: "1"
+    evse: 2
+    variables:
+      - {name: Temperature, max: 90}
+      - {name: Cycles, type: integer, min: 0}
+      - {name: Batch, value: "2026-11"}
+      - {name: Mode, type: OptionList, values: [Eco, Boost], access: RW, value: Eco}
+"""
+
+
+def test_a_vendors_component_is_described_and_fed(folder: Folder) -> None:
+    """Generic names bring their unit; what has no value and cannot be written may be measured."""
+    text = sensors("component: PowerModule, instance: '1', evse: 2, variable: Cycles") + OWN
+    module = ComponentId("PowerModule", "1", 2)
+
+    temperature = variable(folder, text, module, VariableId("Temperature"))
+    mode = variable(folder, text, module, VariableId("Mode"))
+
+    assert (temperature.characteristics.unit, temperature.characteristics.max_limit) == ("Celsius", 90)
+    assert mode.characteristics.values == ("Eco", "Boost")
+    assert mode.actual == "Eco"
+    assert variable(folder, text, module, VariableId("Batch")).actual == "2026-11"
+    assert variable(folder, text, module, VariableId("Available")).actual == "true"
+
+
+def test_every_board_meter_and_reader_has_its_component(folder: Folder) -> None:
+    """Also by the copy that spares the next start the parser."""
+    config = folder.load()
+    config.state.mkdir()
+    config.remember()
+
+    for each in (config, load(folder.file)):
+        parts = each.setup("PowerUp").parts
+        assert parts["simulator"].component == ComponentId("Controller", "simulator")
+        assert parts["meter-2"].component == ComponentId("FiscalMetering", "", 2)
+        assert parts["reader"].component == ComponentId("TokenReader")
+        model = build(catalogue.load(), each.layout, FEATURES)
+        assert all(model.has(part.component) for part in parts.values())
+
+
+@pytest.mark.parametrize(
+    "entry, expected",
+    [
+        (
+            "component: TemperatureSensr, variable: Temperature",
+            ":9: sensors.s1.component: no component is called 'TemperatureSensr' - did you mean 'TemperatureSensor'",
+        ),
+        ("component: Zzz, variable: Temperature", "a vendor's own is described by `components:`"),
+        (
+            "component: TemperatureSensor, variable: Temperatur",
+            "s1.variable: TemperatureSensor has no variable 'Temperatur' - did you mean 'Temperature'?",
+        ),
+        (
+            "component: ConnectedEV, evse: 1, instance: X, variable: Temperature",
+            "this station has no ConnectedEV there",
+        ),
+        (
+            "component: OCPPCommCtrlr, variable: HeartbeatInterval",
+            "OCPPCommCtrlr.HeartbeatInterval is told by the agent itself",
+        ),
+        (
+            "component: OCPPCommCtrlr, variable: ActiveNetworkProfile",
+            "OCPPCommCtrlr.ActiveNetworkProfile is told by the agent",
+        ),
+        ("component: EVSE, evse: 1, variable: AvailabilityState", "EVSE.AvailabilityState is told by the agent itself"),
+        ("component: EVSE, evse: 1, variable: Power", "EVSE.Power is told by the agent itself"),
+        ("component: CPPWMController, evse: 1, variable: State", "CPPWMController.State is told by the agent itself"),
+        ("component: Controller, variable: SerialNumber", "Controller.SerialNumber is not measured"),
+        (
+            "component: ChargingStation, variable: ACVoltage, variable_instance: L4",
+            "ChargingStation has no variable 'ACVoltage[L4]'",
+        ),
+        ("component: RCD, evse: 3, variable: Tripped", "sensors.s1.evse: no EVSE 3 - there are 2"),
+        ("component: RCD, evse: 1, connector: 2, variable: Tripped", "EVSE 1 has no connector 2 - it has 1"),
+        ("component: RCD, connector: 1, variable: Tripped", "a connector of no EVSE"),
+        (
+            "component: Controller, variable: Temperature, unit: RPM",
+            "the sensor measures RPM, Controller.Temperature is in Celsius",
+        ),
+        ("component: RCD, variable: Tripped, unit: V", "the sensor measures V, RCD.Tripped is true or false"),
+    ],
+)
+def test_a_sensor_that_can_feed_nothing_is_refused(folder: Folder, entry: str, expected: str) -> None:
+    """At its line, with a remedy, before anything runs."""
+    assert expected in "\n".join(folder.mistakes(sensors(entry)))
+
+
+def test_two_sensors_for_one_variable_are_refused(folder: Folder) -> None:
+    """They would overwrite each other."""
+    entry = "component: Controller, variable: Temperature"
+
+    assert folder.mistakes(sensors(entry, entry)) == [
+        "station.yaml:10: sensors.s2: 's1' feeds the same variable - one sensor for each variable"
+    ]
+
+
+def test_a_simulated_sensor_is_told_at_its_place(folder: Folder) -> None:
+    """Its entry is one of a list."""
+    text = GOOD.replace("{evses: 2}", "{evses: 2, sensors: [{component: Nothing, variable: Temperature}]}")
+
+    assert "simulator.sensors[1].component: no component is called 'Nothing'" in "\n".join(folder.mistakes(text))
+
+
+def test_a_component_at_an_evse_that_is_not_there_is_refused(folder: Folder) -> None:
+    """At its own place."""
+    told = folder.mistakes(GOOD + OWN.replace("evse: 2", "evse: 7"))
+
+    assert told == ["station.yaml:11: components[1].evse: no EVSE 7 - there are 2"]
