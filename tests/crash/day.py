@@ -30,6 +30,7 @@ from station.facts import (
 from station.now import Now
 from station.ocpp.messages import DataTransferRequest
 from tests.bench import Bench
+from tests.csms import later
 
 VICTIM = 3
 """The EVSE where things happen."""
@@ -54,6 +55,9 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetLocalListVersion", {}),
     ("SendLocalList", {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": _ENTRIES}),
     ("SendLocalList", {"updateType": "Full", "versionNumber": 2, "localAuthorizationList": _ENTRIES[:1]}),
+    ("ReserveNow", {"id": 1, "expiryDateTime": "2027-01-01T00:00:00Z", "idToken": REMOTE, "evseId": VICTIM}),
+    ("CancelReservation", {"reservationId": 1}),
+    ("ReserveNow", {"id": 2, "expiryDateTime": later(15).isoformat(), "idToken": REMOTE, "evseId": VICTIM}),
     *(("TriggerMessage", {"requestedMessage": each}) for each in ("StatusNotification", "Heartbeat")),
     *(
         ("TriggerMessage", {"requestedMessage": each, "evse": {"id": 1}})
