@@ -13,6 +13,7 @@ from hal.api import Fault
 from station.shell.outlet import Allow
 from tests.bench import Bench
 from tests.crash.recorder import VFS, Recorder
+from tests.scenarios.reservations import reserve, updates, used
 
 VARIABLES = {
     "TxCtrlr.TxStartPoint": "PowerPathClosed",
@@ -175,6 +176,23 @@ def what_the_csms_ordered(bench: Bench) -> None:
     card_after_cable(bench)
 
 
+def reserved_and_used_or_not(bench: Bench) -> None:
+    """A reservation is kept until the CSMS has heard what became of it (B01.FR.13, H01.FR.15, H04.FR.01)."""
+    assert reserve(bench, 1, "04AABBCC", evseId=1) == "Accepted"
+    promise(bench, lambda after: is_known(after, 1), "the reservation that is used")
+    assert reserve(bench, 2, "04DDEEFF", expires_s=30, evseId=2) == "Accepted"
+    promise(bench, lambda after: is_known(after, 2), "the reservation that ends")
+    card_after_cable(bench)
+    assert used(bench) == [("Started", 1)]
+    assert updates(bench) == [(2, "Expired")]
+
+
+def is_known(bench: Bench, number: int) -> bool:
+    """The reservation is there, or the CSMS has heard of its end."""
+    told = {each for each, _ in updates(bench)} | {each for _, each in used(bench)}
+    return number in told or bench.station.reservations.find(number) is not None
+
+
 def a_reset_while_charging(bench: Bench) -> None:
     """The transaction ends, is told, and the station restarts with its reason (B12)."""
     bench.evse(1).plug_in()
@@ -197,6 +215,7 @@ SCENARIOS: list[Scenario] = [
     the_first_boot_of_all,
     given_up_after_the_last_attempt,
     what_the_csms_ordered,
+    reserved_and_used_or_not,
     a_reset_while_charging,
     card_after_cable,
     cable_after_card_and_pulled_at_the_car,
