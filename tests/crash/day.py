@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from typing import Any
 
-from hal.api import Fault
+from hal.api import Fault, Identity
 from station.engine import Happened
 from station.facts import (
     BayOccupancyChanged,
     ClockStepped,
+    ConnectorStatusDue,
+    DeviceIdentified,
     DeviceLost,
     DeviceReturned,
     EvseQuarantined,
@@ -21,6 +23,7 @@ from station.facts import (
     ResetAbandoned,
     ResetRequested,
     SampleFailed,
+    SensorRead,
     StoreDegraded,
     StoreRecovered,
     TransactionThinned,
@@ -38,6 +41,7 @@ TOKEN = "04C0FFEE"
 REMOTE = {"idToken": "REMOTE", "type": "Central"}
 _VARIABLE = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
 _PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+_STATE = {"component": {"name": "EVSE", "evse": {"id": VICTIM}}, "variable": {"name": "AvailabilityState"}}
 _ENTRIES = [
     {"idToken": {"idToken": f"LIST{n:04}", "type": "Central"}, "idTokenInfo": {"status": "Accepted"}}
     for n in range(300)
@@ -64,6 +68,11 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
         for each in ("MeterValues", "TransactionEvent")
     ),
     ("UnlockConnector", {"evseId": VICTIM, "connectorId": 1}),
+    ("SetVariableMonitoring", {"setMonitoringData": [{**_STATE, "value": 1, "type": "Delta", "severity": 5}]}),
+    ("SetMonitoringLevel", {"severity": 8}),
+    ("SetMonitoringBase", {"monitoringBase": "All"}),
+    ("GetMonitoringReport", {"requestId": 3}),
+    ("ClearVariableMonitoring", {"id": [99]}),
     ("Reset", {"type": "OnIdle", "evseId": VICTIM}),
     (
         "SetNetworkProfile",
@@ -147,6 +156,10 @@ def _trouble(bench: Bench) -> None:
     at = bench.now.instant
     tell(bench, DeviceLost(device="board-3", evse_ids=(VICTIM,), reason="silent", at=at, board=True))
     tell(bench, DeviceReturned(device="board-3", evse_ids=(VICTIM,), at=at, board=True))
+    identity = Identity(vendor="Any", model="Board")
+    tell(bench, DeviceIdentified(device="board-3", kind="board", evse_ids=(VICTIM,), identity=identity))
+    tell(bench, SensorRead(component="EVSE", variable="Power", evse_id=VICTIM, value="1", at=at))
+    tell(bench, ConnectorStatusDue(evse_id=VICTIM, connector_id=1, status="Occupied", since=bench.utc))
     tell(bench, BayOccupancyChanged(evse_id=VICTIM, at=at, occupied=True))
     tell(bench, WantFailed(evse_id=VICTIM, at=at, what="energise", reason="silent"))
     tell(bench, SampleFailed(evse_id=VICTIM, at=at, purpose="stop", reason="silent"))
