@@ -8,7 +8,7 @@ config.link(...)                          for the link
 schema.py     what may stand in the file         source.py    YAML -> plain data and lines
 shape.py      plain data -> structs              checks.py    what types cannot say
 devices.py    hardware, simulated or real        sharing.py   what is claimed twice
-equipment.py  what devices are in the device model
+equipment.py  what devices are in the device model   monitoring.py  what the station watches by itself
 trial.py      each driver built once             mistakes.py  how a mistake is told
 cache.py      the parsed file, for later starts
 """
@@ -24,7 +24,7 @@ import msgspec
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.app import Setup
-from station.config import cache, checks, devices, equipment
+from station.config import cache, checks, devices, equipment, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
 from station.shell.wiring import Wiring
@@ -100,6 +100,7 @@ class Config(msgspec.Struct, frozen=True):
             main_meter=self.file.main_meter is not None,
             status_by_event=csms.status_by == "NotifyEvent",
             parts=equipment.parts(self.file),
+            monitors=monitoring.factory(self.file),
         )
 
     def _password(self) -> Iterator[InitialValue]:
@@ -166,6 +167,7 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
     sound = msgspec.structs.replace(file, sensors={}, components=()) if ill_formed or misplaced else file
     built = layout(sound, tried.measurands, tried.signing)
     mistakes += [*misplaced, *equipment.mistakes(sound, built, tried.units), *checks.variables(sound, built)]
+    mistakes += monitoring.mistakes(sound, built)
     if mistakes:
         raise _error(path, mistakes, parsed.lines)
     return Config(file, folder, tried.measurands, tried.signing, sha256)

@@ -201,6 +201,27 @@ class InitialVariable(Section, frozen=True):
     attribute: Literal["Actual", "Target", "MinSet", "MaxSet"] = "Actual"
 
 
+class OwnMonitor(Section, frozen=True):
+    """A monitor that the station has by itself; the CSMS may change and clear it unless it is hard-wired."""
+
+    component: Name
+    variable: Name
+    type: Literal["UpperThreshold", "LowerThreshold", "Delta", "Periodic", "PeriodicClockAligned"]
+    severity: Annotated[int, msgspec.Meta(ge=0, le=9)]
+    """0: danger, to 9: debug."""
+    value: float = 1.0
+    """In the variable's unit; in seconds for periods. Of no meaning for a Delta of what is no number."""
+    instance: str = ""
+    evse: Number | None = None
+    connector: Number | None = None
+    variable_instance: str = ""
+    transaction: bool = False
+    """Only while a transaction runs."""
+    hard_wired: bool = False
+    id: Annotated[int, msgspec.Meta(ge=1, le=1_000_000)] | None = None
+    """The first that is free if it is not said."""
+
+
 class File(Section, frozen=True):
     """The whole file."""
 
@@ -226,6 +247,7 @@ class File(Section, frozen=True):
     components: Annotated[tuple[OwnComponent, ...], msgspec.Meta(max_length=200)] = ()
     """Of the device model, what the vendor adds to it."""
     variables: tuple[InitialVariable, ...] = ()
+    monitors: tuple[OwnMonitor, ...] = ()
     keypad: bool = False
     """Drivers can type digits that one of the readers tells as a key code; with a display, a master pass may choose."""
     resume_transactions: bool = False
