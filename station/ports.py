@@ -47,12 +47,19 @@ class Csms(Protocol):
         """When a CALL last left on the present connection: a heartbeat may be put off until it is old (G02.FR.05)."""
         ...
 
-    def tell(
-        self, message: Request[Any, Any], *, key: str | None = None, asked: bool = False, severity: int | None = None
+    def tell(  # noqa: PLR0913 - by keyword, what the queue must know
+        self,
+        message: Request[Any, Any],
+        *,
+        key: str | None = None,
+        asked: bool = False,
+        severity: int | None = None,
+        at: Instant | None = None,
     ) -> None:
         """Send news. `key`: what order is kept within (a transaction id); by default the action.
 
         `severity`: of what a NotifyEvent tells; 2.0.1 has no field for it, and the queue must know (N07.FR.04).
+        `at`: the instant by whose clock the message is dated, if it may be one of an earlier boot; by default now.
         `asked`: a TriggerMessage, GetBaseReport or GetReport asked for it, so it may go while Pending (B02.FR.02).
         """
         ...

@@ -114,7 +114,7 @@ class Conduct:
         """Tell one event; gives the session after it, which must be saved in the same step."""
         telling = Telling(offered_a=self.offered_a(session), online=self._csms.online)
         message, session = self._writer.write(session, event, readings, telling)
-        self._csms.tell(message, asked=asked)
+        self._csms.tell(message, asked=asked, at=event.at)
         return session
 
     def _circumstances(self, session: Session, now: Now) -> Circumstances:
@@ -162,7 +162,8 @@ class Conduct:
         if session.started and "begin" not in session.owed:
             return session
         if not self.signs:
-            session = replace(session, begin=self._cached(session, how.now) or session.begin)
+            begin = self._cached(session, how.now) or session.begin
+            session = replace(session, begin=begin, last=begin if session.started else session.last)
         at_once = session.plugged or not self.signs  # a signature is taken when the power path could be closed
         needed = session.started or (session.authorized and how.may_start and at_once)
         if session.begin is None and not session.no_meter and needed and session.evse_id not in self._asked:

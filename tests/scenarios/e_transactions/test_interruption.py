@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -142,3 +143,34 @@ def test_an_authorization_without_transaction_does_not_outlive_a_restart(tmp_pat
     assert waiting.secured
     assert station.evse(1).energy_wh == 0
     assert told(station) == []
+
+
+@pytest.mark.parametrize("wrong_s", [-7200.0, -400 * 86_400.0])
+def test_an_ended_made_after_a_restart_is_dated_by_the_clock_of_its_own_time(tmp_path: Path, wrong_s: float) -> None:
+    """The new run does not know the time yet when it tells it; what it learns later is no news about the run before."""
+    station = charging(tmp_path)
+    last = values(station.events()[-1], "Sample.Periodic")[0]
+    station.advance(20)
+    station.offset, station.trusted = station.offset + wrong_s, False
+    station.crash(down_s=60)
+    station.advance(5)
+    ended = station.events()[-1]
+
+    assert station.clock_set
+    assert told(station)[-1].startswith("Ended/AbnormalCondition")
+    assert values(ended, "Transaction.End") == [last]
+    assert datetime.fromisoformat(ended["timestamp"]) == last[0]
+
+
+def test_the_last_value_is_never_older_than_the_first(tmp_path: Path) -> None:
+    """Started by the card; the start value is taken when the cable comes in, and then the power goes."""
+    station = bench(tmp_path, "Authorized", "EVConnected")
+    station.evse(1).present_token(CARD)
+    station.advance(11)
+    station.evse(1).plug_in()
+    station.crash()
+    station.advance(5)
+    ended = station.events()[-1]
+
+    assert values(ended, "Transaction.Begin") == values(ended, "Transaction.End")
+    assert values(ended, "Transaction.Begin")[0][0].second == 11
