@@ -106,6 +106,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     charging_state: ChargingStateEnumType = "Idle"
     begin: Sample | None = None
     last: Sample | None = None
+    meter_anew: bool = False
+    """The register began anew in this transaction: what it showed last before that is the end."""
     no_meter: bool = False
     """The start register could not be read in time: it is charged without values rather than not at all."""
     secured: bool = False

@@ -225,6 +225,8 @@ class Conduct:
 
     def _register_of_end(self, session: Session, now: Now) -> Sample | None:
         """The register at the end where it need not be read: read since the contactor opened, or nothing flowed."""
+        if session.meter_anew:
+            return session.last
         if self.signs:
             return None
         never_closed = session.path_opened is None or (

@@ -10,11 +10,13 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
+from hal.api import Quality
+from station.blocks.transactions.changes import unauthorized
 from station.blocks.transactions.conduct import Conduct, States, World
 from station.blocks.transactions.events import Readings, aligned, sampled
 from station.blocks.transactions.session import Cause, Event
 from station.facts import MeterSampled, SampleFailed, SampleTaken
-from station.now import Mono, Now
+from station.now import Instant, Mono, Now
 from station.ocpp.enums import TriggerReasonEnumType
 from station.state.meters import Sample, never_falling, purpose_of
 from station.state.sessions import Session
@@ -52,7 +54,9 @@ class Registers:
         sample = Sample(fact.at, fact.reading)
         self._meters.observe(fact.evse_id, sample)
         session = self._sessions.get(fact.evse_id)
-        if session.started:
+        if session.started and "begin" not in session.owed and fact.reading.quality is Quality.SUSPECT:
+            session = self._began_anew(session, fact.at, now)
+        if session.started and not session.meter_anew:
             session = self._read(session, sample)
         match purpose_of(fact.purpose):
             case "begin":
@@ -63,9 +67,22 @@ class Registers:
                 self._conduct.settle(session, after, Cause(fact.at, "SignedDataReceived" if news else None), now)
             case "stop" if session.closing is not None:
                 self._conduct.finish(session, now)
-            case _ if session.started:
+            case _ if session.started and not session.meter_anew:
                 self._sessions.keep(session)
                 self._use_up_allowance(session, Cause(fact.at), now)
+
+    def _began_anew(self, session: Session, at: Instant, now: Now) -> Session:
+        """A register that was reset, or another meter (J02.FR.16): nobody is billed for the difference of the two."""
+        if session.meter_anew:
+            return session
+        log.warning("meter.began_anew", extra={"evse": session.evse_id})
+        before = replace(session, meter_anew=True)
+        if session.closing is not None:
+            self._sessions.keep(before)
+            return before
+        after = unauthorized(before, "Other", final=True)
+        cause = Cause(at, "AbnormalCondition", "Other", ends=True)
+        return self._conduct.settle(before, after, cause, now)
 
     @staticmethod
     def _read(session: Session, sample: Sample) -> Session:

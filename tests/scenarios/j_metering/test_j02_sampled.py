@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from hal.api import MeterReading, Quality
+from station.effects import TakeSample
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, told, values, variable
 
@@ -104,6 +106,37 @@ def test_registers_are_told_raw_and_never_fall(tmp_path: Path) -> None:
     assert told_wh[0] == 5000
     assert len(told_wh) == 6
     assert told_wh == sorted(told_wh)
+
+
+@pytest.mark.req("J02.FR.16")
+@pytest.mark.parametrize("shows_wh", [3.0, 90_000_000.0])
+def test_a_register_that_begins_anew_ends_the_transaction_with_what_it_showed_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shows_wh: float
+) -> None:
+    """A meter that was reset or replaced: its driver says so. The difference of two registers is nobody's energy."""
+    station = charging(tmp_path)
+    station.advance(90)
+    before = values(station.events()[-1], "Sample.Periodic")[-1][1]
+    plain, suspect = station.reading, [Quality.SUSPECT]
+
+    def reading(wanted: TakeSample) -> MeterReading:
+        quality = suspect.pop() if suspect else Quality.GOOD
+        return msgspec.structs.replace(plain(wanted), energy_import_mwh=int(shows_wh * 1000), quality=quality)
+
+    monkeypatch.setattr(station, "reading", reading)
+    station.advance(40)
+    ended = station.events()[-1]
+    station.evse(1).present_token(CARD)
+    station.advance(70)
+    after = values(station.events(1)[-1], "Sample.Periodic")
+
+    assert told(station, 0)[-1] == "Ended/AbnormalCondition/EVConnected =Other"
+    assert [wh for _, wh in values(ended, "Transaction.End")] == [before]
+    assert {wh for event in station.events(0) for context in CONTEXTS for _, wh in values(event, context)} <= {
+        0,
+        before,
+    }
+    assert [wh for _, wh in after] == [shows_wh]
 
 
 CONTEXTS = ("Transaction.Begin", "Sample.Periodic", "Transaction.End")
