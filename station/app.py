@@ -131,7 +131,7 @@ class Station:
         self.outbox = Outbox(db, boot, world.ids.uuid)
         self.ports = StepPorts(self.intents)
         speakers = _speakers(setup)
-        self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts, wall_of=boots.wall_of)
+        self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts)
 
         model = build(catalogue.load(), setup.layout, FEATURES)
         configure(model, (*_network_values(setup), *setup.initial))

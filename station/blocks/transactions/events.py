@@ -7,7 +7,8 @@ Invariants: seqNo counts every event of a transaction from 0; rendered times of 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -59,6 +60,13 @@ def aligned(sample: Sample, variable: str, context: ReadingContextEnumType = "Sa
     return Readings(sample, "AlignedDataCtrlr", variable, context)
 
 
+class _Dated(NamedTuple):
+    """An event's instant, and what it is told to be: later than the clock says where the one before was (`_stamp`)."""
+
+    at: Instant
+    stamp: datetime
+
+
 class Writer:
     """Builds the TransactionEvents of one station."""
 
@@ -73,7 +81,7 @@ class Writer:
         """The message, and the session after it was told: what was owed is paid, the next seqNo is the next number."""
         stamp = self._stamp(session, event.at)
         readings = (*self._begin(session, event), *readings, *(self._whole(session) if event.kind == "Ended" else ()))
-        values, key_told = self._values(session, readings, stamp, told.offered_a)
+        values, key_told = self._values(session, readings, _Dated(event.at, stamp), told.offered_a)
         owed = frozenset(session.owed)
         shows_evse = session.plugged and ("evse" in owed or event.trigger == "Trigger")  # TC_F_14_CS: who asks is told
         phases = self._phases(session)
@@ -126,6 +134,11 @@ class Writer:
             moments.append(datetime.fromtimestamp(session.last_stamp, UTC))
         return max(moments)
 
+    def _dated(self, at: Instant, event: _Dated) -> datetime:
+        """When a value was read: moved with its event where that was, and never after it."""
+        moved = event.stamp - self._times.utc(event.at) if at.boot == event.at.boot else timedelta()
+        return min(self._times.utc(at) + moved, event.stamp)
+
     # meter values
 
     @staticmethod
@@ -152,7 +165,7 @@ class Writer:
         return (*first, *between, *last)
 
     def _values(
-        self, session: Session, readings: Sequence[Readings], stamp: datetime, offered_a: float | None
+        self, session: Session, readings: Sequence[Readings], event: _Dated, offered_a: float | None
     ) -> tuple[list[MeterValueType], bool]:
         """The meter values in order; beside them whether the public key has been told by now."""
         key_told = session.public_key_told
@@ -163,7 +176,7 @@ class Writer:
             if values:
                 told.append((each, values))
         return [
-            MeterValueType(timestamp=min(self._times.utc(each.sample.at), stamp), sampled_value=values)
+            MeterValueType(timestamp=self._dated(each.sample.at, event), sampled_value=values)
             for each, values in _thinned(told)
         ], key_told
 

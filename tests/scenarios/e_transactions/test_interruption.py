@@ -174,3 +174,17 @@ def test_the_last_value_is_never_older_than_the_first(tmp_path: Path) -> None:
 
     assert values(ended, "Transaction.Begin") == values(ended, "Transaction.End")
     assert values(ended, "Transaction.Begin")[0][0].second == 11
+
+
+def test_a_resumed_transaction_is_dated_right_though_the_clock_was_behind(tmp_path: Path) -> None:
+    """Its first event may not be earlier than the one before; when the time is known it is told as it happened."""
+    station = charging(tmp_path, resume=True)
+    station.offset, station.trusted = station.offset - 7200.0, False
+    station.crash(down_s=30)
+    at = station.true_utc
+    station.advance(5)
+    resumed = next(event for event in station.events() if values(event, "Interruption.End"))
+
+    assert station.clock_set
+    assert datetime.fromisoformat(resumed["timestamp"]) == at
+    assert [moment for moment, _ in values(resumed, "Interruption.End")] == [at]
