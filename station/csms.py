@@ -82,7 +82,7 @@ class StepCsms:
         """Whether a connection stands and the registration lets ordinary messages pass."""
         return self.open
 
-    def tell(  # noqa: PLR0913 - by keyword, what the queue must know
+    def tell(
         self,
         message: Any,
         *,

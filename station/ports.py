@@ -47,7 +47,7 @@ class Csms(Protocol):
         """When a CALL last left on the present connection: a heartbeat may be put off until it is old (G02.FR.05)."""
         ...
 
-    def tell(  # noqa: PLR0913 - by keyword, what the queue must know
+    def tell(
         self,
         message: Request[Any, Any],
         *,

@@ -1,9 +1,12 @@
 """Which boot this is, and what wall time each boot's monotonic clock meant (design 7, "Time").
 
-Invariant: the estimate for a boot that never learned the time does not lie before the last time saved earlier.
+Invariant: the estimate for a boot that never learned the time lies neither before the last time saved earlier nor after
+the beginning of a later boot that learned it.
 """
 
 from __future__ import annotations
+
+import math
 
 from station.now import BootId, Instant, Mono, Now, Wall
 
@@ -21,6 +24,8 @@ class Boots:
     def __init__(self, db: Database) -> None:
         self._db = db
         self._offsets: dict[int, tuple[float, float | None]] = {}
+        self._began: dict[int, float] = {}
+        self._until: dict[int, float] = {}
         self._read()
 
     def load(self, now: Now) -> None:
@@ -31,6 +36,16 @@ class Boots:
     def _read(self) -> None:
         rows = self._db.execute("SELECT id, guess, known FROM boot ORDER BY id").fetchall()
         self._offsets = {boot: (guess, known) for boot, guess, known in rows}
+        self._began = dict(self._db.execute("SELECT id, mono FROM boot_began").fetchall())
+        self._bound()
+
+    def _bound(self) -> None:
+        """Until when a boot may have lasted: the earliest beginning that is known of a later one."""
+        until = math.inf
+        for boot, (_, known) in reversed(self._offsets.items()):
+            self._until[boot] = until
+            if known is not None and boot in self._began:
+                until = min(until, self._began[boot] + known)
 
     def begin(self, mono: Mono, wall: Wall) -> BootId:
         """Count this start, durably. `wall` is what the system clock says; a time saved earlier is the floor."""
@@ -42,7 +57,9 @@ class Boots:
             ).fetchone()[0]
             boot = BootId(int(highest) + 1)
             self._db.execute("INSERT INTO boot (id, guess) VALUES (?, ?)", (boot, wall - mono))
+            self._db.execute("INSERT INTO boot_began VALUES (?, ?)", (boot, mono))
             self._db.execute("DELETE FROM boot WHERE id <= ?", (boot - _KEPT,))
+            self._db.execute("DELETE FROM boot_began WHERE id <= ?", (boot - _KEPT,))
         self._read()
         return boot
 
@@ -53,6 +70,7 @@ class Boots:
         if now.trusted and (known is None or abs(known - offset) >= _STEP_S):
             self._db.execute("UPDATE boot SET known = ? WHERE id = ?", (offset, now.boot))
             self._offsets[now.boot] = (self._offsets[now.boot][0], offset)
+            self._bound()
 
     def save(self, wall: Wall) -> None:
         """In a transaction: the floor for the next boot's clock. Meant to ride with commits that are made anyway."""
@@ -65,5 +83,8 @@ class Boots:
 
     def wall_of(self, instant: Instant) -> Wall:
         """The wall time of an instant, by the best offset there is for its boot."""
-        guess, known = self._offsets.get(instant.boot) or self._offsets[min(self._offsets)]
-        return Wall(instant.mono + (guess if known is None else known))
+        boot = instant.boot if instant.boot in self._offsets else min(self._offsets)
+        guess, known = self._offsets[boot]
+        if known is not None:
+            return Wall(instant.mono + known)
+        return Wall(min(instant.mono + guess, self._until[boot]))

@@ -188,3 +188,25 @@ def test_a_resumed_transaction_is_dated_right_though_the_clock_was_behind(tmp_pa
     assert station.clock_set
     assert datetime.fromisoformat(resumed["timestamp"]) == at
     assert [moment for moment, _ in values(resumed, "Interruption.End")] == [at]
+
+
+def test_what_a_run_saw_that_believed_to_be_later_is_told_as_before_the_next_run(tmp_path: Path) -> None:
+    """Offline, its clock ahead, and it never learned better: no bill lies in the future."""
+    station = bench(
+        tmp_path, "EVConnected", "EVConnected", variables={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"}
+    )
+    station.csms.disconnect()
+    station.offset, station.trusted = station.offset + 5400.0, False
+    station.crash()
+    station.evse(1).plug_in()
+    station.evse(1).present_token(CARD)
+    station.advance(100)
+    station.crash()
+    restarted = station.true_utc
+    station.csms.connect()
+    station.advance(5)
+    times = [datetime.fromisoformat(event["timestamp"]) for event in station.events(0)]
+
+    assert told(station, 0)[-1].endswith("=PowerLoss")
+    assert times == sorted(times)
+    assert times[-1] <= restarted

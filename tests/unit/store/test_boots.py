@@ -55,6 +55,22 @@ def test_a_known_offset_outlives_its_boot(db: Database) -> None:
     assert boots.wall_of(Instant(first, Mono(20))) == Wall(90_010)
 
 
+def test_a_boot_that_never_learned_the_time_ended_before_a_later_one_that_did(db: Database) -> None:
+    """It believed to live a year later; what it saw was all before the present boot began."""
+    boots = Boots(db)
+    ahead = boots.begin(Mono(10), Wall(900_000))
+    boots = Boots(db)
+    present = boots.begin(Mono(40), Wall(900_500))
+    guessed = boots.wall_of(Instant(ahead, Mono(20)))
+    with db.transaction():
+        boots.learn(now(present, 50, 1050))
+
+    assert guessed == Wall(900_010)
+    assert boots.wall_of(Instant(ahead, Mono(20))) == Wall(1040)
+    assert Boots(db).wall_of(Instant(ahead, Mono(20))) == Wall(1040)
+    assert boots.wall_of(Instant(present, Mono(41))) == Wall(1041)
+
+
 def test_small_differences_are_not_written(db: Database) -> None:
     """A disciplined clock moves all the time; each write would cost an fsync."""
     boots = Boots(db)
