@@ -192,9 +192,7 @@ def test_a_resumed_transaction_is_dated_right_though_the_clock_was_behind(tmp_pa
 
 def test_what_a_run_saw_that_believed_to_be_later_is_told_as_before_the_next_run(tmp_path: Path) -> None:
     """Offline, its clock ahead, and it never learned better: no bill lies in the future."""
-    station = bench(
-        tmp_path, "EVConnected", "EVConnected", variables={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"}
-    )
+    station = bench(tmp_path, "EVConnected", "EVConnected", variables={"TxCtrlr.TxBeforeAcceptedEnabled": "true"})
     station.csms.disconnect()
     station.offset, station.trusted = station.offset + 5400.0, False
     station.crash()
