@@ -367,4 +367,4 @@ class Metering(Block):
 
 def shows_values(session: Session) -> bool:
     """Whether the CSMS knows the EVSE of the transaction: before the cable is in it does not (E01.FR.17)."""
-    return session.started and (session.no_meter or "begin" not in session.owed)
+    return session.started and ("begin" not in session.owed or (session.no_meter and session.plugged))

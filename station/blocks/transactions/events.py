@@ -160,7 +160,10 @@ class Writer:
             between = [sampled(each, "TxEndedMeasurands", "Sample.Periodic") for each in periodic]
             between += [aligned(each, "TxEndedMeasurands") for each in clock]
             between.sort(key=lambda each: each.sample.at)
-        first = [sampled(session.begin, "TxEndedMeasurands", "Transaction.Begin")] if session.begin else []
+        begin = session.begin
+        if begin is not None and between and between[0].sample.at < begin.at:  # read again, since nothing had flowed
+            begin = replace(begin, at=between[0].sample.at)
+        first = [sampled(begin, "TxEndedMeasurands", "Transaction.Begin")] if begin else []
         last = [sampled(session.last, "TxEndedMeasurands", "Transaction.End")] if session.last else []
         return (*first, *between, *last)
 

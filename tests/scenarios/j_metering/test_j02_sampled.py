@@ -108,6 +108,28 @@ def test_registers_are_told_raw_and_never_fall(tmp_path: Path) -> None:
     assert told_wh == sorted(told_wh)
 
 
+def test_a_meter_that_returns_late_tells_no_values_before_the_evse_is_known(tmp_path: Path) -> None:
+    """Started by the card while the meter was silent; what Ended says of the start is not later than what follows."""
+    variables = {"SampledDataCtrlr.TxUpdatedInterval": "20", "SampledDataCtrlr.TxEndedInterval": "30"}
+    station = bench(tmp_path, "Authorized", "Authorized", variables=variables, boot=False)
+    station.world.lose("meter-1")
+    station.boot()
+    station.evse(1).present_token(CARD)
+    station.advance(10)
+    station.world.lose("meter-1", on=False)
+    station.advance(70)
+    before = periodic(station)
+    station.evse(1).plug_in()
+    station.advance(70)
+    station.evse(1).present_token(CARD)
+    station.advance(5)
+    times = [datetime.fromisoformat(value["timestamp"]) for value in station.events()[-1]["meterValue"]]
+
+    assert before == []
+    assert len(times) > 3
+    assert times == sorted(times)
+
+
 @pytest.mark.req("J02.FR.16")
 @pytest.mark.parametrize("shows_wh", [3.0, 90_000_000.0])
 def test_a_register_that_begins_anew_ends_the_transaction_with_what_it_showed_before(
