@@ -33,6 +33,7 @@ from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
 from station.blocks.provisioning.equipment import Equipment
 from station.blocks.provisioning.network import NetworkProfiles
+from station.blocks.provisioning.operator import Operator
 from station.blocks.provisioning.reports import Reports
 from station.blocks.provisioning.reset import Resetting
 from station.blocks.provisioning.variables import VariableAccess
@@ -55,6 +56,7 @@ from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
 from station.state.equipment import Part
+from station.state.factory import FactoryState
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.meters import Meters
@@ -162,6 +164,14 @@ class Station:
         self.times = Walls(boots)
         self.ids = world.ids
         self.vetoes = Vetoes()
+        self.operator = Operator(
+            variables=self.variables,
+            vetoes=self.vetoes,
+            sessions=self.sessions,
+            factory=FactoryState(db),
+            station=self.ports,
+            facts=self.facts,
+        )
         self.data_transfers = DataTransfers(csms=self.csms, vendors={})
         blocks = self._blocks()
         for block in blocks:
@@ -251,6 +261,7 @@ class Station:
             ),
             Display(displays=self.ports),
             self.data_transfers,
+            self.operator,
             Resetting(
                 resets=self.resets,
                 sessions=self.sessions,

@@ -1,9 +1,9 @@
-"""The commands of the control socket: the state always, the rest where the hardware is simulated (design 9)."""
+"""The commands of the control socket: state and variables, and what moves simulated hardware (design 9)."""
 
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -11,10 +11,12 @@ from station.app import Station
 from station.block import Answered, NotSent, Outcome, Refused
 from station.commands import status
 from station.config import Config
+from station.config.schema import worded
 from station.ocpp.messages import DataTransferRequest
 from station.shell.control import Answer, CommandError, Handler
 from station.shell.runner import Runner
 from station.shell.simulation import Command, Simulation, network_switch
+from station.state.naming import named
 
 
 class DataTransfer(Command, frozen=True, kw_only=True):
@@ -23,6 +25,31 @@ class DataTransfer(Command, frozen=True, kw_only=True):
     vendor_id: str
     message_id: str | None = None
     data: Any = None
+
+
+class Variables(Command, frozen=True, kw_only=True):
+    """All variables, or those whose names contain a text."""
+
+    part: str = ""
+
+
+class GetVariable(Command, frozen=True, kw_only=True):
+    """One variable: `Component[instance]@evse.connector.Variable[instance]`."""
+
+    name: str
+
+
+class SetVariable(Command, frozen=True, kw_only=True):
+    """Another value for it."""
+
+    name: str
+    value: str | bool | int | float
+
+
+class FactoryReset(Command, frozen=True, kw_only=True):
+    """Forget all that was set. `confirm` must be there: nobody does it by mistake."""
+
+    confirm: Literal[True]
 
 
 class EvCertificateRequest(Command, frozen=True, kw_only=True):
@@ -42,13 +69,42 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
         told: Answer = await runner.ask(lambda now: status.of(station, runner, config, now))
         return told
 
-    found: dict[str, Handler] = {"status": tell_status}
+    found: dict[str, Handler] = {"status": tell_status, **_operator(station, runner)}
     if any(bus.kind == "sim" for bus in config.wiring.buses):
         found |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
         found["network"] = network_switch(runner.link)
         found["data_transfer"] = _data_transfer(station, runner)
         found["ev_certificate_request"] = _ev_certificate_request
     return found
+
+
+def _operator(station: Station, runner: Runner) -> dict[str, Handler]:
+    """The device model by hand."""
+
+    async def listed(line: bytes) -> Answer:
+        given = msgspec.json.decode(line, type=Variables)
+        return {"variables": await runner.ask(lambda now: station.operator.listed(given.part, now))}
+
+    async def get(line: bytes) -> Answer:
+        wanted = named(msgspec.json.decode(line, type=GetVariable).name)
+        return _done(await runner.ask(lambda now: station.operator.get(wanted, now)))
+
+    async def set_(line: bytes) -> Answer:
+        given = msgspec.json.decode(line, type=SetVariable)
+        wanted = named(given.name)
+        return _done(await runner.ask(lambda now: station.operator.set(wanted, worded(given.value), now)))
+
+    async def factory_reset(line: bytes) -> Answer:
+        msgspec.json.decode(line, type=FactoryReset)
+        return _done(await runner.ask(station.operator.factory_reset))
+
+    return {"variables": listed, "get_variable": get, "set_variable": set_, "factory_reset": factory_reset}
+
+
+def _done(answer: Answer | str) -> Answer:
+    if isinstance(answer, str):
+        raise CommandError(answer)
+    return answer
 
 
 def _data_transfer(station: Station, runner: Runner) -> Handler:

@@ -59,6 +59,23 @@ def _sim(given: argparse.Namespace) -> int:
     return _at_socket(given, lambda address: local.sim(address, given.name, given.arguments))
 
 
+def _variables(given: argparse.Namespace) -> int:
+    from station.commands import local  # noqa: PLC0415 - see the module's first lines
+
+    return _at_socket(given, lambda address: local.variables(address, given.what, given.arguments))
+
+
+def _factory_reset(given: argparse.Namespace) -> int:
+    from station.commands import errors, factory, local  # noqa: PLC0415 - see the module's first lines
+    from station.config import ConfigError, load  # noqa: PLC0415 - the same
+
+    try:
+        config = load(Path(given.config or CONFIG))
+    except ConfigError as error:
+        return errors.tell_config(error)
+    return factory.factory_reset(config, local.address_of(given.config, given.socket), sure=given.yes)
+
+
 def _hal(given: argparse.Namespace) -> int:
     del given
     from station.commands import hal  # noqa: PLC0415 - see the module's first lines
@@ -79,7 +96,10 @@ def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
     return do(address)
 
 
-_COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim, "hal": _hal}
+_COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim, "hal": _hal} | {
+    "variables": _variables,
+    "factory-reset": _factory_reset,
+}
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -107,7 +127,16 @@ def _parser() -> argparse.ArgumentParser:
     sim = commands.add_parser(
         "sim", help="drive simulated hardware of a running agent", epilog=_SIM_EPILOG, formatter_class=plain
     )
-    for parser_ in (status, sim):
+    variables = commands.add_parser(
+        "variables", help="read and set the device model of a running agent", epilog=_NAMES, formatter_class=plain
+    )
+    variables.add_argument(
+        "what", choices=("list", "get", "set"), help="list [PART], get NAME, set NAME VALUE; VALUE -: from stdin"
+    )
+    variables.add_argument("arguments", nargs="*", metavar="NAME")
+    factory = commands.add_parser("factory-reset", help="forget all that was set; transactions are kept and delivered")
+    factory.add_argument("--yes", action="store_true", help="really")
+    for parser_ in (status, sim, variables, factory):
         parser_.add_argument("--config", default=None, metavar="FILE", help=f"default: {CONFIG}")
         parser_.add_argument("--socket", default=None, metavar="ADDRESS", help="a path or 127.0.0.1:PORT instead")
     sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")
@@ -117,6 +146,14 @@ def _parser() -> argparse.ArgumentParser:
     hal.add_argument("what", choices=("list",), help="list: the drivers there are, and their register maps")
     return parser
 
+
+_NAMES = """\
+names: Component[instance]@evse.connector.Variable[instance]/Attribute, for example
+  ocpp-station variables get Connector@1.1.AvailabilityState
+  ocpp-station variables set OCPPCommCtrlr.OfflineThreshold 120
+  ocpp-station variables set AirCoolingSystem@2.FanSpeed/MaxSet 2000
+  ocpp-station variables list FanSpeed
+"""
 
 _SIM_EPILOG = """\
 examples:

@@ -1,4 +1,4 @@
-"""`ocpp-station status` and `ocpp-station sim`: one line to the control socket of a running agent, one line back."""
+"""`ocpp-station status`, `variables` and `sim`: one line to the control socket of a running agent, one line back."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ ANSWER_S = 40.0
 """Some commands answer only when the CSMS has."""
 
 WATCH_EVERY_S = 2.0
+_SET = ("name", "value")
 _LONGEST = 4_194_304
 
 
@@ -138,6 +139,30 @@ def sim(address: str, name: str, arguments: list[str]) -> int:
         return errors.tell(str(answer.get("error")), "", 1)
     if answer:
         sys.stdout.write(json.dumps(answer, indent=1) + "\n")
+    return 0
+
+
+def variables(address: str, what: str, arguments: list[str]) -> int:
+    """Show variables, or set one: `list [PART]`, `get NAME`, `set NAME VALUE`."""
+    needed = {"list": range(2), "get": range(1, 2), "set": range(2, 3)}[what]
+    if len(arguments) not in needed:
+        return errors.tell(f"variables {what} takes other arguments", "list [PART], get NAME, or set NAME VALUE", 2)
+    if what == "set" and arguments[1] == "-":  # secrets do not belong on a command line, which others see
+        arguments = [arguments[0], sys.stdin.readline().rstrip("\r\n")]
+    cmd, *keys = {"list": ("variables", "part"), "get": ("get_variable", "name"), "set": ("set_variable", *_SET)}[what]
+    try:
+        answer = ask(address, {"cmd": cmd, **dict(zip(keys, arguments, strict=False))})
+    except NotRunning as gone:
+        return errors.tell(str(gone), "is the agent running?", errors.EX_NOT_RUNNING)
+    if not answer.pop("ok", False):
+        return errors.tell(str(answer.get("error")), "", 1)
+    if what == "get":
+        sys.stdout.write(f"{answer['value']}\n")
+    elif what == "set":
+        sys.stdout.write(f"{answer['status']}: {answer['name']} = {answer['value']}\n")
+    for one in answer.get("variables", ()):
+        unit = f" {one['unit']}" if "unit" in one and one["value"] else ""
+        sys.stdout.write(f"{one['name']} = {one['value']}{unit}  ({one['mutability']})\n")
     return 0
 
 

@@ -57,7 +57,7 @@ def run(file: str) -> int:
     logs.set_up(config.file.log_level)
     with contextlib.ExitStack() as stack:
         try:
-            stack.enter_context(_owned(config.state))
+            stack.enter_context(owned(config.state))
             config.remember()
         except OSError as error:
             return errors.tell(f"{config.state}: {error.strerror or error}", "check owner and disk", errors.EX_BUSY)
@@ -80,7 +80,7 @@ def _guarded(config: Config) -> int:
 
 
 @contextlib.contextmanager
-def _owned(state: Path) -> Iterator[None]:
+def owned(state: Path) -> Iterator[None]:
     """The state directory belongs to one agent at a time. Raises OSError."""
     files.make_directory(state)
     handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)

@@ -1,7 +1,8 @@
 """The control socket: one JSON object a line, one line back, at once (design 9).
 
-It commands simulated hardware and tells the state; it changes nothing of a real station. Whoever connects may be
-hostile: lines, connections and silence are bounded, and what cannot be understood is answered with what can.
+It tells the state, reads and sets variables by the rules that bind the CSMS, and commands simulated hardware. Who may
+connect is said by the file's mode and group; still he may be hostile: lines, connections and silence are bounded, and
+what cannot be understood is answered with what can.
 Invariant: every line gets exactly one answer, in the order of the lines; an unreadable one costs nothing else.
 """
 

@@ -5,6 +5,7 @@
     resets         what is to be reset as soon as nobody is there
     variables      the device model;  naming: between its names and those of messages
     monitoring     monitors, their alarms, the ids of events
+    factory        what a factory reset forgets
     equipment      which component shows which device
     connectors     what there is, what is ordered, what the hardware shows
     sessions       who is charging where

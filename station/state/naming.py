@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
-from device_model.model import ComponentId, VariableId
+import re
+from typing import Final, NamedTuple
+
+from device_model.model import AttributeType, ComponentId, VariableId
 from device_model.report import Filter
 from station.ocpp.types import ComponentType, ComponentVariableType, EVSEType, VariableType
 
@@ -39,4 +42,35 @@ def filter_of(asked: ComponentVariableType) -> Filter:
         connector_id=component.evse.connector_id if component.evse else None,
         variable=variable.name if variable else None,
         variable_instance=variable.instance if variable else None,
+    )
+
+
+class Named(NamedTuple):
+    """One attribute, as a person names it."""
+
+    component: ComponentId
+    variable: VariableId
+    attribute: AttributeType
+
+
+_NAMED: Final = re.compile(
+    r"(?P<component>[^@.\[\]/]+)(\[(?P<instance>[^\]]+)\])?(@(?P<evse>\d{1,4})(\.(?P<connector>\d{1,4}))?)?"
+    r"\.(?P<variable>[^@.\[\]/]+)(\[(?P<its>[^\]]+)\])?(/(?P<attribute>Actual|Target|MinSet|MaxSet))?"
+)
+
+
+def named(text: str) -> Named:
+    """`Component[instance]@evse.connector.Variable[instance]/MaxSet`; only the two names must be there.
+
+    Raises ValueError for what is no such name.
+    """
+    found = _NAMED.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no variable: write Component@EVSE.Variable[instance]")
+    evse, connector = found["evse"], found["connector"]
+    component = ComponentId(
+        found["component"], found["instance"] or "", int(evse) if evse else None, int(connector) if connector else None
+    )
+    return Named(
+        component, VariableId(found["variable"], found["its"] or ""), AttributeType(found["attribute"] or "Actual")
     )

@@ -7,6 +7,7 @@ tables.
 
 from __future__ import annotations
 
+import logging
 from datetime import datetime
 from typing import Final, Literal
 
@@ -14,6 +15,8 @@ from device_model.model import AttributeType, Change, ComponentId, DeviceModel, 
 from device_model.storage import Storage
 from station.facts import Facts, VariableChanged
 from station.now import Now
+
+log = logging.getLogger(__name__)
 
 By = Literal["csms", "station", "operator"]
 CLOCK: Final = ComponentId("ClockCtrlr")
@@ -27,11 +30,15 @@ class Variables:
         self.model = model
         self._storage = storage
         self._facts = facts
+        self._strays: set[str] = set()
 
     def load(self, now: Now) -> None:
         """All persistent values as stored, everything else as it was at the start or was last measured."""
         del now
-        self._storage.load(self.model)
+        for stray in self._storage.load(self.model):
+            if stray.name not in self._strays:  # a later image may know it again: it is kept, and told once
+                self._strays.add(stray.name)
+                log.warning("variable.stray", extra={"variable": stray.name, "reason": stray.reason})
 
     # typed questions; the catalogue's default where this station lacks the variable
 

@@ -6,5 +6,6 @@ equipment  what sensors measure and devices say of themselves
 reports    GetBaseReport, GetReport                                            B07, B08
 network    connection profiles and the way from one CSMS to the next           B09, B10
 reset      Reset of the station or of one EVSE, at once or when idle           B11, B12
+operator   the same by a person at the station, and the factory's state
 delivery   how messages are queued and repeated follows the variables           E13, N07
 """
