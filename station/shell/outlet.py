@@ -1,7 +1,8 @@
 """One EVSE's hardware: what is wanted of it, what it shows, and what to do about the difference. Pure.
 
 - Safer at once, live only when known: on unplug, lost pilot, fault or emergency stop the permission is withdrawn here,
-  without the core. It is given again only when the core has committed a step that was told of it, and still wants it.
+  without the core, even if it was for a moment only and the board has shown both by the time anybody looks. It is given
+  again only when the core has committed a step that was told of it, and still wants it.
 - A permission is a lease: renewed while it is wanted and the core made progress lately, else it runs out on the board.
   A board that returns within its lease keeps it until the core has judged the return; the lease bounds the wait.
 - What did not work is tried again after 1, 2, 4 ... 60 s; a wish that stays unmet is told once.
@@ -113,6 +114,7 @@ class Outlet:
         self.busy: Action | None = None
         self._timing = timing
         self._permit: Permit | None = None
+        self._forfeited = False  # what it was given for was gone, if only for a moment: it ends before another is given
         self._lease_ends = -math.inf
         self._renew_at = -math.inf
         self._allow_retry = _Retry(timing)
@@ -123,6 +125,14 @@ class Outlet:
         self._failed: set[str] = set()
 
     # --- inputs
+
+    def shows(self, snapshot: BoardSnapshot) -> None:
+        """The board tells its state."""
+        moved = self.seen is not None and self.seen.connector != snapshot.connector
+        self._forfeited = self._forfeited or moved or not _fit(snapshot)
+        self.seen, self.lost, self.loss = snapshot, False, None
+        if not self.place.own_lock:
+            self.lock = snapshot.lock
 
     def wish(self, want: Want) -> None:
         """The core wants this from now on; what failed before is tried and told anew."""
@@ -192,9 +202,9 @@ class Outlet:
         seen, want, info = self.seen, self.want, self.place.info
         if seen is None or self.lost or not want.energise or want.limit_a < info.min_a:
             return None
-        if not seen.pilot.plugged or seen.faults - HARMLESS or self.stuck:
+        if not _fit(seen) or self.stuck:
             return None
-        if not self.live(now) and self.edge > committed:
+        if self._forfeited if self.live(now) else self.edge > committed:
             return None
         if want.lock and self.lock in {LockState.UNLOCKED, LockState.JAMMED}:
             return None
@@ -213,6 +223,7 @@ class Outlet:
                 action = Deny(self.place.evse_id)
         elif core_alive and self.edge <= committed and self._renewal_due(goal, now):
             action = Allow(self.place.evse_id, goal)
+            self._forfeited = False
         elif self._outlived_its_lease(seen, core_alive=core_alive, now=now):
             action = Deny(self.place.evse_id)
         action = action or self._lock_action(seen, now)
@@ -230,7 +241,7 @@ class Outlet:
     def _to_be_judged(self, committed: int, now: float) -> bool:
         """The board is back within its lease: whether that goes on, the core says in a moment, without an arc."""
         seen = self.seen
-        harmless = seen is not None and seen.pilot.plugged and not seen.faults - HARMLESS
+        harmless = seen is not None and _fit(seen) and not self._forfeited
         return harmless and self.returned > committed and self.live(now)
 
     def _lock_action(self, seen: BoardSnapshot, now: float) -> Action | None:
@@ -313,6 +324,11 @@ class Outlet:
             self._deny_retry.worked()
         if self.lock is (LockState.LOCKED if self.want.lock else LockState.UNLOCKED):
             self._lock_retry.worked()
+
+
+def _fit(seen: BoardSnapshot) -> bool:
+    """Whether the outlet may be energised, by what the board shows."""
+    return seen.pilot.plugged and not seen.faults - HARMLESS
 
 
 def _meant(action: Action) -> str:

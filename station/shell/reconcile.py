@@ -90,9 +90,7 @@ class Reconciler:
         """A board shows this; the first after a loss is the board's return."""
         outlet = self._outlets[evse_id]
         returned = outlet.loss is not None
-        outlet.seen, outlet.lost, outlet.loss = snapshot, False, None
-        if not outlet.place.own_lock:
-            outlet.lock = snapshot.lock
+        outlet.shows(snapshot)
         if returned:
             outlet.tell_whole = True
             at = Instant(self._boot, Mono(now))

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from hal.api import BoardSnapshot, Fault, LockState, Permit, PilotState
+from hal.api import Fault, LockState, Permit, PilotState
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec
 from hal.sim.world import SimWorld
@@ -30,7 +30,7 @@ from station.facts import (
     WantFailed,
 )
 from station.now import BootId, Instant, Mono
-from station.shell.outlet import OFF, Deny, Outlet, Place, Timing
+from station.shell.outlet import OFF, Timing
 from tests.simhardware import SimHardware
 
 AT = Instant(BootId(7), Mono(100.0))
@@ -541,16 +541,3 @@ def test_unplugging_at_a_dead_pilot_is_told_when_the_pilot_speaks_again(bench: B
 
     bench.world.fault(1, Fault.PILOT_LOST, on=False)
     assert kinds(bench.settle()) == ["FaultChanged", "PlugRemoved"]
-
-
-def test_a_board_that_outlives_its_lease_while_the_core_stands_still_is_told_to_open() -> None:
-    outlet = Outlet(Place(evse_id=1, board="board", channel=1), Timing())
-    outlet.seen, outlet.lost = (
-        BoardSnapshot(channel=1, sampled_at=0.0, pilot=PilotState.C, contactor_closed=True),
-        False,
-    )
-    outlet.wish(Want(energise=True, limit_a=16.0))
-
-    action = outlet.act(0, core_alive=False, now=100.0)
-
-    assert action == Deny(1)
