@@ -7,9 +7,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
 import pytest
 
 from station.facts import VehicleStopped
+from tests.bench import MEASURANDS as EVERYTHING
 from tests.bench import Bench
 from tests.octt.signed import signatures
 from tests.scenarios.e_transactions.story import CARD, OTHER_CARD, bench, invalid, remote_start, told, values
@@ -324,6 +326,27 @@ def test_when_there_are_too_many_values_for_ended_those_in_between_are_thinned(t
     assert 2.0 in gaps
     assert (times[-1] - times[0]).total_seconds() >= 255
     assert len(values(ended, "Transaction.Begin")) == len(values(ended, "Transaction.End")) == 1
+
+
+@pytest.mark.parametrize("way", ways(lambda way: way.dropped))
+def test_an_ended_too_big_for_a_message_loses_values_in_between(tmp_path: Path, way: Way) -> None:
+    """All phases of everything, each second: what fits is told, evenly over the whole time, with first and last."""
+    variables = {
+        "SampledDataCtrlr.TxEndedInterval": "1",
+        "SampledDataCtrlr.TxUpdatedInterval": "0",
+        "SampledDataCtrlr.TxEndedMeasurands": ",".join(EVERYTHING),
+    }
+    station = record(tmp_path, way, 180, variables)
+    ended = station.events()[-1]
+    times = [at for at, _ in values(ended, "Sample.Periodic")]
+    gaps = [(later - earlier).total_seconds() for earlier, later in itertools.pairwise(times)]
+
+    assert 20_000 < len(msgspec.json.encode(ended)) < 65_536
+    assert 10 <= len(times) < 100
+    assert max(gaps) <= 2 * min(gaps)
+    assert (times[-1] - times[0]).total_seconds() >= 140
+    assert contexts(ended)[0] == "Transaction.Begin"
+    assert contexts(ended)[-1] == "Transaction.End"
 
 
 @pytest.mark.req("E08.FR.02", "E08.FR.03")
