@@ -304,5 +304,4 @@ def interrupted(session: Session) -> Session:
         offering=False,
         offered_at=None,
         settled=False,
-        charging_since=None,
     )

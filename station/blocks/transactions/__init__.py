@@ -1,7 +1,12 @@
 """Block E: transactions.
 
-rules.py     start and stop points, faults, invalid tokens: tables
-session.py   how a session changes with each fact, and which events that means: pure
-events.py    the one place where a TransactionEvent is built
-block.py     what it answers and hears; what it wants of the hardware
+rules.py      start and stop points, faults, invalid tokens: tables
+changes.py    one fact taken into a session: pure
+session.py    what follows from a change, and which events that means: pure
+events.py     the one place where a TransactionEvent is built
+conduct.py    carries out what follows: events, wants, rows
+registers.py  what a reading of the meter means
+leftover.py   what an earlier run left: ended, or resumed
+answers.py    what the CSMS says to an event
+block.py      what it answers and hears; what it wants of the hardware
 """

@@ -2,8 +2,7 @@
 
 Each handler takes one fact into one session (changes.py), names the cause, and lets `Conduct.settle` find what
 follows. Deadlines: EVConnectionTimeOut, the vehicle's answer to an offer, the end of a closing, MaxEnergyOnInvalidId.
-After a start, a transaction of an earlier run is ended with its last register (default), or resumed where that is
-configured and its vehicle is still there (field.md 5).
+What an earlier run left is judged in leftover.py.
 """
 
 from __future__ import annotations
@@ -17,9 +16,9 @@ from station.blocks.transactions import changes
 from station.blocks.transactions.answers import Answers
 from station.blocks.transactions.changes import Unplugging
 from station.blocks.transactions.conduct import Conduct, States, World, earliest
-from station.blocks.transactions.events import sampled
+from station.blocks.transactions.leftover import LeftOver
 from station.blocks.transactions.registers import Registers
-from station.blocks.transactions.rules import FAULTS, interruption
+from station.blocks.transactions.rules import FAULTS
 from station.blocks.transactions.session import AUTHORIZED_STOPS, SETTLE_S, Cause
 from station.facts import (
     Authorized,
@@ -53,12 +52,9 @@ from station.ocpp.messages import (
     GetTransactionStatusRequest,
     TransactionEventRequest,
 )
-from station.state.sessions import Closing, Session
+from station.state.sessions import Session
 
 log = logging.getLogger(__name__)
-
-RECONCILE_S = 30.0
-"""A transaction to be resumed is ended when its hardware has not told its state this long after the start."""
 
 
 class Transactions(Block):
@@ -68,14 +64,11 @@ class Transactions(Block):
 
     def __init__(self, *, states: States, world: World, resume: bool = False) -> None:
         self._sessions = states.sessions
-        self._meters = states.meters
         self._variables = states.variables
-        self._registration = states.registration
         self._conduct = Conduct(states, world)
         self._registers = Registers(self._conduct, states, world)
         self._answers = Answers(self._conduct, states, world)
-        self._resume = resume
-        self._left_over: dict[int, Mono] = {}
+        self._left_over = LeftOver(self._conduct, self._registers, states, resume=resume)
 
     # --- tables
 
@@ -117,18 +110,17 @@ class Transactions(Block):
         ]
 
     def load(self, now: Now) -> None:
-        """After a start: what an earlier run left is looked at with the first input, or when the hardware spoke."""
+        """Re-read; what an earlier run left is judged later."""
         self._conduct.load()
         self._registers.load()
-        wait = RECONCILE_S if self._resume else 0.0
-        self._left_over = {each.evse_id: now.after(wait) for each in self._sessions.all() if each.boot != now.boot}
+        self._left_over.load(now)
 
     # --- one session
 
     def _session(self, evse_id: int, now: Now) -> Session:
         """The session of an EVSE, once it is settled what an earlier run left of it."""
-        if evse_id in self._left_over and not self._resume:
-            self._interrupted(evse_id, now)
+        if evse_id in self._left_over and not self._left_over.resume:
+            self._left_over.end(evse_id, now)
         return self._sessions.get(evse_id)
 
     def _settle(self, before: Session, after: Session, cause: Cause, now: Now) -> None:
@@ -150,18 +142,18 @@ class Transactions(Block):
         """The hardware's state is known: what an earlier run left can be judged, what may charge is wanted."""
         self._conduct.told.add(fact.evse_id)
         self._registers.look(fact.evse_id, now)
-        self._judge_left_over(fact.evse_id, now)
+        self._left_over.judge(fact.evse_id, now)
         self._look_again(fact.evse_id, now)
 
     def metered(self, fact: MeterSampled, now: Now) -> None:
         """A register was read."""
         self._registers.metered(fact, now)
-        self._judge_left_over(fact.evse_id, now)
+        self._left_over.judge(fact.evse_id, now)
 
     def not_metered(self, fact: SampleFailed, now: Now) -> None:
         """A register could not be read."""
         self._registers.not_metered(fact, now)
-        self._judge_left_over(fact.evse_id, now, register=False)
+        self._left_over.judge(fact.evse_id, now, register=False)
 
     def plugged(self, fact: PlugInserted, now: Now) -> None:
         """E01.FR.02, E02.FR.06, E03: the cable is in."""
@@ -171,7 +163,7 @@ class Transactions(Block):
     def unplugged(self, fact: PlugRemoved, now: Now) -> None:
         """E06.FR.02, E09, E10: the cable is out, at one of its ends."""
         if fact.evse_id in self._left_over:
-            self._interrupted(fact.evse_id, now)
+            self._left_over.end(fact.evse_id, now)
         session = self._session(fact.evse_id, now)
         how = Unplugging(
             stops=self._variables.boolean("TxCtrlr", "StopTxOnEVSideDisconnect"),
@@ -318,66 +310,18 @@ class Transactions(Block):
             return
         self._conduct.settle(session, session, Cause(now.instant), now)
 
-    # --- after a start
-
-    def _judge_left_over(self, evse_id: int, now: Now, *, register: bool = True) -> None:
-        """Resume or end, once the hardware has spoken and, to resume, the register is known or cannot be."""
-        if evse_id not in self._left_over or evse_id not in self._conduct.told:
-            return
-        session = self._sessions.get(evse_id)
-        if not (self._resume and session.started and session.plugged and session.closing is None):
-            self._interrupted(evse_id, now)
-        elif self._meters.last(evse_id) is not None or not register:
-            self._resumed(session, now)
-
-    def _interrupted(self, evse_id: int, now: Now) -> None:
-        """End what an earlier run left, with its last register; a closing one with the reason it already had."""
-        del self._left_over[evse_id]
-        session = self._sessions.get(evse_id)
-        if not session.started:
-            if session.authorized:
-                self._conduct.settle(
-                    session, changes.unauthorized(session, "Other", final=False), Cause(now.instant), now
-                )
-            return
-        session = self._registers.last_stored(session)
-        if session.closing is None:
-            moments = [at for at in (session.last_at, session.last.at if session.last else None) if at is not None]
-            closing = Closing(
-                trigger="AbnormalCondition",
-                reason=session.stopped_reason or interruption(self._registration.boot_reason),
-                at=max(moments, default=now.instant),
-                by=now.mono,
-            )
-            session = replace(session, closing=closing, authorized=False)
-        session = replace(session, charging_state="EVConnected" if session.plugged else "Idle")
-        log.warning("transaction.interrupted", extra={"evse": evse_id, "reason": session.closing})
-        self._conduct.finish(session, now)
-
-    def _resumed(self, session: Session, now: Now) -> None:
-        """Go on: the values before and after the interruption are told (ReadingContext Interruption.*)."""
-        del self._left_over[session.evse_id]
-        fresh = self._meters.last(session.evse_id)
-        readings = [sampled(session.last, "TxUpdatedMeasurands", "Interruption.Begin")] if session.last else []
-        if fresh is not None:
-            readings.append(sampled(fresh, "TxUpdatedMeasurands", "Interruption.End"))
-        cause = Cause(now.instant, "ChargingStateChanged")
-        self._conduct.settle(session, replace(session, boot=now.boot), cause, now, readings)
-        log.info("transaction.resumed", extra={"evse": session.evse_id})
-
     # --- deadlines
 
     def next_due(self) -> Deadline | None:
         """The earliest of what is awaited: a handful of sessions to look at."""
-        times: list[Mono] = [*self._left_over.values(), *self._registers.allowances().values()]
+        times: list[Mono] = [*self._left_over.deadlines(), *self._registers.allowances().values()]
         if (first := earliest(self._sessions.all())) is not None:
             times.append(first)
         return MonoDeadline(min(times)) if times else None
 
     def due(self, now: Now) -> None:
         """What was awaited has not come, or it is time to look."""
-        for evse_id in [evse_id for evse_id, by in self._left_over.items() if by <= now.mono]:
-            self._interrupted(evse_id, now)
+        self._left_over.due(now)
         for session in self._sessions.all():
             self._session_due(session, now)
         self._registers.due(now)

@@ -18,12 +18,17 @@ from station.facts import (
     PlugRemoved,
     PowerPathChanged,
 )
-from station.now import Mono
+from station.now import Instant, Mono
 from station.ocpp.enums import ReasonEnumType
 from station.state.sessions import Owed, Session
 
 MWH = 1000
 """Milliwatt-hours in a watt-hour."""
+
+
+def elapsed_s(since: Instant, until: Instant) -> float:
+    """Seconds between two instants of one boot; 0 across a restart."""
+    return max(0.0, until.mono - since.mono) if since.boot == until.boot else 0.0
 
 
 def owing(session: Session, *what: Owed) -> tuple[Owed, ...]:
@@ -177,6 +182,16 @@ _NO_AUTHORIZATION: dict[str, object] = {
     "no_meter": False,
     "secured": False,
 }
+
+
+def resumed(session: Session) -> Session:
+    """An earlier run was interrupted, and the transaction goes on: nothing has flowed since its last reading."""
+    if session.charging_state != "Charging":
+        return session
+    charged_s = session.charged_s
+    if session.charging_since is not None and session.last is not None:
+        charged_s += elapsed_s(session.charging_since, session.last.at)
+    return replace(session, charging_state="SuspendedEVSE", charging_since=None, charged_s=charged_s)
 
 
 def judged_invalid(session: Session, verdict: Verdict, max_energy_wh: int) -> Session:

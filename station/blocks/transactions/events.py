@@ -13,6 +13,7 @@ from typing import NamedTuple
 import msgspec
 from msgspec.structs import replace
 
+from station.blocks.transactions.changes import elapsed_s
 from station.blocks.transactions.session import Event
 from station.now import Instant
 from station.ocpp.enums import ReadingContextEnumType
@@ -223,6 +224,6 @@ def _charged_s(session: Session, at: Instant) -> int | None:
     """Seconds of real energy flow so far; None if there was none."""
     seconds = session.charged_s
     since = session.charging_since
-    if since is not None and since.boot == at.boot:
-        seconds += max(0.0, at.mono - since.mono)
+    if since is not None:
+        seconds += elapsed_s(since, at)
     return round(seconds) or None

@@ -56,8 +56,9 @@ class Registers:
         session = self._sessions.get(fact.evse_id)
         if session.started and "begin" not in session.owed and fact.reading.quality is Quality.SUSPECT:
             session = self._began_anew(session, fact.at, now)
-        if session.started and not session.meter_anew:
-            session = self._read(session, sample)
+        own = session.started and session.boot == now.boot  # of an earlier run's, the last value before it is kept
+        if own and not session.meter_anew:
+            session = self.read(session, sample)
         match purpose_of(fact.purpose):
             case "begin":
                 after = self._conduct.start_value(session, sample)
@@ -85,7 +86,8 @@ class Registers:
         return self._conduct.settle(before, after, cause, now)
 
     @staticmethod
-    def _read(session: Session, sample: Sample) -> Session:
+    def read(session: Session, sample: Sample) -> Session:
+        """The session with this register as its last; it never falls (J02.FR.16)."""
         before = session.last.reading if session.last is not None else None
         reading = never_falling(before, sample.reading)
         if reading is not sample.reading:

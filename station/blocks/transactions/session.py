@@ -15,7 +15,7 @@ from typing import Literal
 import msgspec
 from msgspec.structs import replace
 
-from station.blocks.transactions.changes import owing
+from station.blocks.transactions.changes import elapsed_s, owing
 from station.blocks.transactions.rules import FAULTS, START_TRIGGER, Situation, abandoned, start_point, stop_point
 from station.now import Instant, Now
 from station.ocpp.enums import ChargingStateEnumType, ReasonEnumType, TriggerReasonEnumType
@@ -180,16 +180,11 @@ def _shown(session: Session, cause: Cause, how: Circumstances) -> Session:
         return session
     since = session.charging_since
     if since is not None:
-        charged_s = session.charged_s + _elapsed(since, cause.at)
+        charged_s = session.charged_s + elapsed_s(since, cause.at)
         session = replace(session, charged_s=charged_s, charging_since=None)
     if state == "Charging":
         session = replace(session, charging_since=cause.at)
     return replace(session, charging_state=state)
-
-
-def _elapsed(since: Instant, until: Instant) -> float:
-    """Seconds between two instants of one boot; 0 across a restart."""
-    return max(0.0, until.mono - since.mono) if since.boot == until.boot else 0.0
 
 
 def _events(before: Session, after: Session, cause: Cause) -> tuple[Event, ...]:

@@ -85,20 +85,57 @@ def test_a_contactor_that_does_not_open_delays_ended_by_five_seconds_at_most(tmp
     assert lines()[0].startswith("Ended/StopAuthorized/")
 
 
+@pytest.mark.req("J02.FR.10")
 def test_a_transaction_goes_on_where_that_is_configured(tmp_path: Path) -> None:
-    """Interruption.Begin and .End tell the gap; the same transaction charges on without a card."""
+    """Two events tell the gap, each with the one value of its own time; the transaction charges on without a card."""
     station = charging(tmp_path, resume=True)
     lines = news(station)
+    last = values(station.events()[-1], "Sample.Periodic")[0]
     before = station.evse(1).energy_wh
     station.crash(down_s=60)
+    found = station.utc, station.evse(1).energy_wh
     station.advance(10)
-    resumed = next(event for event in station.events() if values(event, "Interruption.Begin"))
+    begin = next(event for event in station.events() if values(event, "Interruption.Begin"))
+    end = next(event for event in station.events() if values(event, "Interruption.End"))
 
-    assert not any("Ended" in line for line in lines())
-    assert values(resumed, "Interruption.End")[0][1] >= values(resumed, "Interruption.Begin")[0][1]
+    assert lines() == [
+        "Updated/AbnormalCondition/Charging",
+        "Updated/ChargingStateChanged/SuspendedEVSE",
+        "Updated/ChargingStateChanged/Charging",
+    ]
+    assert values(begin, "Interruption.Begin") == [last]
+    assert values(end, "Interruption.End") == [found]
+    for event in (begin, end):
+        assert [each["timestamp"] for each in event["meterValue"]] == [event["timestamp"]]
     assert station.evse(1).charging
     assert station.evse(1).energy_wh > before
     assert [event["seqNo"] for event in station.events()] == list(range(len(station.events())))
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_the_time_of_charging_before_a_power_cut_is_not_lost(tmp_path: Path, *, resume: bool) -> None:
+    """Up to the last reading that was kept: 120 s. What comes after the interruption is added."""
+    station = charging(tmp_path, resume=resume)
+    station.crash(down_s=60)
+    station.advance(50)
+    if resume:
+        station.evse(1).unplug()
+    station.advance(10)
+
+    assert station.events()[-1]["eventType"] == "Ended"
+    assert station.events()[-1]["transactionInfo"]["timeSpentCharging"] == (170 if resume else 120)
+
+
+def test_a_vehicle_that_paused_before_the_interruption_is_told_as_it_was(tmp_path: Path) -> None:
+    """Nothing has changed but the time: no other state is told before there is one."""
+    station = charging(tmp_path, resume=True)
+    station.evse(1).ev("pause")
+    station.advance(60)
+    lines = news(station)
+    station.crash(down_s=60)
+    station.advance(30)
+
+    assert lines()[:2] == ["Updated/AbnormalCondition/SuspendedEV", "Updated/AbnormalCondition/SuspendedEV"]
 
 
 def test_a_transaction_to_be_resumed_ends_when_its_vehicle_has_gone(tmp_path: Path) -> None:
