@@ -111,7 +111,8 @@ class RemoteControl(Block):
                 group_id_token=driver.group_id,
             )
         )
-        transaction_id = session.transaction_id if session is not None else None  # F01.FR.13
+        runs = session is not None and session.closing is None
+        transaction_id = session.transaction_id if session is not None and runs else None  # F01.FR.13
         return RequestStartTransactionResponse(status="Accepted", transaction_id=transaction_id)
 
     def _choose(self, driver: Driver) -> int | None:

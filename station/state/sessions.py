@@ -18,6 +18,7 @@ from typing import Literal, TypeVar
 import msgspec
 
 from hal.api import Fault
+from station.facts import Authorized
 from station.now import BootId, Instant, Mono, Now
 from station.ocpp.enums import ChargingStateEnumType, ReasonEnumType, TriggerReasonEnumType
 from station.ocpp.types import IdTokenType
@@ -125,7 +126,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The wall time of the event that the CSMS has seen last; rendered times never fall."""
     samples: int = 0
     spent: bool = False
-    """This plug-in had its transaction: another needs a new authorization or a new vehicle."""
+    """This plug-in had its transaction: another needs a new authorization or a new vehicle. Set when it stops."""
     boot: BootId = BootId(0)
     """Of the start of the agent that wrote the row."""
 
@@ -146,9 +147,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
         return not (occupied or self.authorized or self.started or self.holds_cable)
 
     def is_taken_for(self, token: IdTokenType) -> bool:
-        """Whether this token cannot charge here: a driver is there, it is over, or it was another's (C01.FR.23)."""
+        """Whether this token cannot charge here: a driver is there, it is over, or it was another's (C01.FR.23).
+
+        While a transaction is closing, only its own vehicle is in the way.
+        """
+        if self.closing is not None:
+            return self.spent
         of_another = self.started and self.id_token is not None and not same_token(self.id_token, token)
-        return self.authorized or self.ended_authorization or self.closing is not None or of_another
+        return self.authorized or self.ended_authorization or of_another
 
     @property
     def worth_keeping(self) -> bool:
@@ -166,12 +172,14 @@ class Sessions:
         self._rows: set[int] = set()
         self._begins: dict[int, Sample | None] = {}
         """The start values in the table; None for one that cannot be read."""
+        self._next: dict[int, Authorized] = {}
 
     def load(self, now: Now) -> None:
         """Read the table; of an earlier boot's session only what outlives a power cut: see `interrupted`."""
         self._sessions = {}
         self._rows = set()
         self._begins = {}
+        self._next = {}
         for evse_id, data in self._db.execute("SELECT evse_id, data FROM session_begin").fetchall():
             self._begins[evse_id] = _decoded(Sample, data, "session_begin", evse_id)
         for evse_id, boot, data in self._db.execute("SELECT evse_id, boot, data FROM session").fetchall():
@@ -204,6 +212,19 @@ class Sessions:
     def get(self, evse_id: int) -> Session:
         """The session of the EVSE, an empty one if nobody is here: what a change starts from."""
         return self._sessions.get(evse_id) or Session(evse_id=evse_id)
+
+    # who comes next
+
+    def expect(self, driver: Authorized) -> None:
+        """He may charge with what begins next at his EVSE: the plug-in of this step, or what follows a closing.
+
+        In memory: after a restart he presents his card again. Who came first is not displaced.
+        """
+        self._next.setdefault(driver.evse_id, driver)
+
+    def take_expected(self, evse_id: int) -> Authorized | None:
+        """The driver who was expected at the EVSE; from now on none is."""
+        return self._next.pop(evse_id, None)
 
     # changes
 

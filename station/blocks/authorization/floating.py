@@ -61,9 +61,9 @@ class Floating:
             return
         self._waiting = None
         reservation_id = self._reservations.claim_id(fact.evse_id, driver)
-        self._facts.emit(
-            msgspec.structs.replace(waiting.authorized, evse_id=fact.evse_id, reservation_id=reservation_id)
-        )
+        authorized = msgspec.structs.replace(waiting.authorized, evse_id=fact.evse_id, reservation_id=reservation_id)
+        self._sessions.expect(authorized)  # the first event of what this plug-in starts knows him (E03.FR.01)
+        self._facts.emit(authorized)
 
     @property
     def until(self) -> Mono | None:

@@ -43,6 +43,7 @@ from station.facts import (
     SampleTaken,
     SnapshotTold,
     StopAuthorized,
+    TransactionEnded,
     VehicleStopped,
     WantFailed,
 )
@@ -104,6 +105,7 @@ class Transactions(Block):
             on(ResetRequested, self.reset),
             on(ConnectorUnlocked, self.unlocked),
             on(LimitChanged, self.limit_changed),
+            on(TransactionEnded, self.ended),
             on(EvseQuarantined, self.quarantined),
             on(AvailabilityChanged, self.looked_again),
             on(RegistrationChanged, self.registered),
@@ -158,7 +160,10 @@ class Transactions(Block):
     def plugged(self, fact: PlugInserted, now: Now) -> None:
         """E01.FR.02, E02.FR.06, E03: the cable is in."""
         session = self._session(fact.evse_id, now)
-        self._settle(session, changes.plugged(session, fact), Cause(fact.at, "CablePluggedIn"), now)
+        after = changes.plugged(session, fact)
+        if session.closing is None and (driver := self._sessions.take_expected(fact.evse_id)) is not None:
+            after = changes.authorized(after, driver, self._plug_by(now))
+        self._settle(session, after, Cause(fact.at, "CablePluggedIn"), now)
 
     def unplugged(self, fact: PlugRemoved, now: Now) -> None:
         """E06.FR.02, E09, E10: the cable is out, at one of its ends."""
@@ -246,6 +251,9 @@ class Transactions(Block):
     def authorized(self, fact: Authorized, now: Now) -> None:
         """E01.FR.03, E02.FR.01, E03.FR.01; from now EVConnectionTimeOut waits for the cable (C01.FR.26)."""
         session = self._session(fact.evse_id, now)
+        if session.closing is not None and not session.spent:
+            self._sessions.expect(fact)
+            return
         cause = Cause(fact.at, "RemoteStart" if fact.via == "remote" else "Authorized")
         self._settle(session, changes.authorized(session, fact, self._plug_by(now)), cause, now)
 
@@ -293,6 +301,14 @@ class Transactions(Block):
         rate = fact.significant and session.started and session.charging_state == "Charging"
         cause = Cause(now.instant, "ChargingRateChanged" if rate else None)
         self._conduct.settle(session, session, cause, now)
+
+    def ended(self, fact: TransactionEnded, now: Now) -> None:
+        """Who came while the last transaction was closing has waited for this."""
+        driver = self._sessions.take_expected(fact.evse_id)
+        if driver is not None:
+            self.authorized(driver, now)
+        else:
+            self._look_again(fact.evse_id, now)
 
     def looked_again(self, fact: AvailabilityChanged, now: Now) -> None:
         """A transaction may start now that might not before."""

@@ -51,7 +51,7 @@ def plugged(session: Session, fact: PlugInserted) -> Session:
         signed=False,
         begin=session.begin if session.started else None,
         spent=False,
-        owed=owing(session, "evse"),
+        owed=owing(session, "evse") if session.closing is None else session.owed,
     )
 
 

@@ -77,7 +77,7 @@ class LeftOver:
             )
             session = replace(session, closing=closing, authorized=False)
         state: ChargingStateEnumType = "EVConnected" if session.plugged else "Idle"
-        session = replace(session, charging_state=state)
+        session = replace(session, spent=True, charging_state=state)
         log.warning("transaction.interrupted", extra={"evse": evse_id, "reason": session.closing})
         self._conduct.finish(session, now)
 

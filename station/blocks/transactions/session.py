@@ -98,8 +98,8 @@ def offer(session: Session, how: Circumstances) -> Offer:
 
 def charging_state(session: Session, made: Offer) -> ChargingStateEnumType:
     """The chargingState that the facts mean (part 2, ChargingStateEnumType)."""
-    if not session.plugged:
-        return "Idle"
+    if not session.plugged or (session.closing is not None and session.charging_state == "Idle"):
+        return "Idle"  # whoever plugs in while a transaction is closing is no news of it
     if session.flowing:
         return "Charging"
     if made is Offer.NONE:
@@ -155,7 +155,8 @@ def _stopped(session: Session, cause: Cause, how: Circumstances) -> Session:
     closing = Closing(
         trigger=cause.trigger or "ChargingStateChanged", reason=reason, at=cause.at, by=how.now.after(how.closing_s)
     )
-    return replace(session, closing=closing, authorized=False, plug_by=None, energy_until_mwh=None)
+    spent = session.plugged or session.bay_occupied
+    return replace(session, closing=closing, authorized=False, plug_by=None, energy_until_mwh=None, spent=spent)
 
 
 def _energy_reason(session: Session, how: Circumstances) -> ReasonEnumType:
@@ -222,7 +223,7 @@ def rested(session: Session) -> Session:
         id_token=session.id_token if holds else None,
         group_id_token=session.group_id_token if holds else None,
         charging_state=session.charging_state,
-        spent=session.plugged or session.bay_occupied,
+        spent=session.spent,
     )
 
 

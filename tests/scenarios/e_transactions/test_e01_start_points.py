@@ -368,3 +368,27 @@ def test_nothing_starts_on_a_faulted_evse_until_the_fault_is_gone(tmp_path: Path
 
     assert before == []
     assert told(station) == ["Started/CablePluggedIn/EVConnected +evse"]
+
+
+@pytest.mark.req("E03.FR.01", "E01.FR.10")
+@pytest.mark.parametrize(
+    "start,first",
+    [
+        ("EVConnected", "Started/CablePluggedIn/EVConnected +token +evse"),
+        ("PowerPathClosed", "Started/CablePluggedIn/SuspendedEVSE +token +evse"),
+        ("EnergyTransfer", "Started/ChargingStateChanged/Charging +token +evse"),
+    ],
+)
+def test_a_card_at_a_reader_of_several_evses_is_in_the_first_event(tmp_path: Path, start: str, first: str) -> None:
+    """The plug shows which EVSE the driver meant; from then on all is as at a reader of one."""
+    station = bench(tmp_path, start, "EVConnected", evses=2)
+    lines = news(station)
+    station.swipe(CARD)
+    station.evse(2).plug_in()
+    station.advance(5)
+    told = lines()
+
+    assert told[0] == first
+    assert not any("+token" in line for line in told[1:])
+    assert station.events()[0]["evse"] == {"id": 2, "connectorId": 1}
+    assert station.evse(2).charging

