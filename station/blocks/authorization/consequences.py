@@ -83,6 +83,8 @@ class Consequences:
             self.refuse(wish, info, "ConcurrentTx")
         elif self._master.is_group(group):  # C16.FR.03
             self.refuse(wish, info, "Invalid")
+        elif self._floating.is_asked(wish.evse_ids, evse_id) and not self._reservations.names(evse_id, driver):
+            self.refuse(wish, info, "NotAtThisTime")
         else:
             self._say("starts" if session is not None and session.plugged else "plug_in", info, evse_id)
             authorized = Authorized(

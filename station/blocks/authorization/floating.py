@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
-from station.blocks.authorization.wish import States, World
+from station.blocks.authorization.wish import FLOATING, States, World
 from station.blocks.authorization.words import said
 from station.facts import Authorized, DriverAddressed, PlugInserted
 from station.now import Mono, Now
@@ -20,7 +22,7 @@ class _Waiting(msgspec.Struct, frozen=True):
 
 
 class Floating:
-    """At most one driver: who comes after him takes his place."""
+    """At most one driver: with two, a plug would not show whose it is, nor who is to pay."""
 
     def __init__(self, states: States, world: World) -> None:
         self._sessions = states.sessions
@@ -45,6 +47,13 @@ class Floating:
             return False
         self._waiting = None
         return True
+
+    def is_asked(self, evse_ids: Sequence[int], chosen: int) -> bool:
+        """Whether another driver at this reader of several may be on his way to the EVSE chosen, or to any."""
+        waiting = self._waiting
+        if waiting is None or len(evse_ids) == 1:
+            return False
+        return chosen == FLOATING or (chosen in waiting.evse_ids and self._sessions.on_evse(chosen) is None)
 
     def plugged(self, fact: PlugInserted, now: Now) -> None:
         """The plug shows which EVSE he meant."""

@@ -270,53 +270,6 @@ def test_who_is_authorized_and_does_not_plug_in_is_forgotten(tmp_path: Path) -> 
     assert not bench.evse(1).contactor_closed
 
 
-def test_one_reader_for_two_evses_the_plug_shows_which_is_meant(tmp_path: Path) -> None:
-    bench = station(tmp_path)
-    bench.swipe(CARD)
-    bench.advance(seconds=5)
-
-    bench.evse(2).plug_in()
-    bench.advance(seconds=10)
-
-    assert bench.evse(2).charging
-    assert bench.events()[0]["evse"] == {"id": 2, "connectorId": 1}
-    assert bench.events()[0]["idToken"]["idToken"] == CARD
-
-
-def test_one_reader_for_two_evses_a_waiting_vehicle_is_meant(tmp_path: Path) -> None:
-    bench = station(tmp_path)
-    bench.evse(2).plug_in()
-
-    bench.swipe(CARD)
-    bench.advance(seconds=10)
-
-    assert bench.evse(2).charging
-
-
-def test_a_driver_who_never_plugs_in_at_a_shared_reader_is_forgotten(tmp_path: Path) -> None:
-    bench = station(tmp_path, {"TxCtrlr.EVConnectionTimeOut": "60"})
-    bench.swipe(CARD)
-    bench.advance(seconds=61)
-
-    bench.evse(2).plug_in()
-    bench.advance(minutes=1)
-
-    assert bench.events() == []
-
-
-def test_the_same_card_again_before_plug_in_takes_it_back(tmp_path: Path) -> None:
-    bench = station(tmp_path)
-    bench.swipe(CARD)
-    bench.advance(seconds=5)
-    bench.swipe(CARD)
-    bench.advance(seconds=5)
-
-    bench.evse(1).plug_in()
-    bench.advance(minutes=1)
-
-    assert bench.events() == []
-
-
 def test_without_an_answer_the_station_decides_as_if_offline(tmp_path: Path) -> None:
     bench = station(tmp_path, {"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"})
     bench.csms.silent("Authorize")
@@ -447,38 +400,3 @@ def test_who_was_unknown_and_is_refused_afterwards_gets_his_cable_with_his_card(
     bench.advance(seconds=5)
 
     assert bench.world.evse(1).snapshot().lock.value == "unlocked"
-
-
-@pytest.mark.req("C01.FR.21")
-@pytest.mark.parametrize("start_point", ["Authorized", "PowerPathClosed"])
-@pytest.mark.parametrize("plugged", [(), (2,), (1, 2)])
-def test_one_reader_for_two_evses_the_one_that_the_token_may_use_is_meant(
-    tmp_path: Path, start_point: str, plugged: tuple[int, ...]
-) -> None:
-    bench = station(tmp_path, {"TxCtrlr.TxStartPoint": start_point})
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", "evseId": [2]}})
-    for evse in plugged:
-        bench.evse(evse).plug_in()
-
-    bench.swipe(CARD)
-    bench.advance(seconds=5)
-    for evse in {1, 2} - set(plugged):
-        bench.evse(evse).plug_in()
-    bench.advance(seconds=10)
-
-    assert bench.evse(2).charging
-    assert not bench.evse(1).contactor_closed
-
-
-@pytest.mark.req("C01.FR.21")
-def test_a_token_for_an_evse_of_another_reader_is_refused(tmp_path: Path) -> None:
-    bench = station(tmp_path, evses=3)
-    bench.csms.on("Authorize", {"idTokenInfo": {"status": "Accepted", "evseId": [7]}})
-
-    bench.swipe(CARD)
-    for evse in (1, 2, 3):
-        bench.evse(evse).plug_in()
-    bench.advance(seconds=10)
-
-    assert bench.shown[-2:] == ["Not valid here", ""] or bench.shown[-1] == "Not valid here"
-    assert not any(bench.evse(evse).contactor_closed for evse in (1, 2, 3))
