@@ -89,33 +89,37 @@ class Monitors:
         if monitor.id in self._states:
             raise ValueError(f"monitor {monitor.id} is there twice")
         self._factory[monitor.id] = monitor
-        self._hold(monitor, mono, wall).active = active
+        state = self._hold(monitor, mono, wall)
+        state.active, state.reference = active, _at_start(monitor.variable)
 
     def restore(self, rows: Iterable[Row], mono: float, wall: float) -> list[Row]:
-        """Take up what was stored (N07.FR.13); returns the rows whose variable or type is no longer there.
+        """Take up what was stored (N07.FR.13); returns the rows of what is no longer there.
 
         Deltas start anew (part 1, 4.4): from what is known at the start, else from the first value; periods from now.
         """
-        strays = []
         rows = list(rows)
         self._next_id = max([self._next_id, *(row.id + 1 for row in rows)])
-        for row in rows:
-            found = self._model.find(row.component, row.variable)
-            type_ = MonitorType(row.type)
-            if not isinstance(found, Variable) or not supported(found, type_):
-                strays.append(row)
-                continue
-            id_ = row.id
-            held = self._states.get(id_)
-            if held is not None and held.monitor.variable is not found:  # an update gave the id to another monitor
-                id_ = self._new_id()
-                self._dirty |= {row.id, id_}
-            kind = MonitorKind(row.kind)
-            monitor = Monitor(id_, found, type_, row.value, row.severity, row.transaction, kind)
-            state = self._hold(monitor, mono, wall)
-            state.active, state.alarmed = row.active, row.alarmed
-            state.reference = found.actual or "" if _known_at_start(found) else None
-        return strays
+        return [row for row in rows if not self._take_up(row, mono, wall)]
+
+    def _take_up(self, row: Row, mono: float, wall: float) -> bool:
+        found = self._model.find(row.component, row.variable)
+        type_, kind = MonitorType(row.type), MonitorKind(row.kind)
+        if not isinstance(found, Variable) or not supported(found, type_):
+            return False
+        held = self._states.get(row.id)
+        same = held is not None and held.monitor.variable is found
+        if kind is not MonitorKind.CUSTOM:  # the factory says what it is, and whether it still is
+            if held is None or not same or (held.monitor.type, held.monitor.kind) != (type_, kind):
+                return False
+            held.active, held.alarmed = row.active, row.alarmed
+            return True
+        id_ = row.id
+        if held is not None and not same:  # an update gave the id to another monitor
+            id_ = self._new_id()
+            self._dirty |= {row.id, id_}
+        state = self._hold(Monitor(id_, found, type_, row.value, row.severity, row.transaction, kind), mono, wall)
+        state.active, state.alarmed, state.reference = row.active, row.alarmed, _at_start(found)
+        return True
 
     def dirty(self) -> list[tuple[int, Row | None]]:
         """What must be stored since the last call: rows by id, None for one to delete."""
@@ -240,8 +244,8 @@ class Monitors:
         if old is not None:
             self._of[id(old.monitor.variable)].remove(old)
         period = old.period + 1 if old is not None else 0
-        unset = "" if _known_at_start(monitor.variable) else None
-        state = State(monitor, reference=monitor.variable.actual or unset, period=period)
+        reference = monitor.variable.actual or _at_start(monitor.variable)
+        state = State(monitor, reference=reference, period=period)
         self._states[monitor.id] = state
         self._of.setdefault(id(monitor.variable), []).append(state)
         self._next_id = max(self._next_id, monitor.id + 1)
@@ -363,7 +367,7 @@ def _veiled(event: Event) -> Event:
     return event if readable else msgspec.structs.replace(event, value="")
 
 
-def _known_at_start(variable: Variable) -> bool:
-    """Whether the value is stored or given, so that it is true before anything was measured."""
+def _at_start(variable: Variable) -> str | None:
+    """The value that deltas count from after a start: None if it is live, and only what is measured will tell."""
     holder = variable.attribute()
-    return holder is not None and (holder.persistent or holder.constant)
+    return (holder.value or "") if holder is not None and (holder.persistent or holder.constant) else None

@@ -48,6 +48,7 @@ class Monitoring:
         self._factory = factory
         self._reserved = self._next_event = 0
         self._salvages = 0
+        self._strays: list[int] = []
         self._alarms: set[tuple[int, str]] = set()
         self.base = MonitoringBase.ALL
         self.monitors = Monitors(variables.model)
@@ -64,7 +65,9 @@ class Monitoring:
         self.monitors.level = int(kept.get("level", LEAST_SEVERE))
         self.monitors.enabled = self._variables.boolean(CTRLR, "Enabled")
         self._install(now)
-        for row in self.monitors.restore(self._storage.load_monitors(), now.mono, now.wall):
+        strays = self.monitors.restore(self._storage.load_monitors(), now.mono, now.wall)
+        self._strays = [row.id for row in strays]
+        for row in strays:
             log.warning("monitor.stray", extra={"monitor": row.id, "variable": f"{row.component.name}.{row.variable}"})
         self._show()
 
@@ -89,6 +92,11 @@ class Monitoring:
     def keep(self) -> None:
         """Write what has changed of the monitors: nothing, if no alarm began or ended and none was set."""
         self._storage.save_monitors(self.monitors)
+
+    def forget_strays(self) -> None:
+        """This image has proved itself: monitors of what it does not have will not be wanted again (N04, remark)."""
+        self._storage.forget_monitors(self._strays)
+        self._strays = []
 
     def rebase(self, base: MonitoringBase, now: Now) -> None:
         """SetMonitoringBase (N03)."""

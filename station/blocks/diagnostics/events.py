@@ -35,8 +35,8 @@ PAGE_BYTES = 15_000
 """A CSMS may take no more than 16 kB in one message."""
 ENTRY_BYTES = 300
 """What an event takes beside its value."""
-MOST_WAITING = 500
-"""So many messages may wait for their answers; what comes after is lost and logged."""
+MOST_WAITING = {False: 500, True: 10_000}
+"""So many messages, stored (True) or not, may wait for their answers; what comes after is lost and logged."""
 
 
 class HardWired(msgspec.Struct, frozen=True, kw_only=True):
@@ -149,7 +149,7 @@ class Notices:
         for stored in (True, False):
             group = [(severity, data) for severity, data in noted if (severity <= limit) is stored]
             for seq_no, page in enumerate(pages(group, PAGE_EVENTS, PAGE_BYTES, _size)):
-                if self._waiting[stored] >= MOST_WAITING:
+                if self._waiting[stored] >= MOST_WAITING[stored]:
                     self._lose(len(page.entries))
                     continue
                 self._waiting[stored] += 1

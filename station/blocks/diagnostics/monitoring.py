@@ -314,7 +314,8 @@ class VariableMonitoring(Block):
 
     def listened_to(self, fact: RegistrationChanged | LinkRestored, now: Now) -> None:
         """In a step of its own everything is looked at: in this one, less severe events could not be sent yet."""
-        del fact
+        if isinstance(fact, RegistrationChanged) and fact.status == "Accepted":
+            self._monitoring.forget_strays()
         self._attend_at = now.mono
         self._arm(now)
 

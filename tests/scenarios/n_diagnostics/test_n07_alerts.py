@@ -5,7 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
+from station.engine import Happened
+from station.facts import SampleFailed
 from tests.bench import Bench
 from tests.scenarios.n_diagnostics.monitors import (
     POWER,
@@ -13,6 +16,8 @@ from tests.scenarios.n_diagnostics.monitors import (
     TEMPERATURE,
     clear,
     events,
+    factory,
+    ids,
     level,
     put,
     seen,
@@ -205,3 +210,69 @@ def test_switched_off_monitoring_is_silent_and_forgets_nothing(bench: Bench) -> 
     put_variable(bench, "MonitoringCtrlr.Enabled", "true")
     temperature(bench, 20)
     assert seen(bench) == [("Alerting", "20", True)]
+
+
+@pytest.mark.req("N07.FR.13")
+def test_a_monitor_of_what_an_update_took_away_is_forgotten_once_the_update_has_proved_itself(tmp_path: Path) -> None:
+    """Until then it is kept: the former image may come back."""
+    bench = station(tmp_path)
+    id_ = put(bench, TEMPERATURE, "UpperThreshold", 70)
+    put(bench, STATE, "Delta", 1, evse=1)
+    with_sensor = bench.setup
+    bench.setup = structs.replace(with_sensor, layout=structs.replace(with_sensor.layout, equipment=()))
+    bench.csms.connected = False
+    bench.crash()
+    assert id_ in stored(bench)
+
+    bench.csms.connect()
+    bench.advance(minutes=1)
+
+    assert stored(bench) == {*ids(bench)}
+    assert id_ not in stored(bench)
+
+
+def stored(bench: Bench) -> set[int]:
+    return {row[0] for row in bench.station.db.execute("SELECT id FROM variable_monitor")}
+
+
+def test_a_changed_factory_monitor_keeps_its_alarm_and_not_its_threshold(tmp_path: Path) -> None:
+    """What the file says counts; a monitor that it no longer has is gone."""
+    bench = station(tmp_path, factory(TEMPERATURE, "UpperThreshold", 70), factory(TEMPERATURE, "LowerThreshold", 0))
+    temperature(bench, 75, -5, 75)
+    bench.setup = structs.replace(bench.setup, monitors=(factory(TEMPERATURE, "UpperThreshold", 80),))
+    bench.crash()
+    bench.advance(minutes=1)
+    bench.csms.forget()
+
+    temperature(bench, 79)
+
+    assert seen(bench) == [("Alerting", "79", True)]
+    assert ids(bench) == [1]
+
+
+def test_what_meters_and_boards_show_is_live_in_the_device_model(tmp_path: Path) -> None:
+    """In memory; of a meter that is silent nothing is known but its registers."""
+    bench = station(tmp_path, variables={"SampledDataCtrlr.TxUpdatedInterval": "0"})
+    assert [get(bench, name, evse=1) for name in ("CPPWMController.State", "PowerContactor.Active")] == ["A", "false"]
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=2)
+    before = (bench.path / "station.db-wal").read_bytes()
+    bench.advance(minutes=2)
+
+    assert float(get(bench, POWER, evse=1)) > 20_000
+    assert float(get(bench, "EVSE.ACCurrent[L1]", evse=1)) > 30
+    assert get(bench, "EVSE.ACVoltage[L3]", evse=1) == "230"
+    assert float(get(bench, "FiscalMetering.EnergyImportRegister", evse=1)) > 1000
+    assert [get(bench, name, evse=1) for name in ("CPPWMController.State", "PowerContactor.Active")] == ["C", "true"]
+    assert (bench.path / "station.db-wal").read_bytes() == before
+
+    failed = SampleFailed(evse_id=1, at=bench.now.instant, purpose="sample", reason="silent")
+    bench._do(bench.station.exchange.give(Happened((failed,)), bench.now))
+    assert get(bench, POWER, evse=1) == ""
+    assert float(get(bench, "FiscalMetering.EnergyImportRegister", evse=1)) > 1000
+
+
+def test_monitoring_says_that_it_is_available(bench: Bench) -> None:
+    names = ("Available", "Enabled", "ActiveMonitoringBase", "ActiveMonitoringLevel", "OfflineQueuingSeverity")
+    assert [get(bench, f"MonitoringCtrlr.{name}") for name in names] == ["true", "true", "All", "9", "5"]

@@ -202,7 +202,7 @@ def test_a_transaction_gates_its_monitors(bench: Bench) -> None:
 
 def test_a_csms_that_does_not_answer_bounds_what_waits(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Values go on changing; what is lost is logged, and telling goes on when answers come."""
-    monkeypatch.setattr("station.blocks.diagnostics.events.MOST_WAITING", 10)
+    monkeypatch.setattr("station.blocks.diagnostics.events.MOST_WAITING", {False: 10, True: 10})
     put(bench, TEMPERATURE, "Delta", 1, 6)
     bench.csms.hold()
     temperature(bench, *range(0, 60, 2))
