@@ -230,9 +230,9 @@ class Csms:
         """Keep CALLs unanswered until `release`; a connection that is lost takes them along."""
         self._held = deque()
 
-    def release(self) -> None:
-        """Answer what was held, in order, and go on answering."""
-        held, self._held = self._held or deque(), None
+    def release(self, *, once: bool = False) -> None:
+        """Answer what was held, in order, and go on answering; or hold what comes next, if `once`."""
+        held, self._held = self._held or deque(), deque() if once else None
         for message_id, action, payload in held:
             self._out.extend(self._reply(message_id, action, payload))
         self._pump()

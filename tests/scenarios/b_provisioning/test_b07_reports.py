@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from device_model.build import Equipment
+from device_model.catalogue import VariableSpec
+from device_model.values import DataType
 from hal.api import Fault
+from station.blocks.provisioning import reports
 from tests.bench import Bench
 from tests.scenarios.variables import base_report, entries, put
 
@@ -33,6 +38,56 @@ def wanted(component: str, variable: str | None = None, *, evse: int | None = No
     if variable is not None:
         element["variable"] = {"name": variable} | ({"instance": instance} if instance else {})
     return element
+
+
+class Work:
+    """How many entries were rendered for each input that the station was given."""
+
+    def __init__(self, bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.rendered = 0
+        self.most = 0
+        render, step = reports._Shown.data, bench.station.engine.step
+
+        def counted(shown: Any, entry: Any) -> Any:
+            self.rendered += 1
+            self.most = max(self.most, self.rendered)
+            return render(shown, entry)
+
+        def begun(given: Any, now: Any) -> Any:
+            self.rendered = 0
+            return step(given, now)
+
+        monkeypatch.setattr(reports._Shown, "data", counted)
+        monkeypatch.setattr(bench.station.engine, "step", begun)
+
+
+def test_5000_variables_are_told_while_somebody_charges(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Page by page, each made when the one before was answered; no event of the session waits for more than one."""
+    monkeypatch.setattr("tests.schema.validate", lambda *_: None)  # smaller reports are looked at, and it takes long
+    cells = tuple(VariableSpec(f"V{n}", DataType.DECIMAL, live=True) for n in range(5_000))
+    variables = {"SampledDataCtrlr.TxUpdatedInterval": "10"}
+    bench = Bench(tmp_path, variables=variables, layout={"equipment": (Equipment("Pack", variables=cells),)})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(minutes=1)
+    bench.csms.forget()
+    work = Work(bench, monkeypatch)
+
+    bench.csms.hold()
+    bench.csms.call("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
+    while (pages := bench.csms.received("NotifyReport"))[-1]["tbc"]:
+        bench.advance(seconds=5)
+        bench.csms.release(once=True)
+        assert len(bench.csms.received("NotifyReport")) <= len(pages) + 1
+    bench.csms.release()
+
+    assert len(entries(bench)) == len(bench.station.variables.model) > 5_000
+    assert all(len(json.dumps(page, separators=(",", ":"))) < 16_000 for page in pages)
+    told = bench.csms.actions()
+    assert "NotifyReport NotifyReport NotifyReport" not in " ".join(told)  # every 10 s an event, every 5 s a page
+    assert told.count("TransactionEvent/Updated") > len(pages) / 2
+    assert bench.evse(1).charging
+    assert 0 < work.most <= 2 * reports.PAGE_ITEMS + 1
 
 
 @pytest.mark.req("B07.FR.01", "B07.FR.03", "B07.FR.04", "B07.FR.08", "B07.FR.10", "B07.FR.12")
