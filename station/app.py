@@ -23,6 +23,7 @@ from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
 from station.blocks.data_transfer import DataTransfers
+from station.blocks.diagnostics.customers import CustomerInformation
 from station.blocks.diagnostics.events import Notices
 from station.blocks.diagnostics.hard_wired import HardWiring
 from station.blocks.diagnostics.monitoring import VariableMonitoring
@@ -55,6 +56,7 @@ from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.state.connectors import Connectors
+from station.state.customers import Customers, Sources
 from station.state.equipment import Part
 from station.state.factory import FactoryState
 from station.state.limits import Limits
@@ -72,6 +74,7 @@ from station.store.boots import Boots
 from station.store.db import Database
 from station.store.intents import Intents
 from station.store.outbox import Outbox
+from station.store.traces import Traces
 
 FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "reservation", "security_downgrade"})
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
@@ -259,6 +262,7 @@ class Station:
                 facts=self.facts,
                 triggers=TRIGGERS,
             ),
+            self._customer_information(),
             Display(displays=self.ports),
             self.data_transfers,
             self.operator,
@@ -304,6 +308,21 @@ class Station:
             ),
             csms=self.csms,
             clock=self.csms,
+        )
+
+    def _customer_information(self) -> CustomerInformation:
+        sources = Sources(
+            tokens=self.tokens,
+            local_list=self.local_list,
+            reservations=self.reservations,
+            sessions=self.sessions,
+            traces=Traces(self.db, self.outbox.hides),
+        )
+        return CustomerInformation(
+            customers=Customers(sources),
+            csms=self.csms,
+            clock=self.csms,
+            disk_fails=lambda: self.engine.fallback.active,
         )
 
     def _authorization(self) -> Authorization:

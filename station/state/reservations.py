@@ -84,6 +84,10 @@ class Reservations:
         """The reservation with this id, used or not."""
         return self._rows.get(reservation_id)
 
+    def all(self) -> list[Reservation]:
+        """Every reservation, used or not, the oldest first."""
+        return list(self._rows.values())
+
     @property
     def exist(self) -> bool:
         """Whether there is any, used or not."""

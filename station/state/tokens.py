@@ -12,7 +12,7 @@ import logging
 
 import msgspec
 
-from station.now import Now, to_wall
+from station.now import Now, Wall, to_wall
 from station.ocpp import codec
 from station.ocpp.types import IdTokenInfoType, IdTokenType
 from station.store.db import Database
@@ -104,6 +104,18 @@ class Tokens:
             "LIMIT max(0, (SELECT count(*) FROM auth_cache) - ?))",
             (CACHE_ENTRIES,),
         )
+
+    def entry(self, token: IdTokenType) -> tuple[IdTokenInfoType, Wall] | None:
+        """What is stored of the token, whether or not it is too old, and since when (N09)."""
+        row = self._db.execute("SELECT info, updated FROM auth_cache WHERE token = ?", (_key(token),)).fetchone()
+        try:
+            return None if row is None else (codec.load(IdTokenInfoType, row[0]), Wall(row[1]))
+        except ValueError:
+            return IdTokenInfoType(status="Unknown"), Wall(row[1])
+
+    def forget(self, token: IdTokenType) -> None:
+        """N10."""
+        self._db.execute("DELETE FROM auth_cache WHERE token = ?", (_key(token),))
 
     def clear_cache(self) -> None:
         """C11."""

@@ -350,6 +350,10 @@ class Outbox:
             return True
         return not window.complete and self._spool.holds(Lane.TRANSACTIONS, transaction_id, self._ledger.hidden())
 
+    def hides(self, row_id: int) -> bool:
+        """Whether a row on disk is settled, and only not deleted yet."""
+        return self._ledger.hides(row_id)
+
     def action_of(self, message_id: str) -> str | None:
         """The action of a message that was sent; None if it is settled."""
         row = self._sent.get(message_id)
