@@ -10,6 +10,8 @@ import pytest
 from device_model.build import ConnectorLayout, EvseLayout
 from hal.api import Fault
 from tests.bench import MEASURANDS, Bench
+from tests.scenarios.e_transactions.story import bay
+from tests.scenarios.e_transactions.story import bench as station
 from tests.scenarios.reservations import CARD, HOUR_S, OTHER_CARD, reserve, statuses, token, updates
 from tests.scenarios.variables import get, put
 
@@ -99,6 +101,15 @@ def test_of_different_obstacles_the_one_that_passes_first_is_told(bench: Bench) 
     bench.evse(2).plug_in()
 
     assert reserve(bench) == "Occupied"
+
+
+@pytest.mark.req("H01.FR.11")
+def test_a_transaction_without_a_cable_occupies_its_evse(tmp_path: Path) -> None:
+    """A vehicle stands in the bay: nobody else gets there, though the connector is Available."""
+    bench = station(tmp_path, "ParkingBayOccupancy", "ParkingBayOccupancy", evses=1)
+    bay(bench, occupied=True)
+
+    assert reserve(bench, evseId=1) == "Occupied"
 
 
 @pytest.mark.parametrize(
@@ -234,9 +245,11 @@ def test_while_disabled_nothing_is_kept_and_nothing_forgotten(bench: Bench) -> N
     bench.evse(1).plug_in()
     bench.advance(10)
     assert bench.evse(1).charging
-    bench.evse(1).unplug()
 
     put(bench, "ReservationCtrlr.Enabled", "true")
+    assert shown(bench) == ["Occupied", "Available"]
+    bench.evse(1).present_token(OTHER_CARD)
+    bench.evse(1).unplug()
     assert shown(bench) == ["Reserved", "Available"]
     assert updates(bench) == []
 

@@ -263,3 +263,17 @@ def test_while_its_driver_is_there_it_is_not_replaced(bench: Bench) -> None:
     bench.evse(1).present_token(CARD)
 
     assert reserve(bench, 9, OTHER_CARD, evseId=2) == "Occupied"
+
+
+def test_the_same_id_is_another_reservation_once_its_transaction_runs(bench: Bench) -> None:
+    """It is used up, so the CSMS may use the number again."""
+    reserve(bench, 9, evseId=1)
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(10)
+    bench.csms.forget()
+
+    assert reserve(bench, 9, OTHER_CARD, evseId=2) == "Accepted"
+
+    assert statuses(bench) == {(2, 1): "Reserved"}
+    assert cancel(bench, 9) == "Accepted"
