@@ -18,12 +18,13 @@ from station.blocks.authorization.judging import NOT_NOW, Judging
 from station.blocks.authorization.master import MasterPass
 from station.blocks.authorization.stores import Stores
 from station.blocks.authorization.wish import States, Wish, World
-from station.blocks.authorization.words import refusal
+from station.blocks.authorization.words import refusal, said
 from station.facts import (
     AuthorizationRefused,
     AvailabilityChanged,
     DriverAddressed,
     IdTokenInfoReceived,
+    LockChanged,
     PlugInserted,
     RegistrationChanged,
     RemoteStartAccepted,
@@ -50,6 +51,7 @@ class Authorization(Block):
     def __init__(self, *, states: States, world: World, disk_fails: Callable[[], bool]) -> None:
         self._sessions = states.sessions
         self._facts = world.facts
+        self._jammed: set[int] = set()
         self._stores = Stores(states, disk_fails)
         self._floating = Floating(states, world)
         self._master = MasterPass(states, world)
@@ -78,6 +80,7 @@ class Authorization(Block):
             on(AvailabilityChanged, self.look_again),
             on(RegistrationChanged, self.look_again),
             on(VariableChanged, self.look_again),
+            on(LockChanged, self.lock_moved),
         ]
 
     def load(self, now: Now) -> None:
@@ -150,6 +153,15 @@ class Authorization(Block):
         """A vehicle that is plugged in may charge for nothing now."""
         if not isinstance(fact, VariableChanged) or (fact.component, fact.variable) == ("AuthCtrlr", "Enabled"):
             self._free.look(now)
+
+    def lock_moved(self, fact: LockChanged, now: Now) -> None:
+        """Who waits for his plug to be locked or let go is told once that it is not (G05.FR.04)."""
+        del now
+        if not fact.problem:
+            self._jammed.discard(fact.evse_id)
+        elif fact.evse_id not in self._jammed:
+            self._jammed.add(fact.evse_id)
+            self._facts.emit(DriverAddressed(text=said("lock"), evse_id=fact.evse_id))
 
     # --- time
 

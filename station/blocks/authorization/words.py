@@ -12,7 +12,7 @@ from station.ocpp.types import IdTokenInfoType
 
 Text = Literal[
     "wait", "plug_in", "starts", "ends", "refused", "unknown", "expired", "no_credit", "elsewhere", "later", "busy",
-    "reserved", "choose", "not_there",
+    "reserved", "choose", "not_there", "lock",
 ]  # fmt: skip
 
 ENGLISH: Final = "en"
@@ -32,6 +32,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "reserved": "Reserved for somebody else",
         "choose": "Stop which: {evses}? 0: all",
         "not_there": "Nobody is charging there",
+        "lock": "The plug's lock does not move",
     },
     "de": {
         "wait": "Einen Moment, bitte",
@@ -48,6 +49,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "reserved": "Für jemand anderen reserviert",
         "choose": "Welche beenden: {evses}? 0: alle",
         "not_there": "Dort lädt niemand",
+        "lock": "Die Verriegelung bewegt sich nicht",
     },
     "fr": {
         "wait": "Un instant, s'il vous plaît",
@@ -64,6 +66,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "reserved": "Réservé pour quelqu'un d'autre",
         "choose": "Arrêter laquelle : {evses} ? 0 : toutes",
         "not_there": "Personne n'y charge",
+        "lock": "Le verrou de la prise ne bouge pas",
     },
     "nl": {
         "wait": "Een moment alstublieft",
@@ -80,6 +83,7 @@ WORDS: Final[Mapping[str, Mapping[Text, str]]] = {
         "reserved": "Gereserveerd voor iemand anders",
         "choose": "Welke stoppen: {evses}? 0: alle",
         "not_there": "Daar laadt niemand",
+        "lock": "De vergrendeling beweegt niet",
     },
 }
 

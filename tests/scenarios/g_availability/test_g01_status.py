@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from hal.api import Fault
+from station.blocks.authorization.words import WORDS
 from tests.bench import Bench
 from tests.scenarios.variables import get
 
@@ -110,6 +111,18 @@ def test_where_the_lock_jams_nobody_charges(tmp_path: Path) -> None:
 
     assert get(bench, "ConnectorPlugRetentionLock.Problem", evse=1, connector=1) == "true"
     assert not bench.evse(1).charging
+
+
+@pytest.mark.req("G05.FR.04")
+def test_the_driver_is_told_that_the_lock_does_not_move(tmp_path: Path) -> None:
+    """Once for each time that it jams."""
+    bench = Bench(tmp_path, lock=True)
+    bench.world.jam_lock(1)
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token(CARD)
+    bench.advance(minutes=2)
+
+    assert bench.shown.count(WORDS["en"]["lock"]) == 1
 
 
 @pytest.mark.req("G01.FR.01")
