@@ -244,7 +244,10 @@ def _nothing(state: State, value: str) -> None:
 def next_on_grid(wall: float, period: float) -> float:
     """The first instant after `wall` on the grid that starts at each midnight (UTC)."""
     midnight = wall - wall % _DAY_S
-    after = midnight + period * ((wall - midnight) // period + 1)
+    steps = (wall - midnight) // period + 1
+    after = midnight + period * steps
+    if after <= wall:  # a period that binary fractions cannot say
+        after = midnight + period * (steps + 1)
     return min(after, midnight + _DAY_S)
 
 

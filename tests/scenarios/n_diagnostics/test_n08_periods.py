@@ -213,3 +213,11 @@ def test_a_csms_that_does_not_answer_bounds_what_waits(bench: Bench, monkeypatch
     bench.csms.forget()
     temperature(bench, 99)
     assert seen(bench) == [("Delta", "99", False)]
+
+
+def test_a_period_that_binary_fractions_cannot_say_ends_all_the_same(bench: Bench) -> None:
+    """It must not be due at one instant for ever."""
+    put(bench, STATE, "PeriodicClockAligned", 1.000_000_000_000_000_2, evse=1)
+    bench.advance(seconds=10)
+
+    assert 5 <= len(events(bench)) <= 10

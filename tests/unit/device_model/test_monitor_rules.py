@@ -302,3 +302,12 @@ def test_events_name_their_monitor(bench: Bench) -> None:
 
     assert (event.monitor.id, event.monitor.variable.component, event.monitor.variable.id) == (id_, EVSE, POWER)
     assert event.trigger is Trigger.ALERTING
+
+
+@given(steps=st.integers(0, 100_000), period=st.floats(1.0, 900.0, allow_nan=False), day=st.integers(19_000, 30_000))
+def test_the_next_moment_of_the_grid_is_later(steps: int, period: float, day: int) -> None:
+    """Also at a moment of the grid that binary fractions cannot say: else it would be due for ever."""
+    wall = day * 86_400.0 + (steps * period) % 86_400
+    following = next_on_grid(wall, period)
+
+    assert wall < following <= wall + period * 1.000_001
