@@ -47,6 +47,9 @@ _ENTRIES = [
     for n in range(300)
 ]
 _CALLS: list[tuple[str, dict[str, Any]]] = [
+    ("ReserveNow", {"id": 1, "expiryDateTime": "2027-01-01T00:00:00Z", "idToken": REMOTE, "evseId": VICTIM}),
+    ("CancelReservation", {"reservationId": 1}),
+    ("ReserveNow", {"id": 2, "expiryDateTime": later(15).isoformat(), "idToken": REMOTE, "evseId": VICTIM}),
     ("GetVariables", {"getVariableData": [_VARIABLE]}),
     ("SetVariables", {"setVariableData": [{**_VARIABLE, "attributeValue": "200"}]}),
     ("SetVariables", {"setVariableData": [{**_PASSWORD, "attributeValue": "another one of 16 and more"}]}),
@@ -59,9 +62,6 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetLocalListVersion", {}),
     ("SendLocalList", {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": _ENTRIES}),
     ("SendLocalList", {"updateType": "Full", "versionNumber": 2, "localAuthorizationList": _ENTRIES[:1]}),
-    ("ReserveNow", {"id": 1, "expiryDateTime": "2027-01-01T00:00:00Z", "idToken": REMOTE, "evseId": VICTIM}),
-    ("CancelReservation", {"reservationId": 1}),
-    ("ReserveNow", {"id": 2, "expiryDateTime": later(15).isoformat(), "idToken": REMOTE, "evseId": VICTIM}),
     *(("TriggerMessage", {"requestedMessage": each}) for each in ("StatusNotification", "Heartbeat")),
     *(
         ("TriggerMessage", {"requestedMessage": each, "evse": {"id": 1}})
