@@ -46,6 +46,8 @@ BOARD_LOST = "BoardLost"
 """techCode of an EVSE whose board does not answer."""
 SHOWN_BY_OTHERS = frozenset({"EVSE", "ConnectorPlugRetentionLock"})
 """Components whose Problem block G shows."""
+LONGEST_CODE = 50
+"""Characters of a techCode."""
 BURST = 10
 WITHIN_S = 3600.0
 """So often within so long one fault is told: each time is a write, and a loose contact must not wear out the flash."""
@@ -96,7 +98,7 @@ class HardWiring:
 
     def fault_changed(self, fact: FaultChanged, now: Now) -> list[Variable]:
         """As the board tells it; gives the variables that changed."""
-        tech = (fact.tech_code or fact.fault.value, fact.tech_info)
+        tech = (fact.tech_code[:LONGEST_CODE] or fact.fault.value, fact.tech_info)
         return self._compare(
             Broken(fact.evse_id, fact.fault.value, fact.connector_id, *tech), now, present=fact.present
         )

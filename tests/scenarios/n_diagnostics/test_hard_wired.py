@@ -10,7 +10,7 @@ import pytest
 from device_model.build import Equipment
 from hal.api import Fault
 from station.engine import Happened
-from station.facts import DeviceLost, LockChanged
+from station.facts import DeviceLost, FaultChanged, LockChanged
 from tests.bench import Bench
 from tests.scenarios.n_diagnostics.monitors import STATE, events, level, put, station
 from tests.scenarios.variables import get
@@ -158,3 +158,14 @@ def test_a_loose_contact_does_not_wear_out_the_disk(tmp_path: Path) -> None:
     bench.advance(hours=1)
     bench.evse(1).fault(Fault.PROXIMITY)
     assert len(told(bench)) == 21
+
+
+def test_what_a_driver_says_of_a_fault_is_cut_and_not_lost(tmp_path: Path) -> None:
+    bench = station(tmp_path)
+    fault = FaultChanged(
+        evse_id=1, at=bench.now.instant, fault=Fault.INTERNAL, present=True, tech_code="c" * 80, tech_info="i" * 800
+    )
+    happen(bench, fault)
+
+    (event,) = events(bench)
+    assert (event["techCode"], event["techInfo"]) == ("c" * 50, "i" * 500)
