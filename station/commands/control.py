@@ -13,7 +13,7 @@ from station.commands import status
 from station.config import Config
 from station.config.schema import worded
 from station.ocpp.messages import DataTransferRequest
-from station.shell.control import Answer, CommandError, Handler
+from station.shell.control import Address, Answer, CommandError, Handler
 from station.shell.runner import Runner
 from station.shell.simulation import Command, Simulation, network_switch
 from station.state.naming import named
@@ -69,8 +69,10 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
         told: Answer = await runner.ask(lambda now: status.of(station, runner, config, now))
         return told
 
-    found: dict[str, Handler] = {"status": tell_status, **_operator(station, runner)}
-    if any(bus.kind == "sim" for bus in config.wiring.buses):
+    simulated = any(bus.kind == "sim" for bus in config.wiring.buses)
+    found: dict[str, Handler] = {"status": tell_status, **_reading(station, runner)}
+    found |= _changing(station, runner) if simulated or _has_owner(config) else dict.fromkeys(CHANGING, _refused)
+    if simulated:
         found |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
         found["network"] = network_switch(runner.link)
         found["data_transfer"] = _data_transfer(station, runner)
@@ -78,8 +80,22 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
     return found
 
 
-def _operator(station: Station, runner: Runner) -> dict[str, Handler]:
-    """The device model by hand."""
+CHANGING = ("set_variable", "factory_reset")
+
+
+def _has_owner(config: Config) -> bool:
+    """Whether the socket lets in whom its mode and group name; a port lets in everybody on the machine."""
+    given = config.file.control_socket
+    return given is not None and Address.of(given, config.folder).path is not None
+
+
+async def _refused(line: bytes) -> Answer:
+    del line
+    raise CommandError("not by a port, which everybody on this machine may use: give control_socket a path")
+
+
+def _reading(station: Station, runner: Runner) -> dict[str, Handler]:
+    """The device model, looked at."""
 
     async def listed(line: bytes) -> Answer:
         given = msgspec.json.decode(line, type=Variables)
@@ -88,6 +104,12 @@ def _operator(station: Station, runner: Runner) -> dict[str, Handler]:
     async def get(line: bytes) -> Answer:
         wanted = named(msgspec.json.decode(line, type=GetVariable).name)
         return _done(await runner.ask(lambda now: station.operator.get(wanted, now)))
+
+    return {"variables": listed, "get_variable": get}
+
+
+def _changing(station: Station, runner: Runner) -> dict[str, Handler]:
+    """The device model by hand."""
 
     async def set_(line: bytes) -> Answer:
         given = msgspec.json.decode(line, type=SetVariable)
@@ -98,7 +120,7 @@ def _operator(station: Station, runner: Runner) -> dict[str, Handler]:
         msgspec.json.decode(line, type=FactoryReset)
         return _done(await runner.ask(station.operator.factory_reset))
 
-    return {"variables": listed, "get_variable": get, "set_variable": set_, "factory_reset": factory_reset}
+    return {"set_variable": set_, "factory_reset": factory_reset}
 
 
 def _done(answer: Answer | str) -> Answer:

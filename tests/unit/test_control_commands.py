@@ -1,0 +1,80 @@
+"""Who may change a station by its control socket."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any, cast
+
+import pytest
+
+from station.app import Station
+from station.commands.control import CHANGING, commands
+from station.config import Config, load
+from station.shell.control import CommandError
+from station.shell.runner import Runner
+from tests.unit.test_cli import GOOD
+
+REAL = """\
+buses: {can: {kind: can, interface: socketcan, channel: can0}}
+boards: {board: {driver: can, bus: can, channels: [1], max_a: 32}}
+evses: [{board: board}]
+"""
+
+
+class Asked:
+    """A runner and a station that note what is asked of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.operator = self
+
+    def factory_reset(self, now: object) -> None:
+        """Never called: `ask` only counts."""
+
+    async def ask(self, command: object) -> dict[str, Any]:
+        """Somebody passed."""
+        del command
+        self.count += 1
+        return {}
+
+
+def config(folder: Path, *, socket: str, simulated: bool) -> Config:
+    """A station with this control socket."""
+    (folder / "password").touch(0o600)
+    (folder / "password").write_text("a secret of sixteen", "utf-8")
+    text = GOOD.replace("control.sock", socket)
+    if not simulated:
+        text = text.replace("simulator: {evses: 1}\n", REAL)
+    (folder / "station.yaml").write_text(text, "utf-8")
+    return load(folder / "station.yaml")
+
+
+@pytest.mark.parametrize(
+    "socket, simulated, may", [("c.sock", False, True), ("127.0.0.1:9", False, False), ("127.0.0.1:9", True, True)]
+)
+def test_by_a_port_nobody_changes_a_real_station(tmp_path: Path, socket: str, simulated: bool, may: bool) -> None:  # noqa: FBT001 - columns of the table
+    """A port has no owner; a simulated station may be anybody's."""
+    asked: Any = Asked()
+    given = config(tmp_path, socket=socket, simulated=simulated)
+    found = commands(given, cast("Station", asked), cast("Runner", _runner(asked)))
+
+    lines = {"set_variable": b'{"cmd":"set_variable","name":"A.B","value":1}'}
+    for name in CHANGING:
+        line = lines.get(name, b'{"cmd":"factory_reset","confirm":true}')
+        if may:
+            asyncio.run(_answer(found[name], line))
+        else:
+            with pytest.raises(CommandError, match="give control_socket a path"):
+                asyncio.run(_answer(found[name], line))
+    assert asked.count == (len(CHANGING) if may else 0)
+
+
+async def _answer(handler: Any, line: bytes) -> Any:
+    return await handler(line)
+
+
+def _runner(asked: Asked) -> Any:
+    """With the parts that simulated hardware wants."""
+    runner: Any = type("Parts", (), {"ask": asked.ask, "hardware": None, "clock": None, "tell": None, "link": None})()
+    return runner
