@@ -67,6 +67,7 @@ from station.state.network import Network, NetworkProfile
 from station.state.registration import Registration
 from station.state.reservations import Reservations
 from station.state.resets import Resets
+from station.state.security_log import SecurityLog
 from station.state.sessions import Sessions
 from station.state.tokens import Tokens
 from station.state.variables import Variables
@@ -157,6 +158,7 @@ class Station:
         self.resets = Resets(db)
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
+        self.security_log = SecurityLog(db)
         self.tokens = Tokens(db)
         self.local_list = LocalList(db)
         self.reservations = Reservations(
@@ -214,7 +216,13 @@ class Station:
         """Who acts on it, in the order in which facts are heard."""
         return [
             DeliverySettings(variables=self.variables, csms=self.csms),
-            Security(registration=self.registration, variables=self.variables, csms=self.csms, times=self.times),
+            Security(
+                registration=self.registration,
+                security_log=self.security_log,
+                variables=self.variables,
+                csms=self.csms,
+                times=self.times,
+            ),
             self._network_profiles(),
             BootSequence(
                 identity=_identity(self.setup.layout),

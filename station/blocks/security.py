@@ -1,9 +1,10 @@
-"""Block A, as far as it is events: what concerns the station's security is logged, and told if it is critical (A04).
+"""Block A, as far as it is events: what concerns security is in the security log, and told if it is critical (A04).
 
 Whoever notices something emits SecurityEventOccurred; the link's failures, a clock that jumps and broken frames are
 judged here. Nobody can fill the disk or the CSMS with it: each kind has a limit, and what it cut is counted.
-Not here: certificates and their renewal; the log file that people read.
-Invariant: a critical event is in the queue when its step has committed, and is never given up (A04.FR.02).
+Not here: certificates and their renewal.
+Invariant: when its step has committed, an event is in the log, a critical one also in the queue, which never gives it
+up (A04.FR.02, A04.FR.04).
 """
 
 from __future__ import annotations
@@ -23,10 +24,11 @@ from station.facts import (
     StationStarted,
     TransactionThinned,
 )
-from station.now import Instant, Mono, Now
+from station.now import Instant, Mono, Now, to_wall
 from station.ocpp.messages import SecurityEventNotificationRequest
 from station.ports import Csms, Times
 from station.state.registration import Registration
+from station.state.security_log import SecurityLog
 from station.state.variables import Variables
 
 log = logging.getLogger(__name__)
@@ -77,8 +79,17 @@ WITHIN_S = 3600.0
 class Security(Block):
     """Block A: security events."""
 
-    def __init__(self, *, registration: Registration, variables: Variables, csms: Csms, times: Times) -> None:
+    def __init__(
+        self,
+        *,
+        registration: Registration,
+        security_log: SecurityLog,
+        variables: Variables,
+        csms: Csms,
+        times: Times,
+    ) -> None:
         self._registration = registration
+        self._security_log = security_log
         self._variables = variables
         self._csms = csms
         self._times = times
@@ -155,10 +166,10 @@ class Security(Block):
             tech_info = f"{tech_info} ({before} more since the last)"
         critical = type_ in CRITICAL
         log.warning("security.event", extra={"type": type_, "critical": critical, "info": tech_info})
+        utc = self._times.utc(at)
+        self._security_log.add(type_, tech_info, at, to_wall(utc))
         if critical:
-            self._csms.tell(
-                SecurityEventNotificationRequest(type=type_, timestamp=self._times.utc(at), tech_info=tech_info or None)
-            )
+            self._csms.tell(SecurityEventNotificationRequest(type=type_, timestamp=utc, tech_info=tech_info or None))
 
 
 class Limit:

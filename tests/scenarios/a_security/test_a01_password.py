@@ -90,7 +90,7 @@ def test_a_password_may_hold_any_printable_text(bench: Bench, good: str) -> None
     assert put(bench, PASSWORD, good) == "Accepted"
 
 
-@pytest.mark.req("A01.FR.12")
+@pytest.mark.req("A01.FR.11", "A01.FR.12")
 def test_the_change_is_logged_without_its_content(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
     """Neither the log, nor what the CSMS can read, nor any repr holds the old or the new one."""
     caplog.set_level(logging.DEBUG)
@@ -102,6 +102,10 @@ def test_the_change_is_logged_without_its_content(bench: Bench, caplog: pytest.L
     (event,) = [record for record in caplog.records if record.message == "security.event"]
     assert event.__dict__["type"] == "ReconfigurationOfSecurityParameters"
     assert event.__dict__["info"] == "BasicAuthPassword"
+    assert [(each.type, each.info) for each in bench.station.security_log.entries()][-1] == (
+        "ReconfigurationOfSecurityParameters",
+        "BasicAuthPassword",
+    )
     spoken = [str(record.__dict__) for record in caplog.records]
     read = [str(frame.content) for frame in bench.csms.log if frame.by == "station"]
     assert not [text for text in (*spoken, *read) if NEW in text or OLD in text]

@@ -196,3 +196,22 @@ def test_a_password_that_the_csms_refuses_is_noted(tmp_path: Path, caplog: pytes
     bench.csms.call("SetVariables", {"setVariableData": [element]})
 
     assert "FailedToAuthenticateAtCsms" in [r.__dict__.get("type") for r in caplog.records]
+
+
+@pytest.mark.req("A04.FR.04")
+def test_every_event_is_in_the_security_log_whether_or_not_the_csms_is_told(bench: Bench) -> None:
+    bench.advance(minutes=1)
+
+    occur(bench, "InvalidMessages", "odd")
+    occur(bench, "TamperDetectionActivated", "door")
+
+    log = bench.station.security_log
+    assert [(each.type, each.info) for each in log.entries()][-2:] == [
+        ("InvalidMessages", "odd"),
+        ("TamperDetectionActivated", "door"),
+    ]
+    assert log.entries()[-1].at == bench.utc.timestamp()
+    bench.crash()
+    entries = bench.station.security_log.entries()
+    assert [each.type for each in entries][-3:-1] == ["InvalidMessages", "TamperDetectionActivated"]
+    assert bench.station.security_log.flaw() is None
