@@ -18,6 +18,7 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import TypeVar
 
+from hal.errors import NotFound
 from station.effects import Want
 from station.now import Mono
 from station.shell.hub import Hub, Setting
@@ -91,7 +92,10 @@ class HardwareThread:
         return asyncio.run_coroutine_threadsafe(hub.unlock(evse_id), loop)
 
     def call(self, what: Callable[[Mapping[str, object]], T]) -> Future[T]:
-        """Run `what(resources)` in the hardware's thread: how a simulated world is commanded. It must not wait."""
+        """Run `what(resources)` in the hardware's thread: how a simulated world is commanded. It must not wait.
+
+        The result is NotFound before the thread has started, and once it has stopped.
+        """
         result: Future[T] = Future()
 
         def run(hub: Hub) -> None:
@@ -103,7 +107,7 @@ class HardwareThread:
         if self._thread.is_alive():
             self._post(run)
         else:
-            result.set_exception(RuntimeError("the hardware is stopped"))
+            result.set_exception(NotFound("hardware", "it is stopped"))
         return result
 
     # --- inside

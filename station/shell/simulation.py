@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 
 from hal.api import Fault, TokenType
+from hal.errors import NotFound
 from hal.sim.ev import EvSpec
 from hal.sim.world import Contract, SimWorld
 from station.facts import Fact, SensorRead
@@ -178,7 +179,10 @@ class Simulation:
                     return command(thing)
             raise CommandError("the hardware of this station is not simulated")
 
-        return await asyncio.wrap_future(self._hardware.call(run))
+        try:
+            return await asyncio.wrap_future(self._hardware.call(run))
+        except NotFound as error:  # the agent stops
+            raise CommandError(str(error)) from error
 
     async def _at(self, evse: int | None, connector: int | None, command: Callable[[SimWorld], T]) -> T:
         """Run a command that is about an EVSE, or a connector of it. Raises ValueError if it is not there."""

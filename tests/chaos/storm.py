@@ -169,8 +169,12 @@ class Storm:
             self.counts["left in the dark"] += 1
 
     def _listens(self) -> None:
-        """The agent serves its control socket again."""
-        self._agent.command("status")
+        """The agent serves its control socket again, or has ended."""
+        process = self._agent.process
+        assert process is not None
+        while command(self._folder, "status") is None:
+            assert process.poll() is None, f"it did not start: {process.poll()}"
+            time.sleep(0.05)
 
     def _remote(self, evse_id: int) -> None:
         request = {"idToken": {"idToken": card(evse_id), "type": "ISO14443"}, "remoteStartId": 7, "evseId": evse_id}

@@ -210,3 +210,15 @@ def test_a_lock_jams_and_works_again(bench: Bench) -> None:
 
     bench.do("lock", evse=1, connector=1, result="works")
     assert bench.hardware.unlock(1).result(10) == ""
+
+
+def test_a_command_while_the_agent_stops_is_refused_and_no_mistake(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The control socket serves until the link has ended, the hardware's thread does not."""
+    bench.hardware.stop()
+
+    answer = bench.answer("unplug", evse=1)
+
+    assert answer == {"ok": False, "error": "unplug: hardware: it is stopped"}
+    assert "control.bug" not in caplog.text
