@@ -19,9 +19,12 @@ from tests.chaos import world
 ANSWERS_WITHIN_S = 5.0
 
 
+CARDS = "04AABBC"
+
+
 def card(evse_id: int) -> str:
     """The card of whoever charges at this EVSE."""
-    return f"04AABBC{evse_id}"
+    return f"{CARDS}{evse_id}"
 
 
 def command(folder: Path, cmd: str, **fields: object) -> dict[str, Any] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import sqlite3
 import sys
 import time
@@ -73,7 +74,7 @@ class Storm:
         self._agent = Agent(folder, "", more=more)
         self._agent.program = (sys.executable, "-m", "tests.chaos.station")
         self._agent.environment[world.FOLDER] = str(folder)
-        self._resume = kind.resume
+        self._kind = kind
         self._drivers = [
             Driver(folder, n, random.Random(seed + 10 + n), self._remote)  # noqa: S311 - the same
             for n in range(1, EVSES + 1)
@@ -91,13 +92,14 @@ class Storm:
             while (self._charged() < sessions or self.counts["kills"] < kills) and time.monotonic() < self._deadline:
                 self._trouble()
             self._calm()
+            self._keep_record()
             self._reckon()
         return self.counts
 
     def _configure(self) -> None:
         file = self._agent.folder / "station.yaml"
         text = file.read_text("utf-8").replace("  url: ", f"  url: ws://localhost:{self._proxy.port}/ocpp")
-        text = text.replace("{evses: 2}", f"{{evses: {EVSES}}}\nresume_transactions: {str(self._resume).lower()}")
+        text = text.replace("{evses: 2}", f"{{evses: {EVSES}}}\nresume_transactions: {str(self._kind.resume).lower()}")
         file.write_text(text, "utf-8")
 
     def _charged(self) -> int:
@@ -210,9 +212,12 @@ class Storm:
         every = judge.bills(frames)
         for bill in every:
             judge.check_bill(bill, set(shown.get(bill.evse_id or 0, ())))
+        interrupted = frozenset(re.findall(r" transaction\.interrupted .*?transaction=(\S+)", self._agent.log))
+        excuse = judge.Excuse(LOST_MWH, interrupted, before_started=self._kind.start == "EnergyTransfer")
+        self.counts["ended by a cut"] = len(interrupted)
         for number in range(1, EVSES + 1):
             visits = [visit for visit in state.visits if visit.evse_id == number]
-            account = judge.check_account(visits, [b for b in every if b.evse_id == number], LOST_MWH)
+            account = judge.check_account(visits, [b for b in every if b.evse_id == number], excuse)
             self.counts["sessions"] += account.charged
             self.counts["billed Wh"] += account.billed_mwh // 1000
             self.counts["unbilled mWh"] += account.unbilled_mwh
@@ -222,6 +227,11 @@ class Storm:
         self.counts["repeated"] = sum(frame.repeated for frame in frames)
         self.counts.update(self._proxy.counts)
         self._left_over()
+
+    def _keep_record(self) -> None:
+        """Every frame, for whoever looks into a folder that is kept."""
+        lines = [f"{frame.at:%T.%f} {frame}" for frame in self._csms.script.log]
+        (self._folder / "record").write_text("\n".join(lines), "utf-8")
 
     def _left_over(self) -> None:
         with contextlib.closing(sqlite3.connect(self._folder / "state" / "station.db")) as database:

@@ -41,14 +41,16 @@ def story() -> list[Event]:
     ]
 
 
-def judged(events: list[Event], visits: list[Visit] = VISITS[:1]) -> judge.Account:
+def judged(
+    events: list[Event], visits: list[Visit] = VISITS[:1], interrupted: frozenset[str] = frozenset()
+) -> judge.Account:
     frames = [
         Frame(NOON, "station", "CALL", str(number), "TransactionEvent", each) for number, each in enumerate(events)
     ]
     found = judge.bills(frames)
     for bill in found:
         judge.check_bill(bill, SHOWN)
-    return judge.check_account(visits, found, most_lost_mwh=500)
+    return judge.check_account(visits, found, judge.Excuse(500, interrupted))
 
 
 def test_a_record_that_is_right_passes() -> None:
@@ -95,11 +97,15 @@ def test_energy_that_is_billed_twice_or_to_nobody_is_found() -> None:
         judged(story(), VISITS)
 
 
-def test_a_cut_of_power_excuses_only_so_much() -> None:
+def test_a_cut_of_power_excuses_only_so_much_and_only_what_it_ended() -> None:
     """What flowed after the last register that was kept."""
-    assert judged(story(), [Visit(1, 0, 2400, cuts=1)]).unbilled_mwh == 400
+    cut = frozenset({"t"})
+
+    assert judged(story(), [Visit(1, 0, 2400, cuts=1)], cut).unbilled_mwh == 400
     with pytest.raises(AssertionError, match="600 mWh are in no bill"):
-        judged(story(), [Visit(1, 0, 2600, cuts=1)])
+        judged(story(), [Visit(1, 0, 2600, cuts=1)], cut)
+    with pytest.raises(AssertionError, match="400 mWh are in no bill"):
+        judged(story(), [Visit(1, 0, 2400, cuts=1)])
 
 
 @pytest.mark.parametrize(

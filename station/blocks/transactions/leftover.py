@@ -78,7 +78,8 @@ class LeftOver:
             session = replace(session, closing=closing, authorized=False)
         state: ChargingStateEnumType = "EVConnected" if session.plugged else "Idle"
         session = replace(session, spent=True, charging_state=state)
-        log.warning("transaction.interrupted", extra={"evse": evse_id, "reason": session.closing})
+        told = {"evse": evse_id, "transaction": session.transaction_id, "reason": session.closing}
+        log.warning("transaction.interrupted", extra=told)
         self._conduct.finish(session, now)
 
     def _go_on(self, session: Session, now: Now) -> None:
