@@ -110,7 +110,11 @@ def test_registers_are_told_raw_and_never_fall(tmp_path: Path) -> None:
 
 def test_a_meter_that_returns_late_tells_no_values_before_the_evse_is_known(tmp_path: Path) -> None:
     """Started by the card while the meter was silent; what Ended says of the start is not later than what follows."""
-    variables = {"SampledDataCtrlr.TxUpdatedInterval": "20", "SampledDataCtrlr.TxEndedInterval": "30"}
+    variables = {
+        "SampledDataCtrlr.TxUpdatedInterval": "20",
+        "SampledDataCtrlr.TxEndedInterval": "30",
+        "TxCtrlr.EVConnectionTimeOut": "300",
+    }
     station = bench(tmp_path, "Authorized", "Authorized", variables=variables, boot=False)
     station.world.lose("meter-1")
     station.boot()
