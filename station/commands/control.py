@@ -12,11 +12,13 @@ from station.block import Answered, NotSent, Outcome, Refused
 from station.commands import status
 from station.config import Config
 from station.config.schema import worded
+from station.now import to_datetime
 from station.ocpp.messages import DataTransferRequest
 from station.shell.control import Address, Answer, CommandError, Handler
 from station.shell.runner import Runner
 from station.shell.simulation import Command, Simulation, network_switch
 from station.state.naming import named
+from station.state.security_log import SecurityLog
 
 
 class DataTransfer(Command, frozen=True, kw_only=True):
@@ -95,7 +97,7 @@ async def _refused(line: bytes) -> Answer:
 
 
 def _reading(station: Station, runner: Runner) -> dict[str, Handler]:
-    """The device model, looked at."""
+    """The device model and the security log, looked at."""
 
     async def listed(line: bytes) -> Answer:
         given = msgspec.json.decode(line, type=Variables)
@@ -105,7 +107,12 @@ def _reading(station: Station, runner: Runner) -> dict[str, Handler]:
         wanted = named(msgspec.json.decode(line, type=GetVariable).name)
         return _done(await runner.ask(lambda now: station.operator.get(wanted, now)))
 
-    return {"variables": listed, "get_variable": get}
+    async def security_log(line: bytes) -> Answer:
+        del line
+        told: Answer = await runner.ask(lambda _now: _logged(station.security_log))
+        return told
+
+    return {"variables": listed, "get_variable": get, "security_log": security_log}
 
 
 def _changing(station: Station, runner: Runner) -> dict[str, Handler]:
@@ -121,6 +128,16 @@ def _changing(station: Station, runner: Runner) -> dict[str, Handler]:
         return _done(await runner.ask(station.operator.factory_reset))
 
     return {"set_variable": set_, "factory_reset": factory_reset}
+
+
+def _logged(log: SecurityLog) -> Answer:
+    """All entries, whether they are as they were written, and the end of their chain."""
+    head = log.head()
+    entries = [
+        {"id": each.id, "time": to_datetime(each.at).isoformat(), "type": each.type, "info": each.info}
+        for each in log.entries()
+    ]
+    return {"entries": entries, "flaw": log.flaw(), "head": {"id": head.id, "hash": head.hash.hex()}}
 
 
 def _done(answer: Answer | str) -> Answer:

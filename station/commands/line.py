@@ -65,6 +65,12 @@ def _variables(given: argparse.Namespace) -> int:
     return _at_socket(given, lambda address: local.variables(address, given.what, given.arguments))
 
 
+def _security_log(given: argparse.Namespace) -> int:
+    from station.commands import local  # noqa: PLC0415 - see the module's first lines
+
+    return _at_socket(given, lambda address: local.security_log(address, verify=given.verify))
+
+
 def _factory_reset(given: argparse.Namespace) -> int:
     from station.commands import errors, factory, local  # noqa: PLC0415 - see the module's first lines
     from station.config import ConfigError, load  # noqa: PLC0415 - the same
@@ -98,6 +104,7 @@ def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
 
 _COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim, "hal": _hal} | {
     "variables": _variables,
+    "security-log": _security_log,
     "factory-reset": _factory_reset,
 }
 
@@ -134,9 +141,11 @@ def _parser() -> argparse.ArgumentParser:
         "what", choices=("list", "get", "set"), help="list [PART], get NAME, set NAME VALUE; VALUE -: from stdin"
     )
     variables.add_argument("arguments", nargs="*", metavar="NAME")
+    security = commands.add_parser("security-log", help="the security log of a running agent; exit 1 if it was changed")
+    security.add_argument("--verify", action="store_true", help="only whether it is as it was written")
     factory = commands.add_parser("factory-reset", help="forget all that was set; transactions are kept and delivered")
     factory.add_argument("--yes", action="store_true", help="really")
-    for parser_ in (status, sim, variables, factory):
+    for parser_ in (status, sim, variables, security, factory):
         parser_.add_argument("--config", default=None, metavar="FILE", help=f"default: {CONFIG}")
         parser_.add_argument("--socket", default=None, metavar="ADDRESS", help="a path or 127.0.0.1:PORT instead")
     sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")

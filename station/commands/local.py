@@ -1,4 +1,4 @@
-"""`ocpp-station status`, `variables` and `sim`: one line to the control socket of a running agent, one line back."""
+"""`status`, `variables`, `security-log` and `sim`: one line to the control socket of a running agent, one line back."""
 
 from __future__ import annotations
 
@@ -163,6 +163,23 @@ def variables(address: str, what: str, arguments: list[str]) -> int:
     for one in answer.get("variables", ()):
         unit = f" {one['unit']}" if "unit" in one and one["value"] else ""
         sys.stdout.write(f"{one['name']} = {one['value']}{unit}  ({one['mutability']})\n")
+    return 0
+
+
+def security_log(address: str, *, verify: bool) -> int:
+    """Show the security log, and whether it is as it was written; exit 1 if it is not."""
+    try:
+        answer = ask(address, {"cmd": "security_log"})
+    except NotRunning as gone:
+        return errors.tell(str(gone), "is the agent running?", errors.EX_NOT_RUNNING)
+    if not answer.pop("ok", False):
+        return errors.tell(str(answer.get("error")), "", 1)
+    for one in () if verify else answer["entries"]:
+        sys.stdout.write(f"{one['id']:>6}  {one['time']}  {one['type']}  {one['info']}\n")
+    if answer["flaw"] is not None:
+        return errors.tell(f"the security log was changed: {answer['flaw']}", "", 1)
+    head = answer["head"]
+    sys.stdout.write(f"unchanged up to entry {head['id']}, {head['hash']}\n")
     return 0
 
 

@@ -157,3 +157,23 @@ def test_without_an_agent_its_database_is_reset(config: Path, capsys: pytest.Cap
     assert main(["factory-reset", "--yes", "--config", str(config)]) == 0
     assert capsys.readouterr().out == "forgotten: inoperative\n"
     assert (rows(config, "inoperative"), rows(config, "poison")) == (0, 1)
+
+
+LOGGED = {
+    "entries": [{"id": 7, "time": "2026-11-21T08:00:00+00:00", "type": "InvalidMessages", "info": "no frame"}],
+    "head": {"id": 7, "hash": "ab12"},
+}
+
+
+def test_the_security_log_is_shown_and_verified(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """What was changed is an error."""
+    with agent(config, {"ok": True, "flaw": None, **LOGGED}) as heard:
+        assert main(["security-log", "--config", str(config)]) == 0
+    shown = capsys.readouterr().out
+    with agent(config, {"ok": True, "flaw": "entry 7 is missing", **LOGGED}):
+        assert main(["security-log", "--verify", "--config", str(config)]) == 1
+
+    assert heard == [{"cmd": "security_log"}]
+    assert shown == ("     7  2026-11-21T08:00:00+00:00  InvalidMessages  no frame\nunchanged up to entry 7, ab12\n")
+    after = capsys.readouterr()
+    assert (after.out, after.err) == ("", "ocpp-station: the security log was changed: entry 7 is missing\n")

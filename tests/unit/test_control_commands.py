@@ -1,8 +1,9 @@
-"""Who may change a station by its control socket."""
+"""What a control socket tells, and who may change a station by it."""
 
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
@@ -11,8 +12,10 @@ import pytest
 from station.app import Station
 from station.commands.control import CHANGING, commands
 from station.config import Config, load
+from station.now import Now
 from station.shell.control import CommandError
 from station.shell.runner import Runner
+from tests.bench import Bench
 from tests.unit.test_cli import GOOD
 
 REAL = """\
@@ -78,3 +81,32 @@ def _runner(asked: Asked) -> Any:
     """With the parts that simulated hardware wants."""
     runner: Any = type("Parts", (), {"ask": asked.ask, "hardware": None, "clock": None, "tell": None, "link": None})()
     return runner
+
+
+def test_the_security_log_is_told_with_what_does_not_fit_in_it(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    runner: Any = Running(bench)
+    given = config(tmp_path, socket="c.sock", simulated=False)
+    handler = commands(given, bench.station, cast("Runner", runner))["security_log"]
+
+    before = asyncio.run(_answer(handler, b""))
+    with bench.database.transaction():
+        bench.database.execute("UPDATE security_log SET info = 'nothing'")
+    after = asyncio.run(_answer(handler, b""))
+
+    (entry,) = before["entries"]
+    assert (entry["type"], entry["info"]) == ("StartupOfTheDevice", "PowerUp")
+    assert (before["flaw"], before["head"]["id"]) == (None, 1)
+    assert after["flaw"] is not None
+
+
+class Running:
+    """A runner that asks the station of a bench."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._bench = bench
+        self.hardware = self.link = self.clock = self.tell = None
+
+    async def ask(self, command: Callable[[Now], Any]) -> Any:
+        """At once."""
+        return command(self._bench.now)
