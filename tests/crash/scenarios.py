@@ -117,6 +117,16 @@ def the_csms_does_not_answer(bench: Bench) -> None:
     bench.advance(minutes=6)
 
 
+def the_csms_takes_the_permission_back(bench: Bench) -> None:
+    """The card was in the cache; the CSMS says Blocked to the transaction's event (E05, C15)."""
+    bench.csms.on("TransactionEvent", lambda told: {"idTokenInfo": {"status": "Blocked"}} if "idToken" in told else {})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=40)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
 def started_and_stopped_from_afar(bench: Bench) -> None:
     token = {"idToken": "REMOTE", "type": "Central"}
     bench.csms.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 7, "evseId": 1})

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,18 +36,20 @@ from tests.crash.scenarios import (
     Sent,
     card_after_cable,
     the_csms_does_not_answer,
+    the_csms_takes_the_permission_back,
     the_first_boot_of_all,
 )
 from tests.csms import Csms
 
+PLAIN: Mapping[str, Any] = {"variables": VARIABLES}
 SAMPLE = 120
 """Images of one scenario that are booted; which ones, a seed says."""
 
 
-def recorded(recorder: Recorder, scenario: Scenario) -> int:
+def recorded(recorder: Recorder, scenario: Scenario, given: Mapping[str, Any]) -> int:
     """Run a scenario on the recorder; gives where in the log it began, with a station that runs unless it boots it."""
     first = scenario is the_first_boot_of_all
-    bench = MarkingBench(recorder, variables=VARIABLES, boot=not first)
+    bench = MarkingBench(recorder, boot=not first, **given)
     if not first:
         bench.database.execute("PRAGMA wal_autocheckpoint = 30")  # so that checkpoints are cut, too
     start = len(recorder.log)
@@ -61,7 +63,7 @@ def sampled(recorder: Recorder, start: int, most: int) -> Iterator[Image]:
     return images(recorder.log, start=start, most=most)
 
 
-def made_good(root: Path, marks: Sequence[Any], *, wire_too: bool = False) -> None:
+def made_good(root: Path, marks: Sequence[Any], given: Mapping[str, Any] = PLAIN, *, wire_too: bool = False) -> None:
     """The oracle: the same CSMS, a new station on what the medium held, and a while later all accounts are settled.
 
     `wire_too`: what was sent and not yet answered has not arrived either.
@@ -76,7 +78,7 @@ def made_good(root: Path, marks: Sequence[Any], *, wire_too: bool = False) -> No
             if not wire_too or message_id in answered:
                 csms.feed(mark.text)
     csms.order.link_lost()
-    bench = Bench(root, csms=csms, connected=False, boot=False, variables=VARIABLES)
+    bench = Bench(root, csms=csms, connected=False, boot=False, **given)
     bench.ids.count = 1_000_000  # ids of this run differ from those before the cut
     bench.mono = 50_000.0
     bench.offset += 3600 - 49_000
@@ -121,16 +123,18 @@ def energy(event: dict[str, Any]) -> list[float]:
     return values[-1:]
 
 
-def violations(recorder: Recorder, scenario: Scenario, scratch: Path, most: int = SAMPLE) -> list[str]:
-    """What went wrong in which image."""
-    start = recorded(recorder, scenario)
+def violations(
+    recorder: Recorder, scenario: Scenario, scratch: Path, most: int = SAMPLE, given: Mapping[str, Any] = PLAIN
+) -> list[str]:
+    """What went wrong in which image; `given`: what the station is like."""
+    start = recorded(recorder, scenario, given)
     wrong = []
     for image in sampled(recorder, start, most):
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir(parents=True)
         image.write(scratch)
         try:
-            made_good(scratch, image.marks, wire_too=image.at % 2 == 1)
+            made_good(scratch, image.marks, given, wire_too=image.at % 2 == 1)
         except Exception as error:  # noqa: BLE001 - whatever goes wrong after a power cut is the finding
             wrong.append(f"{image.at} {image.variant}: {type(error).__name__}: {error}")
     return wrong
@@ -140,6 +144,30 @@ def violations(recorder: Recorder, scenario: Scenario, scratch: Path, most: int 
 @pytest.mark.parametrize("scenario", SCENARIOS, ids=lambda scenario: scenario.__name__)
 def test_a_power_cut_at_any_write_loses_nothing(recorder: Recorder, fast: Path, scenario: Scenario) -> None:
     assert violations(recorder, scenario, fast / "image") == []
+
+
+def kind(start: str, stop: str, **more: Any) -> Mapping[str, Any]:
+    """A station with these start and stop points."""
+    signs = {"SampledDataCtrlr.SignReadings": "true"} if more.get("signing") else {}
+    return {"variables": {**VARIABLES, "TxCtrlr.TxStartPoint": start, "TxCtrlr.TxStopPoint": stop, **signs}, **more}
+
+
+KINDS = {
+    "from the cable on": kind("EVConnected", "EVConnected"),
+    "from the card on": kind("Authorized", "Authorized"),
+    "either": kind("EVConnected,Authorized", "PowerPathClosed"),
+    "resumed": kind("Authorized", "EVConnected,Authorized", resume=True),
+    "signed": kind("PowerPathClosed", "EVConnected,Authorized", signing=True),
+}
+
+
+@pytest.mark.parametrize("given", KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("scenario", [card_after_cable, the_csms_takes_the_permission_back], ids=lambda s: s.__name__)
+def test_a_power_cut_loses_nothing_whatever_the_station_is_like(
+    recorder: Recorder, fast: Path, scenario: Scenario, given: Mapping[str, Any]
+) -> None:
+    """Every start and stop point that needs no energy first, a transaction that goes on, a meter that signs."""
+    assert violations(recorder, scenario, fast / "image", most=30, given=given) == []
 
 
 def test_mutant_synchronous_normal_is_caught(recorder: Recorder, fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
