@@ -6,7 +6,7 @@ due) is one synchronous step inside one SQLite transaction: state and queued mes
     cli.py          the command line, in commands/; __main__.py calls it
     app.py          the wiring diagram: builds state objects, blocks and ports, in order; no logic
     config/         station.yaml -> frozen structs
-    exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out
+    exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out;  stamps.py  their times
     engine.py       the step: one input -> one transaction -> reply, messages, wants;  recovery.py: when a step fails
     block.py        the shape of a functional block: routes, outcomes, results, reactions, guards, next_due;  refusal.py
     facts/          what happened inside the station, past tense: how one block learns what another must know

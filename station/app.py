@@ -55,6 +55,7 @@ from station.ocpp.speaker import Speaker
 from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
+from station.stamps import Stamps
 from station.state.connectors import Connectors
 from station.state.customers import Customers, Sources
 from station.state.equipment import Part
@@ -135,9 +136,10 @@ class Station:
         self.facts = Facts()
         self.intents = Intents(db)
         self.outbox = Outbox(db, boot, world.ids.uuid)
+        self.stamps = Stamps(db=db, boots=boots, outbox=self.outbox)
         self.ports = StepPorts(self.intents)
         speakers = _speakers(setup)
-        self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts)
+        self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts, wall_of=boots.wall_of)
 
         model = build(catalogue.load(), setup.layout, FEATURES)
         configure(model, (*_network_values(setup), *setup.initial))
@@ -166,7 +168,7 @@ class Station:
         )
         self.meters = Meters()
         self.limits = Limits()
-        self.times = Walls(boots)
+        self.times = Walls(boots, self.stamps)
         self.ids = world.ids
         self.vetoes = Vetoes()
         self.operator = Operator(
@@ -188,7 +190,7 @@ class Station:
             engine=self.engine,
             csms=self.csms,
             outbox=self.outbox,
-            boots=boots,
+            stamps=self.stamps,
             intents=self.intents,
             registration=self.registration,
             endpoint=Endpoint(call_timeout_s=setup.message_timeout_s),
@@ -372,19 +374,24 @@ class Station:
     def start(self, now: Now) -> list[Effect]:
         """Read the tables: the station is as it was when it stopped, its contactors wanted open."""
         self.engine.load(now)
-        learnt = self.exchange.give(Ask(self.boots.learn), now)
+        learnt = self.exchange.give(Ask(self.stamps.learn), now)
         return [*learnt, *self.exchange.give(Happened((StationStarted(at=now.instant),)), now)]
 
 
 class Walls:
     """`ports.Times` by the clock of each boot."""
 
-    def __init__(self, boots: Boots) -> None:
+    def __init__(self, boots: Boots, stamps: Stamps) -> None:
         self._boots = boots
+        self._stamps = stamps
 
     def utc(self, at: Instant) -> datetime:
         """The aware UTC datetime of an instant."""
         return to_datetime(self._boots.wall_of(at))
+
+    def seen_until(self, transaction_id: str, at_least: float) -> float:
+        """What has left already."""
+        return self._stamps.seen_until(transaction_id, at_least)
 
 
 def _network_values(setup: Setup) -> Iterator[InitialValue]:

@@ -16,7 +16,7 @@ from typing import Any
 import msgspec
 
 from station.facts import Facts, MessageUndelivered
-from station.now import Instant, Mono, Now, to_wall
+from station.now import Instant, Mono, Now, Wall
 from station.ocpp import codec
 from station.ocpp.base import Request
 from station.ocpp.errors import CannotRender
@@ -56,11 +56,15 @@ QUEUEING: Mapping[type[Request[Any, Any]], Callable[[Any], dict[str, Any]]] = {
 class StepCsms:
     """Implements `ports.Csms` for the blocks of one station.
 
-    `speakers`: the configured versions, the preferred one first. `begin(now)` is called at the start of each step.
+    `speakers`: the configured versions, the preferred one first. `wall_of`: by the clock of each boot, as it is known
+    now. `begin(now)` is called at the start of each step.
     """
 
-    def __init__(self, *, outbox: Outbox, speakers: Sequence[Speaker], facts: Facts) -> None:
+    def __init__(
+        self, *, outbox: Outbox, speakers: Sequence[Speaker], facts: Facts, wall_of: Callable[[Instant], Wall]
+    ) -> None:
         self._outbox = outbox
+        self._wall_of = wall_of
         self._speakers = speakers
         self._facts = facts
         self._now: Now | None = None
@@ -84,7 +88,7 @@ class StepCsms:
 
     def tell(
         self,
-        message: Any,
+        message: Request[Any, Any],
         *,
         key: str | None = None,
         asked: bool = False,
@@ -94,7 +98,7 @@ class StepCsms:
         """Send news; what becomes of it when it cannot go now is the outbox's table."""
         if (told := self._told(message, key=key, asked=asked)) is not None:
             if at is not None:
-                told = msgspec.structs.replace(told, instant=at, stamped=to_wall(message.timestamp))
+                told = msgspec.structs.replace(told, instant=at, stamped=self._wall_of(at))
             self._outbox.tell(told if severity is None else msgspec.structs.replace(told, severity=severity))
 
     def ask(

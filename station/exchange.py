@@ -36,19 +36,17 @@ from station.now import Mono, Now, seconds_until
 from station.ocpp import codec
 from station.ocpp.base import Response
 from station.ocpp.errors import CannotRender, ErrorCode, RpcError
-from station.ocpp.messages import ACTIONS, TransactionEventRequest
+from station.ocpp.messages import ACTIONS
 from station.ocpp.rpc import CallReceived, CallRepeated, Endpoint, ErrorReceived, ResultReceived, Violation
 from station.ocpp.speaker import Speaker
+from station.stamps import Stamps
 from station.store import rows
-from station.store.boots import Boots
 from station.store.intents import Intent, Intents
 from station.store.lanes import Gate
 from station.store.outbox import Outbox
 
 log = logging.getLogger(__name__)
 
-RESTAMP_S = 0.5
-"""A queued message is stamped anew when its boot's clock turned out to be this much off (design A10)."""
 STORE_RETRY_S = 10.0
 MOST_ROUNDS = 16
 """A block that asks again whenever it hears NotSent gets its next outcome with the next input, not in this one."""
@@ -83,7 +81,7 @@ class Exchange:
         engine: Engine,
         csms: StepCsms,
         outbox: Outbox,
-        boots: Boots,
+        stamps: Stamps,
         intents: Intents,
         registration: Registered,
         endpoint: Endpoint,
@@ -93,7 +91,7 @@ class Exchange:
         self.outbox = outbox
         self.endpoint = endpoint
         self._csms = csms
-        self._boots = boots
+        self._stamps = stamps
         self._intents = intents
         self._registration = registration
         self._speakers = {speaker.subprotocol: speaker for speaker in speakers}
@@ -101,10 +99,6 @@ class Exchange:
         self._owed: dict[int, _Owed] = {}
         self._carried: set[int] = set()
         self._store_retry_at: Mono | None = None
-        self._shifts: dict[str, float] = {}
-        """By message id: by how much a message that was sent and is not settled had been moved in time."""
-        self._told_until: dict[str, float] = {}
-        """By transaction: the time of its last event sent in this run; none that follows is earlier."""
         self._clock_is_set = False
         self._out: list[Effect] = []
         self.on_accepted: Callable[[], None] | None = None
@@ -167,7 +161,7 @@ class Exchange:
 
     def clock_stepped(self, stepped: ClockStepped, now: Now) -> list[Effect]:
         """The wall clock was set; `now` has the new time already. Queued messages are stamped anew as they leave."""
-        self._give(Ask(self._boots.learn), now)
+        self._give(Ask(self._stamps.learn), now)
         return self.give(Happened((stepped,)), now)
 
     def carried_out(self, intent: Intent, now: Now) -> list[Effect]:
@@ -364,7 +358,7 @@ class Exchange:
             except Exception as error:  # noqa: BLE001 - a row that ends the process would do so after each start
                 reason = error.description if isinstance(error, CannotRender) else repr(error)
                 fate = self.outbox.not_rendered(row, reason)
-                self._told_until.pop(row.key, None)
+                self._stamps.dropped(row)
                 self._undelivered(row, reason, now)
                 if not row.stored:  # who asked gets an outcome; a stored row may be unreadable altogether
                     self._tell_fate(fate, now)
@@ -380,7 +374,7 @@ class Exchange:
             message = as_told = row.request
         except ValueError as error:
             raise CannotRender(str(error)) from error
-        shift_s = self._shift_s(row, message)
+        shift_s = self._stamps.shift_s(row, message)
         if shift_s:
             message = codec.shifted(message, timedelta(seconds=shift_s))
         if row.offline and hasattr(message, "offline"):
@@ -389,22 +383,6 @@ class Exchange:
         if message is as_told and row.made is not None and speaker.version in row.made.texts:
             return row.made.texts[speaker.version]
         return speaker.encode(message).wires[0].payload
-
-    def _shift_s(self, row: rows.Row, message: Any) -> float:
-        """By how much the message's times are moved as it leaves; a repetition repeats what was sent first (E13)."""
-        if self.outbox.action_of(row.message_id) is not None and row.message_id in self._shifts:
-            return self._shifts[row.message_id]
-        shift_s = self._boots.wall_of(row.instant) - row.stamped
-        shift_s = shift_s if abs(shift_s) >= RESTAMP_S else 0.0
-        if isinstance(message, TransactionEventRequest):
-            told, key = message.timestamp.timestamp(), row.key
-            shift_s = max(shift_s, self._told_until.get(key, told + shift_s) - told)
-            self._told_until[key] = told + shift_s
-            if message.event_type == "Ended":
-                del self._told_until[key]
-        self._shifts = {each: by for each, by in self._shifts.items() if self.outbox.action_of(each) is not None}
-        self._shifts[row.message_id] = shift_s
-        return shift_s
 
     def _carry_out(self, now: Now) -> None:
         for intent in self._waiting_intents():

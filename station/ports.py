@@ -61,6 +61,7 @@ class Csms(Protocol):
         `severity`: of what a NotifyEvent tells; 2.0.1 has no field for it, and the queue must know (N07.FR.04).
         `at`: what its `timestamp` says, as an instant; it may be one of an earlier boot, whose clock dates it then.
         `asked`: a TriggerMessage, GetBaseReport or GetReport asked for it, so it may go while Pending (B02.FR.02).
+        `at`: the instant that its times are about, and what is said of it; by default the present of this step.
         """
         ...
 
@@ -165,6 +166,10 @@ class Times(Protocol):
 
     def utc(self, at: Instant) -> datetime:
         """The aware UTC datetime of an instant, as well as it is known now."""
+        ...
+
+    def seen_until(self, transaction_id: str, at_least: float) -> float:
+        """The latest wall time of a transaction that the CSMS has seen; the caller knows of `at_least` (0: nothing)."""
         ...
 
 

@@ -171,6 +171,7 @@ class Bench:
         )
         self.csms = csms or Csms(message_timeout_s=self.setup.message_timeout_s)
         self.csms.clock = lambda: self.true_utc
+        self.csms.seconds = lambda: self.mono
         self.csms.attach(pump=self.settle, link=lambda up: self._link(up=up))
         self.csms.connected = connected
         self.signers = {n: OcmfSigner(f"meter-{n}") for n, evse in enumerate(self.setup.layout.evses, 1) if evse.signs}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests import indexes
+from tests.crash.medium import memory
 
 # No deadline: two shared cores. The same examples in CI each time, so that a red run can be repeated.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
@@ -60,3 +61,10 @@ def bench(tmp_path: Path) -> Any:
     from tests.bench import Bench  # noqa: PLC0415 - imports the whole agent, which most tests do without
 
     return Bench(tmp_path)
+
+
+@pytest.fixture
+def fast() -> Iterator[Path]:
+    """A directory in memory if the machine has one, for tests that start a station again and again."""
+    with memory() as path:
+        yield path

@@ -44,9 +44,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("station.store", "station.block", "station.facts", "station.ports", "station.effects", "station.recovery"),
     ),
     "station.csms": (*LANGUAGE, "station.block", "station.facts", "station.ports", "station.store"),
+    "station.stamps": (*LANGUAGE, "station.store"),
     "station.exchange": (
         *LANGUAGE,
         *("station.engine", "station.csms", "station.effects", "station.block", "station.facts", "station.store"),
+        "station.stamps",
     ),
     "station.shell": (
         *LANGUAGE,

@@ -145,7 +145,7 @@ def _core(config: Config, station: Station) -> Core:
         exchange=station.exchange,
         start=station.start,
         accepted=lambda: station.registration.ever_accepted,
-        learn=station.boots.learn,
+        learn=station.stamps.learn,
         last_words=last_words,
         upkeep=Upkeep(station, config.state, config.file.station.identity).look,
         link_setup=lambda: network.link_setup(config, station),

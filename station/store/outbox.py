@@ -23,7 +23,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from station.now import BootId, Mono, Now
+from station.now import BootId, Mono, Now, Wall
 from station.ocpp.errors import RpcError
 
 from .db import Database
@@ -341,6 +341,10 @@ class Outbox:
         """Inside the last step of an orderly stop: delete what was acknowledged."""
         self._ledger.flush()
 
+    def pin(self, stamped: Callable[[Row], Wall]) -> None:
+        """Inside a step: rows that were sent and are not settled are stamped anew, for a later run."""
+        self._spool.save_stamps([(stamped(row), row.id) for row in self._sent.values() if row.stored])
+
     # -- questions ---------------------------------------------------------------------------------------------
 
     def has_transactions(self, transaction_id: str | None = None) -> bool:
@@ -360,6 +364,10 @@ class Outbox:
         if row is None and self._in_flight is not None and self._in_flight.message_id == message_id:
             row = self._in_flight
         return row.action if row else None
+
+    def is_of_this_run(self, row: Row) -> bool:
+        """Whether the row was told since the start."""
+        return not row.stored or row.id >> 32 & 0xFFFFFF == self._boot
 
     def in_memory(self) -> int:
         """Rows in memory; more may be on disk."""

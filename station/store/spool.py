@@ -43,6 +43,10 @@ class Spool:
         """Keep the number of failed transmissions of (row id, attempts)."""
         self._db.connection.executemany("UPDATE outbox SET attempts = ? WHERE id = ?", [(n, i) for i, n in attempts])
 
+    def save_stamps(self, stamps: Iterable[tuple[Wall, int]]) -> None:
+        """Keep another `stamped` of (it, row id)."""
+        self._db.connection.executemany("UPDATE outbox SET stamped = ? WHERE id = ?", stamps)
+
     def give_up(self, row: Row, reason: str) -> None:
         """Move a row to `undelivered`."""
         self._db.execute(

@@ -1,4 +1,4 @@
-"""Fixtures of the crash tests: a recorded directory, and a place in memory for the images."""
+"""Fixtures of the crash tests: a recorded directory."""
 
 from __future__ import annotations
 
@@ -8,15 +8,7 @@ from pathlib import Path
 import pytest
 
 from station.store import files
-from tests.crash.medium import memory
 from tests.crash.recorder import Recorder, RecordingOs
-
-
-@pytest.fixture
-def fast() -> Iterator[Path]:
-    """A directory in memory if the machine has one: thousands of images are written to it."""
-    with memory() as path:
-        yield path
 
 
 @pytest.fixture

@@ -106,7 +106,7 @@ class Writer:
             phases_told=phases,
             public_key_told=key_told,
             last_at=event.at,
-            last_stamp=stamp.timestamp() if told.online else session.last_stamp,
+            last_stamp=stamp.timestamp() if told.online else self._seen(session),
         )
 
     def _info(self, session: Session, event: Event) -> TransactionType:
@@ -131,9 +131,12 @@ class Writer:
         moments = [self._times.utc(at)]
         if session.last_at is not None:
             moments.append(self._times.utc(session.last_at))
-        if session.last_stamp:
-            moments.append(datetime.fromtimestamp(session.last_stamp, UTC))
+        if seen := self._seen(session):
+            moments.append(datetime.fromtimestamp(seen, UTC))
         return max(moments)
+
+    def _seen(self, session: Session) -> float:
+        return self._times.seen_until(session.transaction_id or "", session.last_stamp)
 
     def _dated(self, at: Instant, event: _Dated) -> datetime:
         """When a value was read: moved with its event where that was, and never after it."""

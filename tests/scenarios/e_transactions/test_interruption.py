@@ -245,3 +245,28 @@ def test_what_a_run_saw_that_believed_to_be_later_is_told_as_before_the_next_run
     assert told(station, 0)[-1].endswith("=PowerLoss")
     assert times == sorted(times)
     assert times[-1] <= restarted
+
+
+@pytest.mark.parametrize("jump_s", [-86_400, 86_400])
+def test_what_was_sent_is_repeated_with_the_same_times_though_the_clock_was_set_and_power_failed(
+    tmp_path: Path, jump_s: float
+) -> None:
+    """And no event that follows is earlier than one that the CSMS has seen, though its clock jumped."""
+    station = charging(tmp_path, variables={"OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "9"})
+    station.csms.silent("TransactionEvent")
+    station.evse(1).present_token(CARD)
+    station.advance(1)
+    sent = station.csms.frames("TransactionEvent")[-1]
+    station.true_offset += jump_s
+    station.csms.call("TriggerMessage", {"requestedMessage": "Heartbeat"})
+    station.advance(60)
+    assert station.clock_set[-1].source == "Heartbeat"
+    station.crash()
+    station.csms.default("TransactionEvent")
+    station.advance(120)
+
+    again = [frame for frame in station.csms.frames("TransactionEvent") if frame.message_id == sent.message_id]
+    assert len(again) > 1
+    assert {frame.content["timestamp"] for frame in again} == {sent.content["timestamp"]}
+    times = [event["timestamp"] for event in station.events(0)]
+    assert times == sorted(times)
