@@ -48,7 +48,7 @@ from station.csms import StepCsms
 from station.effects import Effect, StepPorts
 from station.engine import Ask, Engine, Happened
 from station.exchange import Exchange
-from station.facts import Facts, StationStarted
+from station.facts import Fact, Facts, StationStarted, StoreDegraded
 from station.now import BootId, Instant, Now, to_datetime
 from station.ocpp.rpc import Endpoint
 from station.ocpp.speaker import Speaker
@@ -375,7 +375,10 @@ class Station:
         """Read the tables: the station is as it was when it stopped, its contactors wanted open."""
         self.engine.load(now)
         learnt = self.exchange.give(Ask(self.stamps.learn), now)
-        return [*learnt, *self.exchange.give(Happened((StationStarted(at=now.instant),)), now)]
+        news: list[Fact] = [StationStarted(at=now.instant)]
+        if self.db.failed is not None:  # the start itself found the disk failing
+            news.append(StoreDegraded(kind=self.db.failed.kind.name))
+        return [*learnt, *self.exchange.give(Happened(tuple(news)), now)]
 
 
 class Walls:

@@ -285,7 +285,7 @@ class Engine:
         entering = not error.retry and not self.fallback.active
         if entering:
             try:
-                self.fallback.enter()
+                self.fallback.enter(error)
             except StoreFailed as unreadable:
                 raise EngineFailed(f"the database can be neither written nor read: {unreadable}") from unreadable
         elif not error.retry:

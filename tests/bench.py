@@ -57,6 +57,7 @@ from station.shell.reconcile import Reconciler
 from station.state.network import NetworkProfile
 from station.store.boots import Boots
 from station.store.db import Database
+from station.store.fallback import Fallback
 from tests.csms import EPOCH, Csms
 
 MEASURANDS = (
@@ -230,7 +231,8 @@ class Bench:
         """Start the station over whatever the database holds."""
         self.database = Database.open(self.path / "station.db", vfs=self._vfs)
         boots = Boots(self.database)
-        self.station_boot = boots.begin(Mono(self.mono), Wall(self.mono + self.offset))
+        disk = Fallback(self.database)
+        self.station_boot = disk.attempt(lambda: boots.begin(Mono(self.mono), Wall(self.mono + self.offset)))
         world = World(ids=self.ids, random=self.random)
         self.station = Station(self.setup, world, self.database, boots, self.station_boot)
         places = tuple(

@@ -38,6 +38,7 @@ from station.shell.watchdog import Notifier
 from station.store import files
 from station.store.boots import Boots
 from station.store.db import Database, StoreFailed
+from station.store.fallback import Fallback
 from station.store.migrations import NeedsNewerAgent
 from station.store.salvage import open_or_salvage
 
@@ -102,9 +103,9 @@ def _run(config: Config) -> int:
     if salvaged is not None:
         log.error("store.salvaged", extra={"quarantine": salvaged.quarantine, "damaged": salvaged.damaged})
     clock = StationClock(may_set_system=config.file.clock.set_system_clock)
-    boots = Boots(database)
-    reason = _boot_reason(database, config.state)
-    clock.begin(boots.begin(clock.mono(), clock.now().wall), boots.wall_of)
+    boots, disk = Boots(database), Fallback(database)
+    reason = disk.attempt(lambda: _boot_reason(database, config.state))
+    clock.begin(disk.attempt(lambda: boots.begin(clock.mono(), clock.now().wall)), boots.wall_of)
     database.join(SavedTime(clock, boots.save))
     seals = sealing.Seals(config.keys)
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)

@@ -98,6 +98,9 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
         self.connection = connection
         self.path = path
+        self.disk: sqlite3.Connection | None = None
+        """While the station runs on a copy in memory (`Fallback`): the connection to the disk that failed."""
+        self.failed: StoreFailed | None = None
         self.check_pending = False
         self._participants: list[Participant] = []
         self._notices: list[Notice] = []

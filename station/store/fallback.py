@@ -8,27 +8,45 @@ Invariant: the connection to the disk stays open (a restart cannot open what a r
 
 from __future__ import annotations
 
+import logging
 import sqlite3
+from collections.abc import Callable
+from typing import TypeVar
 
 from .db import Database, StoreFailed, readable, store_failure
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 MEMORY_BYTES = 8_000_000
 """By how much the copy may grow: 1 MB before that the outbox drops by its rules (E04.FR.08); beyond it is FULL."""
 
 
 class Fallback:
-    """Swaps the connection of a `Database` between disk and memory."""
+    """Swaps the connection of a `Database` between disk and memory; it knows itself on which it runs."""
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._disk: sqlite3.Connection | None = None
 
     @property
     def active(self) -> bool:
         """Whether the station runs on memory."""
-        return self._disk is not None
+        return self._db.disk is not None
 
-    def enter(self) -> None:
+    def attempt(self, work: Callable[[], T]) -> T:
+        """Do it; if the disk fails, once more: at once where room was made, else in memory. Not inside a step."""
+        try:
+            return work()
+        except StoreFailed as failed:
+            log.error("store.failed", extra={"kind": failed.kind.name, "detail": failed.detail, "retry": failed.retry})  # noqa: TRY400 - a state, no bug
+            if self.active:
+                raise
+            if not failed.retry:
+                self.enter(failed)
+            return self.attempt(work)
+
+    def enter(self, why: StoreFailed) -> None:
         """Copy what the disk last committed and go on with the copy. Raises StoreFailed if it cannot even be read."""
         memory = sqlite3.connect(":memory:", isolation_level=None, cached_statements=256)
         memory.text_factory = readable
@@ -40,21 +58,22 @@ class Fallback:
         page_size = memory.execute("PRAGMA page_size").fetchone()[0]
         pages = memory.execute("PRAGMA page_count").fetchone()[0]
         memory.execute(f"PRAGMA max_page_count = {pages + MEMORY_BYTES // page_size}")
-        self._disk, self._db.connection = self._db.connection, memory
+        self._db.disk, self._db.connection, self._db.failed = self._db.connection, memory, why
 
     def leave(self) -> StoreFailed | None:
         """Write everything back to the disk; gives why not if it still fails. Not inside a step."""
-        if self._disk is None:
+        disk = self._db.disk
+        if disk is None:
             return None
         memory = self._db.connection
         try:
-            memory.backup(self._disk)
-            self._disk.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            memory.backup(disk)
+            disk.execute("PRAGMA wal_checkpoint(PASSIVE)")
         except sqlite3.Error as error:
             failed = store_failure(error)
             if failed is None:
                 raise
             return failed
-        self._db.connection, self._disk = self._disk, None
+        self._db.connection, self._db.disk, self._db.failed = disk, None, None
         memory.close()
         return None

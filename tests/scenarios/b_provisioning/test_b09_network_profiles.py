@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from station.state.network import NetworkProfile
+from station.store.db import Fault, StoreFailed
 from tests.bench import Bench
 from tests.scenarios.variables import asked, get, put, set_all
 
@@ -101,7 +102,7 @@ def test_a_profile_that_could_never_work_is_rejected(bench: Bench, wrong: dict[s
 @pytest.mark.req("B09.FR.03")
 def test_a_profile_that_cannot_be_stored_has_failed(bench: Bench) -> None:
     """The disk takes no writes: what is kept in memory only would be gone when it is needed."""
-    bench.station.engine.fallback.enter()
+    bench.station.engine.fallback.enter(StoreFailed(Fault.IO))
 
     assert store(bench, 1) == ("Failed", "OutOfStorage")
     assert bench.station.network.stored(1) is None

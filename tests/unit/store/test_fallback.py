@@ -44,7 +44,7 @@ def test_events_go_on_in_memory_and_reach_the_disk_later(disk: tuple[Recorder, P
     with pytest.raises(StoreFailed):
         post.event("A", "A1")
 
-    fallback.enter()
+    fallback.enter(StoreFailed(Fault.IO))
     post.event("A", "A1")
     failed = fallback.leave()
     assert failed is not None
@@ -68,7 +68,7 @@ def test_memory_is_bounded_by_dropping_updated_events(
     monkeypatch.setattr(module, "MEMORY_BYTES", 2_000_000)
     post.lose_link()
     break_disk(recorder)
-    Fallback(post.db).enter()
+    Fallback(post.db).enter(StoreFailed(Fault.IO))
 
     post.event("A", "Started")
     for n in range(4000):
