@@ -59,7 +59,6 @@ class Csms(Protocol):
         """Send news. `key`: what order is kept within (a transaction id); by default the action.
 
         `severity`: of what a NotifyEvent tells; 2.0.1 has no field for it, and the queue must know (N07.FR.04).
-        `at`: what its `timestamp` says, as an instant; it may be one of an earlier boot, whose clock dates it then.
         `asked`: a TriggerMessage, GetBaseReport or GetReport asked for it, so it may go while Pending (B02.FR.02).
         `at`: the instant that its times are about, and what is said of it; by default the present of this step.
         """

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
+from station.facts import EnergyFlowChanged
 from tests.bench import Bench
-from tests.scenarios.e_transactions.story import CARD, bench, news, told, values
+from tests.scenarios.e_transactions.story import CARD, bay, bench, news, told, values
 
 
 def charging(path: Path, **more: Any) -> Bench:
@@ -269,4 +270,22 @@ def test_what_was_sent_is_repeated_with_the_same_times_though_the_clock_was_set_
     assert len(again) > 1
     assert {frame.content["timestamp"] for frame in again} == {sent.content["timestamp"]}
     times = [event["timestamp"] for event in station.events(0)]
+    assert times == sorted(times)
+
+
+def test_an_event_that_was_held_up_is_not_dated_back_after_a_restart(tmp_path: Path) -> None:
+    """Its fact came late, so it bears the time of the event before, which the CSMS has; the restart changes no time."""
+    station = charging(tmp_path, resume=True)
+    late = station.now.instant
+    station.advance(3)
+    bay(station, occupied=True)
+    station.csms.silent("TransactionEvent")
+    station.hardware.tell(EnergyFlowChanged(evse_id=1, at=late, flowing=False))
+    station.settle()
+    station.crash()
+    station.csms.default("TransactionEvent")
+    station.advance(120)
+    times = [datetime.fromisoformat(event["timestamp"]) for event in station.events(0)]
+
+    assert "Updated/EVDetected/Charging" in told(station, 0)
     assert times == sorted(times)
