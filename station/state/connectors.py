@@ -150,6 +150,10 @@ class Connectors:
         self._known.add(evse_id)
         self._lost.add(evse_id)
 
+    def is_quarantined(self, evse_id: int) -> bool:
+        """Whether nothing of this EVSE is heard any more in this run (design A3)."""
+        return evse_id in self._quarantined
+
     def set_quarantined(self, evse_id: int) -> None:
         """The EVSE is given up until the next start (design A3)."""
         self._quarantined = self._quarantined | {evse_id}

@@ -73,6 +73,7 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("SetMonitoringBase", {"monitoringBase": "All"}),
     ("GetMonitoringReport", {"requestId": 3}),
     ("ClearVariableMonitoring", {"id": [99]}),
+    ("CustomerInformation", {"requestId": 4, "report": True, "clear": False, "idToken": REMOTE}),
     ("Reset", {"type": "OnIdle", "evseId": VICTIM}),
     (
         "SetNetworkProfile",

@@ -212,7 +212,8 @@ class Conduct:
         if register is not None:
             return self.finish(replace(session, last=_last(session, Sample(closing.at, register.reading))), now)
         # a contactor that did not open, or of which nothing is heard, has let energy pass since the last reading
-        one_more = session.path_closed and not closing.sampling and closing.at.boot == now.boot
+        asked = closing.sampling or self._connectors.is_quarantined(session.evse_id)  # whose readings are not heard
+        one_more = session.path_closed and not asked and closing.at.boot == now.boot
         if late and not one_more:
             return self.finish(session, now)
         if not closing.sampling:
