@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 from datetime import datetime
 from pathlib import Path
 
@@ -151,3 +152,20 @@ def test_a_clock_that_jumps_moves_no_event_that_was_told_and_lets_no_time_fall(t
     assert stamps == sorted(stamps)
     assert [event["seqNo"] for event in events] == list(range(len(events)))
     assert len([event for event in events if event["triggerReason"] == "MeterValuePeriodic"]) == 20
+
+
+@pytest.mark.req("E04.FR.08")
+def test_only_updated_events_may_be_dropped_for_want_of_space(tmp_path: Path) -> None:
+    """Of two whole sessions that wait: which of their rows the quota may take."""
+    station = charging(tmp_path, **{"SampledDataCtrlr.TxUpdatedInterval": "10"})
+    station.csms.disconnect()
+    for _ in range(2):
+        station.advance(60)
+        station.evse(1).present_token(CARD)
+        station.advance(10)
+    rows = station.database.execute(
+        "SELECT droppable, payload FROM outbox WHERE action = 'TransactionEvent'"
+    ).fetchall()
+
+    kinds = {(bool(droppable), json.loads(payload)["eventType"]) for droppable, payload in rows}
+    assert kinds == {(False, "Started"), (True, "Updated"), (False, "Ended")}

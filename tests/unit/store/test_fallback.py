@@ -79,3 +79,20 @@ def test_memory_is_bounded_by_dropping_updated_events(
     assert (kept[0], kept[-1]) == ("Started", "Ended")
     assert 500 < len(kept) < 2000
     assert sum(entry.rows for entry in post.outbox.thinned()) == 4002 - len(kept)
+
+
+def test_what_was_answered_is_deleted_though_the_commit_that_would_have_done_it_failed(
+    disk: tuple[Recorder, Post],
+) -> None:
+    """It is owed until a commit has succeeded; else the row would be sent again by every later start."""
+    recorder, post = disk
+    post.event("A")
+    post.deliver()
+    break_disk(recorder)
+    with pytest.raises(StoreFailed):
+        post.event("B")
+    recorder.fail = None
+
+    post.event("C")
+
+    assert post.stored() == ["C"]
