@@ -5,6 +5,9 @@
     software.py   what file_keys does with a key in memory
     csr.py        PKCS#10 requests
     x509.py       certificates read, checked against A00.FR.501 to 503, hashed
+    path.py       from a certificate to a root, by RFC 5280
+    own.py        the station's own certificates: what a signed one must be like, and where it is kept
+    expiry.py     the period of a certificate, without the library
     trust.py      root certificates by use, one PEM file each; their expiry and hash data
     tls.py        an SSLContext for each security profile (needs the standard library only)
     atomic.py     the one way a file is written here

@@ -10,7 +10,7 @@ Imports `cryptography`: import this module where it is used.
 from __future__ import annotations
 
 import ipaddress
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import NamedTuple
@@ -25,6 +25,7 @@ from certs.keystore import Subject
 Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 _BACKDATED = timedelta(hours=1)
+_ROOT_VALID = (-_BACKDATED, timedelta(days=30))
 _ORGANIZATION = "Throw-away"
 
 
@@ -51,24 +52,46 @@ class Wish(NamedTuple):
     """From and until, as seen from now."""
     key: Key | None = None
     """A new P-256 key if None."""
+    extensions: Sequence[x509.Extension[x509.ExtensionType]] = ()
+    """More than the ordinary ones."""
+
+
+def present() -> datetime:
+    """The time by which certificates are made."""
+    return datetime.now(UTC)
 
 
 class Authority:
-    """Issues certificates and writes them into its directory."""
+    """Issues certificates and writes them into its directory. `clock` tells the time they are seen from."""
 
-    def __init__(self, key: Key, chain: list[x509.Certificate], directory: Path) -> None:
+    def __init__(
+        self,
+        key: Key,
+        chain: list[x509.Certificate],
+        directory: Path,
+        clock: Callable[[], datetime] = present,
+    ) -> None:
         self._key = key
         self._chain = chain
         self._directory = directory
+        self._clock = clock
 
     @classmethod
-    def create(cls, name: str, directory: Path, key: Key | None = None) -> Authority:
-        """A new root authority of that name."""
+    def create(
+        cls,
+        name: str,
+        directory: Path,
+        key: Key | None = None,
+        valid: tuple[timedelta, timedelta] = _ROOT_VALID,
+        *,
+        clock: Callable[[], datetime] = present,
+    ) -> Authority:
+        """A new root authority of that name, valid from and until, as seen from now."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         subject = csr.name(Subject(name, _ORGANIZATION))
-        builder = _builder(subject, subject, key, (-_BACKDATED, timedelta(days=30)))
+        builder = _builder(subject, subject, key, (clock() + valid[0], clock() + valid[1]))
         certificate = _may_sign(builder, path_length=None)
-        return cls(key, [certificate.sign(key, hashes.SHA256())], directory)
+        return cls(key, [certificate.sign(key, hashes.SHA256())], directory, clock)
 
     @property
     def root_pem(self) -> str:
@@ -85,7 +108,8 @@ class Authority:
         key = ec.generate_private_key(ec.SECP256R1())
         builder = self._signed_by_us(name, key, Wish(valid=(-_BACKDATED, timedelta(days=20))))
         certificate = _may_sign(builder, path_length=0)
-        return Authority(key, [certificate.sign(self._key, hashes.SHA256()), *self._chain], self._directory)
+        chain = [certificate.sign(self._key, hashes.SHA256()), *self._chain]
+        return Authority(key, chain, self._directory, self._clock)
 
     def issue(self, common_name: str, wish: Wish = Wish()) -> Issued:  # noqa: B008 - immutable
         """A certificate for a server or a station, with files named after it (`*` written as `_`)."""
@@ -106,7 +130,7 @@ class Authority:
         request = x509.load_pem_x509_csr(request_pem.encode())
         if not request.is_signature_valid:
             raise ValueError("the request's signature is wrong")
-        now = datetime.now(UTC)
+        now = self._clock()
         builder = x509.CertificateBuilder(
             issuer_name=self._chain[0].subject,
             subject_name=request.subject,
@@ -114,26 +138,30 @@ class Authority:
             serial_number=x509.random_serial_number(),
             not_valid_before=now + wish.valid[0],
             not_valid_after=now + wish.valid[1],
+            extensions=list(wish.extensions),
         )
         return _pem([builder.sign(self._key, hashes.SHA256()), *self._chain[:-1]]).decode()
 
     def _signed_by_us(self, common_name: str, key: Key, wish: Wish) -> x509.CertificateBuilder:
-        return _builder(
-            csr.name(Subject(common_name, wish.organization)), self._chain[0].subject, key, wish.valid
-        ).add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False)
+        subject, now = csr.name(Subject(common_name, wish.organization)), self._clock()
+        builder = _builder(subject, self._chain[0].subject, key, (now + wish.valid[0], now + wish.valid[1]))
+        for extension in wish.extensions:
+            builder = builder.add_extension(extension.value, extension.critical)
+        return builder.add_extension(
+            x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
+        )
 
 
 def _builder(
-    subject: x509.Name, issuer: x509.Name, key: Key, valid: tuple[timedelta, timedelta]
+    subject: x509.Name, issuer: x509.Name, key: Key, valid: tuple[datetime, datetime]
 ) -> x509.CertificateBuilder:
-    now = datetime.now(UTC)
     return x509.CertificateBuilder(
         subject_name=subject,
         issuer_name=issuer,
         public_key=key.public_key(),
         serial_number=x509.random_serial_number(),
-        not_valid_before=now + valid[0],
-        not_valid_after=now + valid[1],
+        not_valid_before=valid[0],
+        not_valid_after=valid[1],
     ).add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
