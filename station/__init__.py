@@ -11,7 +11,7 @@ due) is one synchronous step inside one SQLite transaction: state and queued mes
     block.py        the shape of a functional block: routes, outcomes, results, reactions, guards, next_due;  refusal.py
     facts/          what happened inside the station, past tense: how one block learns what another must know
     ports.py        what a block may ask of the world;  effects.py, csms.py: how it is collected during a step
-    now.py          time as an argument
+    now.py          time as an argument;  location.py: a URL of a file
     state/          what the station knows: objects that own tables and answer questions
     ocpp/           the language: frames, types, rules per version; no policy, no I/O
     blocks/         policy: one file or folder per functional block A to P

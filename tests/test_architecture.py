@@ -28,6 +28,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "certs": (),
     "station.ocpp": (),
     "station.now": (),
+    "station.location": (),
     "station.block": (*LANGUAGE, "station.refusal"),
     "station.recovery": LANGUAGE,
     "station.facts": VALUES,
@@ -38,6 +39,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "station.blocks": (
         *VALUES,
         *("station.state", "station.facts", "station.ports", "station.block", "station.refusal", "device_model"),
+        "station.location",
     ),
     "station.engine": (
         *VALUES,
@@ -60,6 +62,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
             "station.block",
             "station.ports",
             "station.store.files",
+            "station.location",
         ),
         *("hal", "certs"),
     ),

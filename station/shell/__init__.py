@@ -6,7 +6,7 @@ link         dial, keep, dial again;  dial, connection, websocket: one attempt, 
              backoff, linkdown, names, network, probe: when, why not, where, with what, and what the server offered
 devices      the hardware thread;  hub: what runs in it;  wiring, drivers: what there is
              reconcile, outlet, levels: from wanted to real, and from real to facts (pure);  metering: reading meters
-jobs         slow work outside a step
+jobs         slow work outside a step;  transfer/: files brought and fetched
 control      the control socket;  simulation: its commands for simulated hardware
 clock        the wall clock and how far to trust it;  watchdog: systemd;  logs: one event a line
 supervise    keeping alive what may fail;  postponed: imports that can wait

@@ -1,0 +1,130 @@
+"""Uploads and downloads as the rest of the shell uses them: each blocks in a thread of its own, and is watched.
+
+    transfers = Transfers(trust, Pace())
+    await transfers.upload(located("https://..."), Outgoing(path=..., name="log.zip"))
+
+Raises Failed with a kind; cancelled, it cuts the connection and does not wait for the thread. What can be resumed is
+known to `Outgoing` and `Incoming`: give the same one again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+import logging
+import threading
+from collections.abc import Callable
+from typing import cast
+
+from station.location import Location
+from station.shell.linkdown import explain
+from station.shell.transfer.line import Line, Pace, Trust
+from station.shell.transfer.ways import Failed, Incoming, Kind, Outgoing, Way
+
+log = logging.getLogger(__name__)
+
+WAYS = {
+    "ftp": "station.shell.transfer.ftp",
+    "ftps": "station.shell.transfer.ftp",
+    "http": "station.shell.transfer.http",
+    "https": "station.shell.transfer.http",
+    "sftp": "station.shell.transfer.sftp",
+}
+"""Modules are ways; each is imported when its scheme is used."""
+
+LOOK_S = 5.0
+GRACE_S = 10.0
+"""So long after it was cut a thread may hang, in a look-up of a name for example; then it is left alone."""
+
+
+class Transfers:
+    """Moves files. `trust` is asked for each transfer, since roots come and go."""
+
+    def __init__(self, trust: Callable[[], Trust], pace: Pace) -> None:
+        self._trust = trust
+        self._pace = pace
+
+    async def upload(self, to: Location, what: Outgoing) -> None:
+        """Bring a file to where `to` says. Raises Failed."""
+        line = Line(self._trust(), self._pace)
+        try:
+            await self._watched(line, lambda: _way(to.scheme).upload(line, to, what), to)
+        finally:
+            what.moved += line.moved_bytes
+        log.info("transfer.uploaded", extra={"to": to.shown, "bytes": what.size})
+
+    async def download(self, source: Location, into: Incoming) -> None:
+        """Fetch a file. Raises Failed; the part that has come stays."""
+        line = Line(self._trust(), self._pace)
+        await self._watched(line, lambda: _way(source.scheme).download(line, source, into), source)
+        log.info("transfer.downloaded", extra={"source": source.shown, "bytes": into.path.stat().st_size})
+
+    async def _watched(self, line: Line, work: Callable[[], None], where: Location) -> None:
+        done = _in_thread(lambda: _explained(line, work, where))
+        look_s = min(LOOK_S, line.pace.stall_s / 4)
+        left = GRACE_S
+        try:
+            while not done.done():
+                await asyncio.wait({done}, timeout=look_s)
+                if line.reason is not None:
+                    left -= look_s
+                    if left <= 0:
+                        raise line.reason
+                elif line.stalled:
+                    line.cut(Failed(Kind.STALLED, f"nothing moves: {where.shown}"))
+            done.result()
+        finally:
+            if not done.done():
+                line.cut(Failed(Kind.CANCELLED, "not wanted any more"))
+
+
+def _way(scheme: str) -> Way:
+    try:
+        return cast("Way", importlib.import_module(WAYS[scheme]))
+    except ImportError as missing:
+        raise Failed(Kind.NOT_SUPPORTED, f"{scheme} is not installed: {missing.name}") from missing
+
+
+def _explained(line: Line, work: Callable[[], None], where: Location) -> None:
+    """Whatever is raised as Failed; what was raised because the line was cut, as the reason of that."""
+    try:
+        work()
+        line.check()  # an end that is none looks like one to some libraries
+    except Failed:
+        line.check()
+        raise
+    except Exception as error:
+        line.check()
+        if isinstance(error, OSError | EOFError):
+            raise Failed(Kind.FAILED, f"{where.shown}: {explain(error).detail}") from error
+        log.exception("transfer.failed", extra={"where": where.shown})
+        raise Failed(Kind.FAILED, f"{where.shown}: {type(error).__name__}") from error
+
+
+def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
+    """Run it in a daemon thread: the end of the process waits for no server."""
+    loop = asyncio.get_running_loop()
+    done: asyncio.Future[None] = loop.create_future()
+
+    def run() -> None:
+        error: Exception | None = None
+        try:
+            work()
+        except Exception as raised:  # noqa: BLE001 - told to whoever waits
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(_deliver, done, error)
+
+    threading.Thread(target=run, name="transfer", daemon=True).start()
+    return done
+
+
+def _deliver(done: asyncio.Future[None], error: Exception | None) -> None:
+    if done.done():
+        return
+    if error is None:
+        done.set_result(None)
+    else:
+        done.set_exception(error)
+        done.exception()  # read, so that nobody has to
