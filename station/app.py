@@ -41,6 +41,10 @@ from station.blocks.provisioning.variables import VariableAccess
 from station.blocks.remote_control import RemoteControl
 from station.blocks.reservation import Reserving
 from station.blocks.security import Security
+from station.blocks.smart_charging.block import SmartCharging
+from station.blocks.smart_charging.ceilings import Ceilings
+from station.blocks.smart_charging.ceilings import States as SmartChargingStates
+from station.blocks.smart_charging.validation import Judge
 from station.blocks.transactions.block import Transactions
 from station.blocks.transactions.conduct import States as TransactionStates
 from station.blocks.transactions.conduct import World as TransactionWorld
@@ -65,6 +69,7 @@ from station.state.local_list import LocalList
 from station.state.meters import Meters
 from station.state.monitoring import Factory, Monitoring
 from station.state.network import Network, NetworkProfile
+from station.state.profiles import Profiles
 from station.state.registration import Registration
 from station.state.reservations import Reservations
 from station.state.resets import Resets
@@ -78,7 +83,7 @@ from station.store.intents import Intents
 from station.store.outbox import Outbox
 from station.store.traces import Traces
 
-FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "reservation", "security_downgrade"})
+FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "reservation", "security_downgrade", "smart_charging"})
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
@@ -166,6 +171,10 @@ class Station:
         self.reservations = Reservations(
             db=db, connectors=self.connectors, sessions=self.sessions, variables=self.variables
         )
+        self.profiles = Profiles(db=db, sessions=self.sessions)
+        self.judge = Judge(
+            profiles=self.profiles, sessions=self.sessions, connectors=self.connectors, variables=self.variables
+        )
         self.meters = Meters()
         self.limits = Limits()
         self.times = Walls(boots, self.stamps)
@@ -212,6 +221,7 @@ class Station:
             self.tokens,
             self.local_list,
             self.reservations,
+            self.profiles,
         ]
 
     def _blocks(self) -> Sequence[Block]:
@@ -252,6 +262,7 @@ class Station:
                 local_list=self.local_list, variables=self.variables, disk_fails=lambda: self.engine.fallback.active
             ),
             self._transactions(),
+            self._smart_charging(),
             Metering(
                 sessions=self.sessions,
                 connectors=self.connectors,
@@ -270,6 +281,7 @@ class Station:
                 connectors=self.connectors,
                 reservations=self.reservations,
                 facts=self.facts,
+                judge=self.judge,
                 triggers=TRIGGERS,
             ),
             self._customer_information(),
@@ -359,6 +371,17 @@ class Station:
         )
         world = TransactionWorld(csms=self.csms, hardware=self.ports, times=self.times, ids=self.ids, facts=self.facts)
         return Transactions(states=states, world=world, resume=self.setup.resume)
+
+    def _smart_charging(self) -> SmartCharging:
+        states = SmartChargingStates(
+            profiles=self.profiles,
+            sessions=self.sessions,
+            connectors=self.connectors,
+            limits=self.limits,
+            variables=self.variables,
+        )
+        ceilings = Ceilings(states, times=self.times, facts=self.facts)
+        return SmartCharging(states=states, judge=self.judge, ceilings=ceilings, csms=self.csms)
 
     def _reserving(self) -> Reserving:
         return Reserving(

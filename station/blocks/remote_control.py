@@ -6,6 +6,8 @@ Authorization hears RemoteStartAccepted, Transactions RemoteStopAccepted, the ow
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from station.block import Block, Job, JobResult, Later, Results, Routes, result, route
 from station.facts import ConnectorUnlocked, Facts, MessageTriggered, RemoteStartAccepted, RemoteStopAccepted
 from station.now import Instant, Now
@@ -19,6 +21,7 @@ from station.ocpp.messages import (
     UnlockConnectorRequest,
     UnlockConnectorResponse,
 )
+from station.ocpp.types import ChargingProfileType
 from station.refusal import Refusal
 from station.state.connectors import Connectors
 from station.state.registration import Registration
@@ -55,6 +58,19 @@ class UnlockTried(JobResult, frozen=True, kw_only=True):
     reason: str = ""
 
 
+class ProfileJudge(Protocol):
+    """Who knows whether a charging profile can be used."""
+
+    @property
+    def enabled(self) -> bool:
+        """Whether the station does smart charging."""
+        ...
+
+    def of_start(self, profile: ChargingProfileType, evse_id: int) -> Refusal | None:
+        """Why a transaction cannot start with this profile."""
+        ...
+
+
 class RemoteControl(Block):
     """Block F: RequestStart, RequestStop, UnlockConnector, TriggerMessage.
 
@@ -69,6 +85,7 @@ class RemoteControl(Block):
         connectors: Connectors,
         reservations: Reservations,
         facts: Facts,
+        judge: ProfileJudge,
         triggers: frozenset[str],
     ) -> None:
         self._registration = registration
@@ -76,6 +93,7 @@ class RemoteControl(Block):
         self._connectors = connectors
         self._reservations = reservations
         self._facts = facts
+        self._judge = judge
         self._triggers = triggers
 
     def routes(self) -> Routes:
@@ -94,12 +112,15 @@ class RemoteControl(Block):
     # --- start and stop
 
     def start(self, request: RequestStartTransactionRequest, now: Now) -> RequestStartTransactionResponse:
-        """F01, F02. A charging profile is passed over: smart charging is not built in (F01.FR.12)."""
+        """F01, F02. A station without smart charging passes a charging profile over (F01.FR.12)."""
         del now
         group = request.group_id_token
         driver = Driver(request.id_token, group.id_token if group is not None else None)
         evse_id = request.evse_id if request.evse_id is not None else self._choose(driver)
         refusal = self._may_start(evse_id, driver)
+        profile = request.charging_profile if self._judge.enabled else None
+        if refusal is None and evse_id is not None and profile is not None:
+            refusal = self._judge.of_start(profile, evse_id)  # F01.FR.26, F02.FR.27
         if refusal is not None or evse_id is None:
             return RequestStartTransactionResponse(status="Rejected", status_info=refusal.info if refusal else None)
         session = self._sessions.on_evse(evse_id)
@@ -109,6 +130,7 @@ class RemoteControl(Block):
                 id_token=driver.id_token,
                 remote_start_id=request.remote_start_id,
                 group_id_token=driver.group_id,
+                charging_profile=profile,
             )
         )
         runs = session is not None and session.closing is None

@@ -7,7 +7,7 @@ from typing import Literal
 from hal.api import MeterReading
 from station.facts.base import Fact
 from station.now import Instant
-from station.ocpp.types import IdTokenInfoType, IdTokenType
+from station.ocpp.types import ChargingProfileType, IdTokenInfoType, IdTokenType
 
 Via = Literal["local", "remote", "button"]
 """How an authorization came about: a token or PIN at the station, RequestStartTransaction, the start button."""
@@ -69,6 +69,8 @@ class RemoteStartAccepted(Fact, frozen=True, kw_only=True):
     id_token: IdTokenType
     remote_start_id: int
     group_id_token: str | None = None
+    charging_profile: ChargingProfileType | None = None
+    """The TxProfile that the transaction shall have (F01.FR.10)."""
 
 
 class RemoteStopAccepted(Fact, frozen=True, kw_only=True):

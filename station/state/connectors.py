@@ -116,6 +116,20 @@ class Connectors:
         """The phases the EVSE is connected to."""
         return self._layout.evses[evse_id - 1].phases
 
+    def supply_phases(self) -> int:
+        """The phases the station is connected to."""
+        return self._layout.supply_phases
+
+    @property
+    def switches_phases(self) -> bool:
+        """Whether the boards can change between one phase and all (Phases3to1)."""
+        return self._layout.phase_switching
+
+    def phase_used(self, evse_id: int) -> int:
+        """The phase of the grid that an EVSE uses when it uses one: the first of its rotation."""
+        evse = self._layout.evses[evse_id - 1]
+        return "RST".index((evse.phase_rotation or self._layout.phase_rotation)[0]) + 1
+
     # what the hardware shows
 
     def plugged(self, evse_id: int) -> int | None:

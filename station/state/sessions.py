@@ -74,6 +74,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     id_token: IdTokenType | None = None
     """The token that authorized; kept until the cable is released, since its owner may open the lock."""
     group_id_token: str | None = None
+    ready_at: Instant | None = None
+    """Since when energy can be delivered: a driver is authorized, and his vehicle is connected (K01.FR.42)."""
     remote_start_id: int | None = None
     reservation_id: int | None = None
     stop_token: IdTokenType | None = None

@@ -10,6 +10,7 @@ from typing import Any
 from hal.api import Fault, Identity
 from station.engine import Happened
 from station.facts import (
+    AuthorizationRefused,
     BayOccupancyChanged,
     ClockStepped,
     ConnectorStatusDue,
@@ -32,8 +33,10 @@ from station.facts import (
 )
 from station.now import Now
 from station.ocpp.messages import DataTransferRequest
+from station.ocpp.types import IdTokenType
 from tests.bench import Bench
-from tests.csms import later
+from tests.csms import EPOCH, later
+from tests.scenarios.profiles import MAX, TX, limit
 
 VICTIM = 3
 """The EVSE where things happen."""
@@ -73,6 +76,10 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("SetMonitoringBase", {"monitoringBase": "All"}),
     ("GetMonitoringReport", {"requestId": 3}),
     ("ClearVariableMonitoring", {"id": [99]}),
+    ("SetChargingProfile", {"evseId": VICTIM, "chargingProfile": limit((0, 16), (60, 10))}),
+    ("SetChargingProfile", {"evseId": 0, "chargingProfile": limit((0, 60), (90, 50), id=2, purpose=MAX, start=EPOCH)}),
+    ("GetChargingProfiles", {"requestId": 5, "chargingProfile": {"stackLevel": 0}}),
+    ("GetCompositeSchedule", {"evseId": VICTIM, "duration": 600}),
     ("CustomerInformation", {"requestId": 4, "report": True, "clear": False, "idToken": REMOTE}),
     ("Reset", {"type": "OnIdle", "evseId": VICTIM}),
     (
@@ -106,11 +113,13 @@ def bad_day(bench: Bench) -> None:
     bench.advance(minutes=1)
     bench.csms.connect()
     bench.advance(minutes=2)
+    bench.csms.send("ClearChargingProfile", {"chargingProfileId": 2})
     _restart(bench)
 
 
 def _from_afar(bench: Bench) -> None:
-    bench.csms.send("RequestStartTransaction", {"idToken": REMOTE, "remoteStartId": 7, "evseId": VICTIM})
+    wish = {"idToken": REMOTE, "remoteStartId": 7, "evseId": VICTIM, "chargingProfile": limit(12, id=3, purpose=TX)}
+    bench.csms.send("RequestStartTransaction", wish)
     bench.evse(VICTIM).plug_in()
     bench.advance(seconds=30)
     for event in bench.events()[-1:]:
@@ -165,6 +174,10 @@ def _trouble(bench: Bench) -> None:
     tell(bench, WantFailed(evse_id=VICTIM, at=at, what="energise", reason="silent"))
     tell(bench, SampleFailed(evse_id=VICTIM, at=at, purpose="stop", reason="silent"))
     tell(bench, LimitChanged(evse_id=VICTIM, significant=True))
+    tell(
+        bench,
+        AuthorizationRefused(id_token=IdTokenType(id_token="REMOTE", type="Central"), status="Blocked", evse_id=VICTIM),
+    )
     tell(bench, MessageUndelivered(action="TransactionEvent", reason="the test says so", transaction_id="none"))
     tell(bench, TransactionThinned(transaction_id="none", events=1))
     tell(bench, StoreDegraded(kind="FULL"))

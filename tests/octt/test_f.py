@@ -210,7 +210,7 @@ def test_without_an_evse_the_one_with_a_waiting_vehicle_is_chosen(make: Make) ->
 
 @pytest.mark.req("F01.FR.12", "F02.FR.20")
 def test_without_smart_charging_a_charging_profile_is_passed_over(make: Make) -> None:
-    bench = make()
+    bench = make({"SmartChargingCtrlr.Enabled": "false"})
     period = {"startPeriod": 0, "limit": 6.0}
     profile = {
         "id": 1,

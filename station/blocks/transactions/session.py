@@ -119,6 +119,7 @@ def advance(before: Session, after: Session, cause: Cause, how: Circumstances) -
 
     A stopped transaction is `closing`; its Ended comes by `ended`.
     """
+    after = _ready(after, cause)
     if after.closing is None:
         if not after.started:
             after = _started(after, cause, how)
@@ -126,6 +127,13 @@ def advance(before: Session, after: Session, cause: Cause, how: Circumstances) -
             after = _stopped(after, cause, how)
     after = _shown(after, cause, how)
     return after, _events(before, after, cause)
+
+
+def _ready(session: Session, cause: Cause) -> Session:
+    """Once in a transaction energy could be delivered, relative schedules count from there (K01.FR.42)."""
+    if session.authorized and session.plugged:
+        return session if session.ready_at is not None else replace(session, ready_at=cause.at)
+    return session if session.started or session.ready_at is None else replace(session, ready_at=None)
 
 
 def _must_stop(before: Situation, now: Situation, points: frozenset[str]) -> bool:

@@ -196,7 +196,7 @@ def test_a_fixed_cable_is_never_unlocked_at_the_vehicle(tmp_path: Path) -> None:
 
 def test_absent_features_say_that_they_are_not_available(bench: Bench) -> None:
     """What is not built in must not be asked for: its controller is not there, or says so."""
-    for controller in ("SmartChargingCtrlr", "TariffCostCtrlr", "DisplayMessageCtrlr", "ISO15118Ctrlr"):
+    for controller in ("TariffCostCtrlr", "DisplayMessageCtrlr", "ISO15118Ctrlr"):
         wanted = {"component": {"name": controller}, "variable": {"name": "Available"}}
         (result,) = get_all(bench, wanted)
         assert result.get("attributeValue") != "true", controller

@@ -1,0 +1,280 @@
+"""Block K: what smart charging answers and hears.
+
+Profiles are judged (validation.py), kept (state/profiles.py), and from then on in force: after each change the ceilings
+are looked at again, and Transactions hears LimitChanged of those that are others. It hears facts after Transactions,
+whose sessions it looks at; a transaction never begins with more than its profiles allow all the same, since the ceiling
+of an idle EVSE stands already.
+Invariant: a TxProfile is gone in the step in which its transaction ends.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from station.block import Block, Reactions, Routes, on, route
+from station.blocks.smart_charging import reports
+from station.blocks.smart_charging.ceilings import COMPONENT, Ceilings, States
+from station.blocks.smart_charging.composite import Span, periods, schedule
+from station.blocks.smart_charging.plans import millis
+from station.blocks.smart_charging.validation import Judge
+from station.facts import (
+    AuthorizationEnded,
+    AuthorizationRefused,
+    Authorized,
+    ClockStepped,
+    DeviceLost,
+    DeviceReturned,
+    EvseQuarantined,
+    FaultChanged,
+    PlugInserted,
+    PlugRemoved,
+    PowerPathChanged,
+    RemoteStartAccepted,
+    SnapshotTold,
+    StationStarted,
+    TransactionEnded,
+    TransactionStarted,
+    VariableChanged,
+)
+from station.facts.base import Fact
+from station.now import Deadline, Now
+from station.ocpp.enums import ChargingRateUnitEnumType
+from station.ocpp.errors import ErrorCode, RpcError
+from station.ocpp.messages import (
+    ClearChargingProfileRequest,
+    ClearChargingProfileResponse,
+    GetChargingProfilesRequest,
+    GetChargingProfilesResponse,
+    GetCompositeScheduleRequest,
+    GetCompositeScheduleResponse,
+    SetChargingProfileRequest,
+    SetChargingProfileResponse,
+)
+from station.ocpp.types import CompositeScheduleType
+from station.ports import Csms
+from station.refusal import Refusal
+from station.state.profiles import STATION, Installed, ToCome
+
+LONGEST_S = 366 * 86_400
+"""A composite schedule is made for a year at most; so is its answer."""
+MOST_PERIODS = 1024
+"""As many periods as a schedule can have; what comes after them is not told."""
+
+
+class SmartCharging(Block):
+    """Block K: charging profiles, and what follows from them."""
+
+    def __init__(self, *, states: States, judge: Judge, ceilings: Ceilings, csms: Csms) -> None:
+        self._profiles = states.profiles
+        self._sessions = states.sessions
+        self._connectors = states.connectors
+        self._variables = states.variables
+        self._judge = judge
+        self._ceilings = ceilings
+        self._csms = csms
+
+    def routes(self) -> Routes:
+        """K01, K08, K09, K10."""
+        return [
+            route(SetChargingProfileRequest, self.set),
+            route(GetChargingProfilesRequest, self.report),
+            route(ClearChargingProfileRequest, self.clear),
+            route(GetCompositeScheduleRequest, self.compose),
+        ]
+
+    def reactions(self) -> Reactions:
+        """Who comes and goes, and what an EVSE can do."""
+        looks = (
+            ClockStepped,
+            DeviceLost,
+            DeviceReturned,
+            EvseQuarantined,
+            FaultChanged,
+            PlugInserted,
+            PlugRemoved,
+            PowerPathChanged,
+            SnapshotTold,
+        )
+        return [
+            on(StationStarted, self.started),
+            on(RemoteStartAccepted, self.remote_start),
+            on(Authorized, self.authorized),
+            on(AuthorizationRefused, self.authorization_refused),
+            on(AuthorizationEnded, self.authorization_ended),
+            on(TransactionStarted, self.transaction_started),
+            on(TransactionEnded, self.transaction_ended),
+            on(VariableChanged, self.variable_changed),
+            *(on(fact, self.look_again) for fact in looks),
+        ]
+
+    def load(self, now: Now) -> None:
+        """The ceilings as the tables say."""
+        self._ceilings.load(now)
+
+    # --- the requests
+
+    def set(self, request: SetChargingProfileRequest, now: Now) -> SetChargingProfileResponse:
+        """K01."""
+        self._need_support()
+        refusal = self._judge.of_set(request.charging_profile, request.evse_id)
+        if refusal is not None:
+            return SetChargingProfileResponse(status="Rejected", status_info=refusal.info)
+        self._profiles.install(Installed(request.evse_id, request.charging_profile))
+        self._changed(now)
+        return SetChargingProfileResponse(status="Accepted")
+
+    def report(self, request: GetChargingProfilesRequest, now: Now) -> GetChargingProfilesResponse:
+        """K09: answered first, told after."""
+        del now
+        self._need_support()
+        found = reports.wanted(self._profiles.all(), request.charging_profile, request.evse_id)
+        if not found:
+            return GetChargingProfilesResponse(status="NoProfiles")
+        self._csms.stream(reports.pages(found, request.request_id), asked=False)
+        return GetChargingProfilesResponse(status="Accepted")
+
+    def clear(self, request: ClearChargingProfileRequest, now: Now) -> ClearChargingProfileResponse:
+        """K10.FR.01, K10.FR.03 to K10.FR.09."""
+        self._need_support()
+        found = reports.cleared(self._profiles.all(), request.charging_profile_id, request.charging_profile_criteria)
+        for each in found:
+            self._profiles.remove(each.profile.id)
+        if not found:
+            return ClearChargingProfileResponse(status="Unknown")
+        self._changed(now)
+        return ClearChargingProfileResponse(status="Accepted")
+
+    def compose(self, request: GetCompositeScheduleRequest, now: Now) -> GetCompositeScheduleResponse:
+        """K08."""
+        self._need_support()
+        unit = request.charging_rate_unit
+        refusal = self._cannot_compose(request.evse_id, unit)
+        if refusal is not None:
+            return GetCompositeScheduleResponse(status="Rejected", status_info=refusal.info)
+        unit = unit or self._unit()
+        spans = self._spans(request.evse_id, min(request.duration, LONGEST_S), now)
+        begin = millis(now.wall)
+        return GetCompositeScheduleResponse(
+            status="Accepted",
+            schedule=CompositeScheduleType(
+                evse_id=request.evse_id,
+                duration=request.duration,
+                schedule_start=now.utc,
+                charging_rate_unit=unit,
+                charging_schedule_period=periods(spans, begin, unit)[:MOST_PERIODS],
+            ),
+        )
+
+    def _cannot_compose(self, evse_id: int, unit: ChargingRateUnitEnumType | None) -> Refusal | None:
+        if evse_id != STATION and not self._connectors.exists(evse_id):  # K08.FR.05
+            return Refusal("UnknownEvse")
+        if unit is not None and unit not in self._variables.members(COMPONENT, "RateUnit"):  # K08.FR.07
+            return Refusal("UnsupportedRateUnit", unit)
+        return None
+
+    def _unit(self) -> ChargingRateUnitEnumType:
+        return "A" if "A" in self._variables.members(COMPONENT, "RateUnit") else "W"
+
+    def _spans(self, evse_id: int, duration_s: int, now: Now) -> list[Span]:
+        """K08.FR.06: where nobody is ready, relative schedules would begin now."""
+        begin = millis(now.wall)
+        site = self._ceilings.site()
+        ready = tuple(
+            each if each.ready is not None else msgspec.structs.replace(each, ready=begin) for each in site.outlets
+        )
+        site = msgspec.structs.replace(site, outlets=ready)
+        return schedule(site, evse_id, begin, begin + max(duration_s, 1) * 1000)
+
+    def _need_support(self) -> None:
+        """K01.FR.29."""
+        if not self._judge.enabled:
+            raise RpcError(ErrorCode.NOT_SUPPORTED, "smart charging is disabled")
+
+    # --- a transaction brings its profile along
+
+    def started(self, fact: StationStarted, now: Now) -> None:
+        """What a power cut left without its transaction goes."""
+        del fact
+        self._profiles.forget_strays()
+        for evse_id in self._connectors.evse_ids():
+            awaited, session = self._profiles.to_come(evse_id), self._sessions.get(evse_id)
+            if awaited is not None and session.remote_start_id != awaited.remote_start_id:
+                self._profiles.expect_no_more(evse_id)
+        self._changed(now)
+
+    def remote_start(self, fact: RemoteStartAccepted, now: Now) -> None:
+        """K05.FR.03: the profile waits for its transaction; a request without one replaces an older one with."""
+        if fact.charging_profile is None:
+            self._nobody_comes(fact.evse_id, now)
+            return
+        self._profiles.expect(ToCome(fact.evse_id, fact.remote_start_id, fact.charging_profile))
+        self._changed(now)
+
+    def authorized(self, fact: Authorized, now: Now) -> None:
+        """It is the driver for whom the profile came, or another."""
+        awaited = self._profiles.to_come(fact.evse_id)
+        if awaited is not None and awaited.remote_start_id != fact.remote_start_id:
+            self._profiles.expect_no_more(fact.evse_id)
+        self._bind(fact.evse_id)
+        self._changed(now)
+
+    def transaction_started(self, fact: TransactionStarted, now: Now) -> None:
+        """F01.FR.10, F02.FR.18."""
+        if fact.evse_id is not None:
+            self._bind(fact.evse_id)
+        self._changed(now)
+
+    def _bind(self, evse_id: int) -> None:
+        """The transaction runs, and its driver is the one for whom the profile came: it is a TxProfile from now on."""
+        awaited, session = self._profiles.to_come(evse_id), self._sessions.get(evse_id)
+        if awaited is None or session.remote_start_id != awaited.remote_start_id or not session.started:
+            return
+        profile = msgspec.structs.replace(awaited.profile, transaction_id=session.transaction_id)
+        self._profiles.expect_no_more(evse_id)
+        self._profiles.install(Installed(evse_id, profile))
+
+    def authorization_refused(self, fact: AuthorizationRefused, now: Now) -> None:
+        """The driver for whom it came is not welcome."""
+        if fact.evse_id is not None:
+            self._nobody_comes(fact.evse_id, now)
+
+    def authorization_ended(self, fact: AuthorizationEnded, now: Now) -> None:
+        """He did not come, or has gone."""
+        self._nobody_comes(fact.evse_id, now)
+
+    def _nobody_comes(self, evse_id: int, now: Now) -> None:
+        self._profiles.expect_no_more(evse_id)
+        self._changed(now)
+
+    def transaction_ended(self, fact: TransactionEnded, now: Now) -> None:
+        """K02.FR.05."""
+        for each in self._profiles.all():
+            if each.profile.transaction_id == fact.transaction_id:
+                self._profiles.remove(each.profile.id)
+        self._changed(now)
+
+    # --- what else matters
+
+    def variable_changed(self, fact: VariableChanged, now: Now) -> None:
+        """While smart charging is disabled, profiles stay and limit nothing."""
+        if (fact.component, fact.variable) == (COMPONENT, "Enabled"):
+            self._ceilings.look(now)
+
+    def look_again(self, fact: Fact, now: Now) -> None:
+        """Another vehicle takes part, or what is offered is limited by something else."""
+        del fact
+        self._ceilings.look(now)
+
+    def _changed(self, now: Now) -> None:
+        self._variables.set(COMPONENT, "Entries", str(len(self._profiles)), "ChargingProfiles")
+        self._ceilings.look(now)
+
+    # --- time
+
+    def next_due(self) -> Deadline | None:
+        """When anything changes by itself."""
+        return self._ceilings.next
+
+    def due(self, now: Now) -> None:
+        """Another step of a schedule is in force."""
+        self._ceilings.look(now)
