@@ -8,12 +8,13 @@
     path.py       from a certificate to a root, by RFC 5280
     own.py        the station's own certificates: what a signed one must be like, and where it is kept
     expiry.py     the period of a certificate, without the library
-    trust.py      root certificates by use, one PEM file each; their expiry and hash data
+    trust.py      root certificates by use, one PEM file each; which one succeeds which
+    installing.py whether a root may be installed
     tls.py        an SSLContext for each security profile (needs the standard library only)
     atomic.py     the one way a file is written here
     errors.py     what may go wrong
     throwaway.py  a small certificate authority for the demo and the tests, never for a station in the field
 
-`cryptography` costs 60 ms to import, so software, csr, x509 and throwaway are imported by the functions
+`cryptography` costs 60 ms to import, so software, csr, x509, installing and throwaway are imported by the functions
 that need them; connecting does not.
 """

@@ -11,15 +11,22 @@ Write = Callable[[Path, bytes], None]
 
 
 def write(path: Path, data: bytes) -> None:
-    """Replace `path` by `data`, mode 0600: temporary file, fsync, rename, fsync of the directory. Raises OSError."""
+    """Replace `path` by `data`, mode 0600: temporary file, fsync, rename, fsync of the directory.
+
+    Raises OSError (disk full, read-only); the old content then still stands, and the temporary file is gone.
+    """
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    with os.fdopen(descriptor, "wb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except OSError:
+        temporary.unlink(missing_ok=True)
+        raise
     sync_directory(path.parent)
 
 

@@ -4,6 +4,7 @@ CertsError
   NoSuchKey            the key store has no key of that name
   KeyExists            a key of that name would be overwritten
   BadCertificate       not a certificate, too weak, or of another key
+  StoreFull            no room for one more certificate
   BadTlsSettings       no TLS context can be made of these settings
 """
 
@@ -24,6 +25,10 @@ class KeyExists(CertsError):  # noqa: N818 - reads as what it says
 
 class BadCertificate(CertsError):  # noqa: N818 - reads as what it says
     """Not a certificate, too weak (A00.FR.501 to 503), or of another key."""
+
+
+class StoreFull(CertsError):  # noqa: N818 - reads as what it says
+    """As many certificates are installed as the station keeps."""
 
 
 class BadTlsSettings(CertsError):  # noqa: N818 - reads as what it says

@@ -34,12 +34,13 @@ class Subject(msgspec.Struct, frozen=True):
 
 
 class HashData(msgspec.Struct, frozen=True):
-    """How a certificate is named on the wire (CertificateHashDataType, SHA-256): hexadecimal, lower case."""
+    """How a certificate is named on the wire (CertificateHashDataType): hexadecimal, lower case."""
 
     issuer_name_hash: str
     issuer_key_hash: str
     serial_number: str
     """Without leading zeroes."""
+    algorithm: str = "SHA256"
 
 
 class TlsKey(msgspec.Struct, frozen=True):

@@ -111,6 +111,12 @@ class Authority:
         chain = [certificate.sign(self._key, hashes.SHA256()), *self._chain]
         return Authority(key, chain, self._directory, self._clock)
 
+    def successor(self, name: str, valid: tuple[timedelta, timedelta] = _ROOT_VALID) -> Authority:
+        """A root that replaces this one, and that this one has signed for it (M05.FR.10)."""
+        key = ec.generate_private_key(ec.SECP256R1())
+        certificate = _may_sign(self._signed_by_us(name, key, Wish(valid=valid)), path_length=None)
+        return Authority(key, [certificate.sign(self._key, hashes.SHA256())], self._directory, self._clock)
+
     def issue(self, common_name: str, wish: Wish = Wish()) -> Issued:  # noqa: B008 - immutable
         """A certificate for a server or a station, with files named after it (`*` written as `_`)."""
         key = wish.key or ec.generate_private_key(ec.SECP256R1())

@@ -22,6 +22,7 @@ from station.blocks.authorization.block import Authorization
 from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
+from station.blocks.certificates import RootCertificates
 from station.blocks.data_transfer import DataTransfers
 from station.blocks.diagnostics.customers import CustomerInformation
 from station.blocks.diagnostics.events import Notices
@@ -60,6 +61,7 @@ from station.ocpp.types import ChargingStationType
 from station.ocpp.v201 import Speaker201
 from station.ports import Ids
 from station.stamps import Stamps
+from station.state.certificates import Certificate, Certificates
 from station.state.connectors import Connectors
 from station.state.customers import Customers, Sources
 from station.state.equipment import Part
@@ -106,8 +108,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     message_timeout_s: float = 35.0
     profiles: tuple[NetworkProfile, ...] = ()
     """Network connection profiles, the preferred one first; the first is of the layout's security profile."""
+    installed: tuple[Certificate, ...] = ()
+    """The certificates that are there at the start."""
     certificates: frozenset[str] = frozenset()
-    """Kinds of certificates installed: CSMSRootCertificate, ChargingStationCertificate."""
+    """Kinds of certificates that the machine has besides, such as the roots of its operating system."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
     keypad: bool = False
@@ -162,6 +166,7 @@ class Station:
             seal=world.seal,
             unseal=world.unseal,
         )
+        self.certificates = Certificates(setup.installed, setup.certificates)
         self.resets = Resets(db)
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
@@ -236,6 +241,13 @@ class Station:
                 times=self.times,
             ),
             self._network_profiles(),
+            RootCertificates(
+                certificates=self.certificates,
+                network=self.network,
+                variables=self.variables,
+                jobs=self.ports,
+                facts=self.facts,
+            ),
             BootSequence(
                 identity=_identity(self.setup.layout),
                 registration=self.registration,
@@ -300,14 +312,13 @@ class Station:
         ]
 
     def _network_profiles(self) -> NetworkProfiles:
-        certificates = self.setup.certificates
         return NetworkProfiles(
             network=self.network,
             variables=self.variables,
             csms=self.csms,
             station=self.ports,
             facts=self.facts,
-            installed=lambda kind: kind in certificates,
+            certificates=self.certificates,
             disk_fails=lambda: self.engine.fallback.active,
         )
 

@@ -23,6 +23,7 @@ from typing import Any
 
 import msgspec
 
+from certs.trust import TrustStore
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, SignMoment, Token, TokenType
@@ -32,8 +33,10 @@ from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult
+from station.blocks.certificates import DeleteByHash, DropReplaced, InstallRoot, ListCertificates
 from station.blocks.local_list import NextPiece, PieceDue
 from station.blocks.remote_control import Unlock, UnlockTried
+from station.commands.roots import Roots
 from station.effects import (
     CancelJob,
     CarryOut,
@@ -69,6 +72,17 @@ MEASURANDS = (
 IDLE_PERIOD_S = 60.0
 SETTLE = 10_000
 """So many turns without time passing are a livelock."""
+
+
+class OwnChains:
+    """The station's own certificates: whatever a test puts there."""
+
+    def __init__(self) -> None:
+        self.by_kind: dict[str, list[str]] = {}
+
+    def chains(self, kind: str) -> list[str]:
+        """PEM texts, leaf first."""
+        return self.by_kind.get(kind, [])
 
 
 class CountedIds:
@@ -147,6 +161,12 @@ class Bench:
         self.trusted = True
         self.ids = CountedIds()
         self.random = random.Random(7)  # noqa: S311 - chance that a test can repeat
+        self.own = OwnChains()
+        self.roots = Roots(TrustStore(path / "roots"), self.own)
+        self.idle_jobs = False
+        """Whoever does slow work has no time: it waits in `jobs`."""
+        self.root = ""
+        """The fingerprint of the root that vouches for the CSMS from the next connection on."""
         self.jobs: list[StartJob] = []
         self._pieces: deque[StartJob] = deque()
         self.shown: list[str] = []
@@ -234,7 +254,8 @@ class Bench:
         disk = Fallback(self.database)
         self.station_boot = disk.attempt(lambda: boots.begin(Mono(self.mono), Wall(self.mono + self.offset)))
         world = World(ids=self.ids, random=self.random)
-        self.station = Station(self.setup, world, self.database, boots, self.station_boot)
+        setup = msgspec.structs.replace(self.setup, installed=self.roots.installed())
+        self.station = Station(setup, world, self.database, boots, self.station_boot)
         places = tuple(
             Place(evse_id=number, board="board", channel=number, info=self.world.evse(number).info)
             for number in self.world.numbers
@@ -280,6 +301,7 @@ class Bench:
                 offline_s=offline_s,
                 new_profile=self._profile not in {None, profile},
                 credentials=self.station.network.passwords().index(self.password) if self.password else 0,
+                root=self.root,
             )
             self._profile = profile
             self._do(self.station.exchange.connected("ocpp2.0.1", restored, self.now))
@@ -377,6 +399,10 @@ class Bench:
                     self._unlock(effect, unlock)
                 case StartJob(_, NextPiece()):
                     self._pieces.append(effect)
+                case StartJob() if self.idle_jobs:
+                    self.jobs.append(effect)
+                case StartJob(generation, InstallRoot() | DeleteByHash() | ListCertificates() | DropReplaced() as job):
+                    self._do(self.station.exchange.job_done(generation, self.roots.do(job), self.now))
                 case StartJob():
                     self.jobs.append(effect)
                 case CancelJob(kind):

@@ -1,23 +1,33 @@
-"""Until when the certificates of a configuration are valid, as `status` tells it."""
+"""Until when the station's certificates are valid, for `status`."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from datetime import datetime
 from typing import Any
 
-from certs.expiry import each
+from certs import trust
+from certs.expiry import until
 from station.config import Config
 
 
 def certificates(config: Config) -> Iterator[dict[str, Any]]:
-    """What `status` tells of the certificates that the configuration names; unreadable ones are left out."""
-    csms = config.file.csms
-    for role, name in (("CSMS root", csms.ca_file), ("ChargingStationCertificate", csms.certificate)):
-        if name is None:
-            continue
-        try:
-            text = config.locate(name).read_text("ascii", "replace")
-        except OSError:
-            continue
-        for _, period in each(text):
-            yield {"role": role, "until": period.not_after.isoformat().replace("+00:00", "Z")}
+    """All roots, and the station's own chain; unreadable ones are left out."""
+    for each in trust.TrustStore(config.roots).held():
+        if each.not_after is not None:
+            yield _told(each.use, each.not_after)
+    name = config.file.csms.certificate
+    if name is None:
+        return
+    try:
+        text = config.locate(name).read_text("ascii", "replace")
+    except OSError:
+        return
+    for pem in trust.certificates(text):
+        ends = until(pem)
+        if ends is not None:
+            yield _told("ChargingStationCertificate", ends)
+
+
+def _told(role: str, ends: datetime) -> dict[str, Any]:
+    return {"role": role, "until": ends.isoformat().replace("+00:00", "Z")}

@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import logging
-
 import msgspec
 
 from certs.keystore import TlsKey
 from certs.tls import TlsSettings
 from certs.trust import TrustStore
 from station.app import Station
+from station.commands import roots
 from station.config import Config
 from station.shell.backoff import BackoffSettings
 from station.shell.link import LinkSetup
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
-
-log = logging.getLogger(__name__)
-
-ROOTS = "CSMSRootCertificate"
-"""The use of certificates whose roots judge a CSMS."""
+from station.state.certificates import CSMS_ROOT
 
 
 def link_setup(config: Config, station: Station) -> LinkSetup:
@@ -53,16 +48,14 @@ def link_setup(config: Config, station: Station) -> LinkSetup:
 def credentials(config: Config) -> Credentials:
     """Who the station is, without a password. A file that cannot be read any more leaves its part empty."""
     csms = config.file.csms
-    roots = TrustStore(config.state / "roots").bundle(ROOTS)
-    if csms.ca_file is not None:
-        try:
-            roots += config.locate(csms.ca_file).read_text("ascii", "replace")
-        except OSError:
-            log.exception("config.unreadable", extra={"file": csms.ca_file})
+    store = TrustStore(config.roots)
+    replaced = store.fallback(CSMS_ROOT)
+    trusted = {each.fingerprint for each in store.held() if each.use == CSMS_ROOT} - replaced
+    pem = store.bundle(CSMS_ROOT, trusted) + roots.of_file(config, store)
     return Credentials(
         identity=config.file.station.identity,
         tls=TlsSettings(
-            roots_pem=roots,
+            roots_pem=pem,
             system_roots=csms.system_roots,
             chain=config.locate(csms.certificate) if csms.certificate is not None else None,
             key=TlsKey(config.locate(csms.key_file)) if csms.key_file is not None else None,

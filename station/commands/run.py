@@ -14,6 +14,7 @@ import os
 import random
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import msgspec
 
@@ -21,7 +22,7 @@ from hal.errors import BadOptions
 from station.app import Station, World
 from station.blocks.local_list import NextPiece, PieceDue
 from station.blocks.remote_control import Unlock, UnlockTried
-from station.commands import errors, network, sealing
+from station.commands import errors, network, roots, sealing
 from station.commands.control import commands
 from station.commands.upkeep import DAILY_COPY, Upkeep, remembered
 from station.config import Config, ConfigError, load
@@ -35,6 +36,7 @@ from station.shell.jobs import Worker
 from station.shell.link import Link
 from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
 from station.shell.watchdog import Notifier
+from station.state.factory import FactoryState
 from station.store import files
 from station.store.boots import Boots
 from station.store.db import Database, StoreFailed
@@ -109,13 +111,14 @@ def _run(config: Config) -> int:
     database.join(SavedTime(clock, boots.save))
     seals = sealing.Seals(config.keys)
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
-    setup = config.setup(reason)
+    authorities = roots.of(config, fresh=FactoryState(database).is_fresh())
+    setup = msgspec.structs.replace(config.setup(reason), installed=authorities.installed())
     if salvaged is not None and (profiles := remembered(config.state, config.file.station.identity)):
         setup = msgspec.structs.replace(setup, profiles=profiles)
     station = Station(setup, world, database, boots, clock.now().boot)
     clock.sources = lambda: station.variables.members("ClockCtrlr", "TimeSource")
     log.info("agent.started", extra={"boot": clock.now().boot, "reason": reason, "pid": os.getpid()})
-    return asyncio.run(_serve(config, station, clock, notifier))
+    return asyncio.run(_serve(config, station, Parts(clock, notifier, authorities)))
 
 
 def _boot_reason(database: Database, state: Path) -> str:
@@ -129,8 +132,16 @@ def _boot_reason(database: Database, state: Path) -> str:
     return boot.found_reason(token, before, boot.service_result(state))
 
 
-async def _serve(config: Config, station: Station, clock: StationClock, notifier: Notifier) -> int:
-    runner = Runner(_core(config, station), _outside(config, station, clock, notifier))
+class Parts(NamedTuple):
+    """What there is besides the station and its configuration."""
+
+    clock: StationClock
+    notifier: Notifier
+    authorities: roots.Roots
+
+
+async def _serve(config: Config, station: Station, parts: Parts) -> int:
+    runner = Runner(_core(config, station), _outside(config, station, parts))
     code = await runner.run()
     log.info("agent.stopped", extra={"code": code})
     return code
@@ -153,8 +164,8 @@ def _core(config: Config, station: Station) -> Core:
     )
 
 
-def _outside(config: Config, station: Station, clock: StationClock, notifier: Notifier) -> Outside:
-    setting = Setting(clock.now().boot)
+def _outside(config: Config, station: Station, parts: Parts) -> Outside:
+    setting = Setting(parts.clock.now().boot)
     wiring = config.wiring
 
     def control(runner: Runner) -> Control:
@@ -163,12 +174,16 @@ def _outside(config: Config, station: Station, clock: StationClock, notifier: No
         return Control(address, config.file.control_group, commands(config, station, runner), runner.ready)
 
     return Outside(
-        clock=clock,
+        clock=parts.clock,
         link=lambda runner: Link(network.link_setup(config, station), runner, random.SystemRandom()),
         hardware=lambda tell: HardwareThread(wiring, tell, setting),
         control=control,
-        workers=lambda runner: {Unlock: _unlocking(runner), NextPiece: _next_piece},
-        notifier=notifier,
+        workers=lambda runner: {
+            Unlock: _unlocking(runner),
+            NextPiece: _next_piece,
+            **roots.workers(parts.authorities, runner.retune),
+        },
+        notifier=parts.notifier,
         reboot=config.file.reboot_command,
     )
 

@@ -65,6 +65,11 @@ class Config(msgspec.Struct, frozen=True):
         return self.locate(self.file.state_directory)
 
     @property
+    def roots(self) -> Path:
+        """Where the certificates of authorities are kept."""
+        return self.state / "roots"
+
+    @property
     def keys(self) -> Path:
         """Where private keys are kept."""
         directory = self.file.keys.directory
@@ -109,11 +114,9 @@ class Config(msgspec.Struct, frozen=True):
             yield InitialValue(ComponentId(PASSWORD[0]), VariableId(PASSWORD[1]), password)
 
     def _certificates(self) -> Iterator[str]:
-        """Kinds of certificates that the file names."""
-        if self.file.csms.ca_file is not None or self.file.csms.system_roots:
+        """Kinds of certificates that the machine has by itself."""
+        if self.file.csms.system_roots:
             yield "CSMSRootCertificate"
-        if self.file.csms.certificate is not None:
-            yield "ChargingStationCertificate"
 
 
 def load(path: Path, *, cached: bool = True) -> Config:

@@ -17,6 +17,8 @@ class LinkRestored(Fact, frozen=True, kw_only=True):
     new_profile: bool = False
     credentials: int = 0
     """Which of the passwords (or certificates) the CSMS has accepted: 0 is the present one, 1 the former one."""
+    root: str = ""
+    """SHA-256 of the root certificate that vouched for the CSMS; "" without TLS, or where that cannot be told."""
 
 
 class LinkLost(Fact, frozen=True, kw_only=True):

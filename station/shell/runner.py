@@ -290,7 +290,7 @@ class Runner:
         await self.link.flush(FLUSH_S)
         if intent.kind == "reconnect":
             self.inbox.put(lambda now: self.exchange.carried_out(intent, now))
-            self._retune()
+            self.retune()
             self.link.reconnect()
             return
         if self._outside.reboot:
@@ -335,7 +335,7 @@ class Runner:
         )
         lost = LinkLost(kind=down.kind.value, detail=down.detail, was_up=down.was_up)
         self.inbox.put(lambda now: self.exchange.disconnected(lost, now))
-        self._retune()
+        self.retune()
         self._notifier.status(f"not connected: {down.detail}")
 
     async def on_text(self, text: str | bytes) -> None:
@@ -349,9 +349,9 @@ class Runner:
 
     def _done(self, action: str) -> None:
         if action in RETUNES:
-            self._retune()
+            self.retune()
 
-    def _retune(self) -> None:
+    def retune(self) -> None:
         """Keep the link as variables and files say now; as before if they cannot be read."""
         try:
             self.link.configure(self.core.link_setup())

@@ -53,6 +53,10 @@ class FactoryState:
         ids = " WHERE name <> 'events'" if name == "monitoring" else ""  # ids of events never repeat
         return self._db.execute(f'DELETE FROM "{name}"{ids}').rowcount > 0  # noqa: S608 - names of our own tables
 
+    def is_fresh(self) -> bool:
+        """Whether this is the first start after a factory reset."""
+        return self._db.execute("SELECT 1 FROM meta WHERE name = ?", (_DONE,)).fetchone() is not None
+
     def was_reset(self) -> str | None:
         """What the last start forgot, told once; None if it did not."""
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (_DONE,)).fetchone()

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hal.api import Fault, Identity
+from station.blocks.certificates import DropReplaced
 from station.engine import Happened
 from station.facts import (
     AuthorizationRefused,
@@ -45,6 +46,7 @@ REMOTE = {"idToken": "REMOTE", "type": "Central"}
 _VARIABLE = {"component": {"name": "OCPPCommCtrlr"}, "variable": {"name": "HeartbeatInterval"}}
 _PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
 _STATE = {"component": {"name": "EVSE", "evse": {"id": VICTIM}}, "variable": {"name": "AvailabilityState"}}
+_NAME = {"hashAlgorithm": "SHA256", "issuerNameHash": "0", "issuerKeyHash": "0", "serialNumber": "1"}
 _ENTRIES = [
     {"idToken": {"idToken": f"LIST{n:04}", "type": "Central"}, "idTokenInfo": {"status": "Accepted"}}
     for n in range(300)
@@ -81,6 +83,9 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("GetChargingProfiles", {"requestId": 5, "chargingProfile": {"stackLevel": 0}}),
     ("GetCompositeSchedule", {"evseId": VICTIM, "duration": 600}),
     ("CustomerInformation", {"requestId": 4, "report": True, "clear": False, "idToken": REMOTE}),
+    ("InstallCertificate", {"certificateType": "CSMSRootCertificate", "certificate": "rubbish"}),
+    ("DeleteCertificate", {"certificateHashData": _NAME}),
+    ("GetInstalledCertificateIds", {}),
     ("Reset", {"type": "OnIdle", "evseId": VICTIM}),
     (
         "SetNetworkProfile",
@@ -183,6 +188,8 @@ def _trouble(bench: Bench) -> None:
     tell(bench, StoreDegraded(kind="FULL"))
     tell(bench, StoreRecovered())
     tell(bench, ResetAbandoned())
+    _, effects = bench.station.exchange.ask(lambda _now: bench.station.ports.start(DropReplaced()), bench.now)
+    bench._do(effects)
     bench._do(bench.station.exchange.clock_stepped(ClockStepped(by_s=0.0, source="Heartbeat"), bench.now))
     bench.advance(seconds=1)
     tell(bench, EvseQuarantined(evse_id=VICTIM, reason="the test says so"))

@@ -17,6 +17,7 @@ from station.ocpp.messages import SetNetworkProfileRequest, SetNetworkProfileRes
 from station.ocpp.types import NetworkConnectionProfileType
 from station.ports import Csms, Station
 from station.refusal import Refusal
+from station.state.certificates import Certificates
 from station.state.network import PASSWORD, PRIORITY, Network, NetworkProfile
 from station.state.variables import Variables
 
@@ -33,7 +34,7 @@ NOT_STORED = Refusal("OutOfStorage", "the disk takes no writes")
 class NetworkProfiles(Block):
     """Block B: network connection profiles.
 
-    `installed` tells whether a certificate of a kind is there, `disk_fails` whether nothing can be stored now.
+    `disk_fails` tells whether nothing can be stored now.
     """
 
     def __init__(  # noqa: PLR0913 - the wiring of a block, named at the one call
@@ -44,7 +45,7 @@ class NetworkProfiles(Block):
         csms: Csms,
         station: Station,
         facts: Facts,
-        installed: Callable[[str], bool],
+        certificates: Certificates,
         disk_fails: Callable[[], bool],
     ) -> None:
         self._network = network
@@ -52,7 +53,7 @@ class NetworkProfiles(Block):
         self._csms = csms
         self._station = station
         self._facts = facts
-        self._installed = installed
+        self._certificates = certificates
         self._disk_fails = disk_fails
 
     def routes(self) -> Routes:
@@ -106,7 +107,6 @@ class NetworkProfiles(Block):
 
     def check_priority(self, value: str, now: Now) -> Refusal | None:
         """Each slot must hold a profile that may be used and has its certificates."""
-        del now
         for slot in value.split(","):
             profile = self._network.stored(int(slot))
             if profile is None:  # B10.FR.02
@@ -114,9 +114,9 @@ class NetworkProfiles(Block):
             if not self._network.allows(profile.security_profile):  # A05.FR.09, A05.FR.10
                 return NO_DOWNGRADE
             if profile.security_profile > self._network.level:
-                missing = [kind for kind in NEEDS[profile.security_profile] if not self._installed(kind)]
+                missing = [kind for kind in NEEDS[profile.security_profile] if not self._certificates.valid(kind, now)]
                 if missing:  # A05.FR.02, A05.FR.03
-                    return Refusal("InvalidCertificate", f"no {missing[0]} is installed")
+                    return Refusal("InvalidCertificate", f"no {missing[0]} that is valid is installed")
         return None
 
     # --- the password
