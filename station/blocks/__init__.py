@@ -8,7 +8,8 @@
     F  remote_control     start, stop, unlock, trigger
     G  availability       status of connectors, ChangeAvailability
     H  reservation        an EVSE is kept for a driver until he comes
-    I  tariff, K  smart charging, L  firmware, M  ISO 15118: not built yet
+    M  certificates       roots of authorities, managed by the CSMS; ISO 15118's services are not built yet
+    I  tariff, K  smart charging, L  firmware: not built yet
     J  metering/          when a meter is read, and MeterValues
     O  display            what the station says to a driver; messages of the CSMS are not built yet
     P  data_transfer      a vendor's own messages
