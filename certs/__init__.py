@@ -15,6 +15,6 @@
     errors.py     what may go wrong
     throwaway.py  a small certificate authority for the demo and the tests, never for a station in the field
 
-`cryptography` costs 60 ms to import, so software, csr, x509, installing and throwaway are imported by the functions
-that need them; connecting does not.
+`cryptography` costs 60 ms to import, so software, csr, x509, path, installing and throwaway are imported by the
+functions that need them; connecting does not.
 """
