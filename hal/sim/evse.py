@@ -78,6 +78,8 @@ class SimEvse:
         self._phases = spec.phases
         self._closed = False
         self._ramp = Ramp(start)
+        self._full_at = math.inf
+        """When the battery has what it wants, as things were settled last: until the next time they go on like that."""
 
     # --- what can be asked
 
@@ -164,18 +166,14 @@ class SimEvse:
 
     def next_change(self) -> float:
         """The next instant at which something changes by itself; infinite at rest."""
-        return self._change(self._full_at())
-
-    def _change(self, full_at: float) -> float:
-        return min(self._lease_ends, self._hold_until if self._hold_until > self.time else math.inf, full_at)
+        return min(self._lease_ends, self._hold_until if self._hold_until > self.time else math.inf, self._full_at)
 
     def advance(self, to: float) -> None:
         """Go to `to`. Raises ValueError if that lies in the past or after `next_change()`."""
-        full_at = self._full_at()
-        change = self._change(full_at)
+        change = self.next_change()
         if not self.time <= to <= change:
             raise ValueError(f"cannot go from {self.time} to {to}: the next change is at {change}")
-        self._flow(to, fills=to >= full_at)
+        self._flow(to, fills=to >= self._full_at)
         if to >= self._lease_ends:
             self.deny()
         if to >= change:
@@ -192,7 +190,7 @@ class SimEvse:
         self.energy_j += joules if self.told_power_w is None else self.told_power_w * (to - self.time)
         self.time = to
 
-    def _full_at(self) -> float:
+    def _fills_at(self) -> float:
         if self.ev is None or self._ramp.target_a <= 0:
             return math.inf
         wanted_as = self.ev.battery.wanted_j / (self.spec.voltage_v * self.active_phases)
@@ -292,3 +290,4 @@ class SimEvse:
             target, slope = min(self.offered_a, self.ev.spec.max_a), self.ev.spec.ramp_a_per_s
         if target != self._ramp.target_a:
             self._ramp = Ramp(self.time, self.current_a, target, slope)
+        self._full_at = self._fills_at()
