@@ -70,6 +70,18 @@ class Round(msgspec.Struct, frozen=True, kw_only=True):
     waits: frozenset[int] = frozenset()
 
 
+class Moment(msgspec.Struct, frozen=True):
+    """When a meter is read next for one reason, and every how many seconds of `since` it is."""
+
+    at: Mono
+    every_s: int
+    since: float
+
+    def after(self, mono: Mono) -> Moment:
+        """The next one."""
+        return Moment(Mono(next_step(mono, self.every_s, self.since)), self.every_s, self.since)
+
+
 class Metering(Block):
     """Block J. `main_meter`: the station has a meter of its own, told as EVSE 0 (J01.FR.04)."""
 
@@ -98,7 +110,7 @@ class Metering(Block):
         self._facts = facts
         self._places = (MAIN,) if main_meter else ()
         self._rounds: list[Round] = []
-        self._agenda: dict[tuple[int, str], Mono] = {}
+        self._agenda: dict[tuple[int, str], Moment] = {}
         self._grid: dict[str, Wall] = {}
         self._told_at: dict[str, Wall] = {}
         self._next: Deadline | None = None
@@ -135,10 +147,10 @@ class Metering(Block):
         running = {session.evse_id for session in self._sessions.running() if shows_values(session)}
         reasons: dict[int, set[str]] = {}
         moments: list[float] = []
-        for (evse_id, reason), at in self._agenda.items():
-            if at <= now.mono and evse_id in running:
+        for (evse_id, reason), moment in self._agenda.items():
+            if moment.at <= now.mono and evse_id in running:
                 reasons.setdefault(evse_id, set()).add(reason)
-                moments.append(at)
+                moments.append(moment.at)
         clock = {reason for reason, at in self._grid.items() if at <= now.wall}
         self._told_at |= {reason: self._grid[reason] for reason in clock}
         for evse_id in running if clock else ():
@@ -160,8 +172,8 @@ class Metering(Block):
             seconds = self._interval_s("SampledDataCtrlr", interval, measurands)
             if seconds > 0:
                 begun = session.started_at
-                since = begun.mono if begun is not None and begun.boot == now.boot else self._since
-                self._agenda[session.evse_id, reason] = Mono(next_step(now.mono, seconds, math.floor(since)))
+                since = math.floor(begun.mono if begun is not None and begun.boot == now.boot else self._since)
+                self._agenda[session.evse_id, reason] = Moment(now.mono, seconds, since).after(now.mono)
         self._arm(now)
 
     def _plan_grid(self, now: Now) -> None:
@@ -183,18 +195,18 @@ class Metering(Block):
 
     def _replan(self, now: Now) -> None:
         """The next moment of everything that was due."""
-        running = {session.evse_id: session for session in self._sessions.running()}
-        past = [key for key, at in self._agenda.items() if at <= now.mono]
-        for evse_id, reason in past:
-            del self._agenda[evse_id, reason]  # what has ended in this very step is planned no more
-            if evse_id in running:
-                self._plan_session(running[evse_id], now)
+        running = {session.evse_id for session in self._sessions.running()}
+        for (evse_id, reason), moment in list(self._agenda.items()):
+            if moment.at <= now.mono:
+                del self._agenda[evse_id, reason]  # what has ended in this very step is planned no more
+                if evse_id in running:
+                    self._agenda[evse_id, reason] = moment.after(now.mono)
         if any(at <= now.wall for at in self._grid.values()):
             self._plan_grid(now)
         self._arm(now)
 
     def _arm(self, now: Now) -> None:
-        monos = [*self._agenda.values(), *(each.by for each in self._rounds)]
+        monos = [*(moment.at for moment in self._agenda.values()), *(each.by for each in self._rounds)]
         candidates: list[Deadline] = [MonoDeadline(min(monos))] if monos else []
         if self._needs_grid():
             candidates.append(WallDeadline(min(self._grid.values())))
