@@ -318,12 +318,15 @@ class DeviceModel:
         holder = found.attribute(attribute) if isinstance(found, Variable) else None
         if isinstance(found, Status) or holder is None:
             raise UnknownVariableError(f"{component} {variable} {attribute.value}: {found}")
-        if value == holder.value:
+        return _measured(found, holder, value)
+
+    def measure(self, component: ComponentId, variable: VariableId, value: str) -> Change | None:
+        """`set_by_station` for a live value, some of which only few stations have; None also where it is unknown."""
+        found = self.find(component, variable)
+        holder = found.attribute() if isinstance(found, Variable) else None
+        if isinstance(found, Status) or holder is None:
             return None
-        taken = values.normalise(value, found.characteristics) if value else ""
-        if isinstance(taken, Refused):
-            raise ValueError(f"{describe(found)}: {taken.detail}")  # noqa: TRY004 - the text is wrong, not its type
-        return _set(found, holder, taken) if taken != holder.value else None
+        return _measured(found, holder, value)
 
     def restore(self, stored: Iterable[tuple[Variable, Attribute, str]] = ()) -> None:
         """All persistent attributes back to their initial values, then those of `stored`: the way of every boot."""
@@ -386,6 +389,16 @@ def describe(variable: Variable) -> str:
     tier += "" if component.connector_id is None else f".{component.connector_id}"
     instance = f"[{component.instance}]" if component.instance else ""
     return f"{component.name}{instance}{tier}.{id_.name}" + (f"[{id_.instance}]" if id_.instance else "")
+
+
+def _measured(variable: Variable, holder: Attribute, value: str) -> Change | None:
+    """Take the value; None if it was the same. Raises ValueError for a text that is no value of the data type."""
+    if value == holder.value:
+        return None
+    taken = values.normalise(value, variable.characteristics) if value else ""
+    if isinstance(taken, Refused):
+        raise ValueError(f"{describe(variable)}: {taken.detail}")  # noqa: TRY004 - the text is wrong, not its type
+    return _set(variable, holder, taken) if taken != holder.value else None
 
 
 def _set(variable: Variable, holder: Attribute, value: str | None) -> Change:

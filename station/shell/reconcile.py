@@ -108,9 +108,10 @@ class Reconciler:
     def power_is(self, evse_id: int, power_w: float | None) -> None:
         """The meter shows this power: it tells whether current flows, where the board cannot."""
         outlet = self._outlets.get(evse_id)
-        if outlet is not None:
+        if outlet is not None and outlet.power_w != power_w:
             outlet.power_w = power_w
-            self._note(outlet)
+            if outlet.seen is not None and outlet.seen.flowing is None:
+                self._note(outlet)
 
     def needs_power(self, evse_id: int) -> bool:
         """Whether only the meter can tell if current flows now."""

@@ -21,10 +21,11 @@ LARGEST = 1e9
 """Of watts, volts, amperes and whatever else a meter tells beside."""
 
 _SIDE = tuple(
-    name
+    (name, LARGEST_MWH if name.startswith("energy") else LARGEST)
     for name in MeterReading.__struct_fields__
     if name not in {"sampled_at", "energy_import_mwh", "quality", "signed"}
 )
+"""The side values, and the largest that each can have."""
 
 
 def reading(given: MeterReading, device: str, now: float) -> MeterReading:
@@ -32,19 +33,21 @@ def reading(given: MeterReading, device: str, now: float) -> MeterReading:
     energy = given.energy_import_mwh
     if type(energy) is not int or not 0 <= energy <= LARGEST_MWH:
         raise BadReply(device, f"an energy register of {energy!r:.40} mWh")
-    changes: dict[str, Any] = {name: None for name in _SIDE if not _is_sound(name, getattr(given, name))}
+    changes: dict[str, Any] = {}
+    for name, largest in _SIDE:
+        value = getattr(given, name)
+        if value is not None and not _is_sound(value, largest):
+            changes[name] = None
     if not math.isfinite(given.sampled_at):
         changes["sampled_at"] = now
     return msgspec.structs.replace(given, **changes) if changes else given
 
 
-def _is_sound(name: str, value: float | PerPhase | None) -> bool:
-    if value is None:
-        return True
-    if isinstance(value, tuple):
-        return all(_is_sound(name, each) for each in value)
-    largest = LARGEST_MWH if name.startswith("energy") else LARGEST
-    return -largest <= value <= largest  # not true of what is no number
+def _is_sound(value: float | PerPhase, largest: float) -> bool:
+    for each in value if isinstance(value, tuple) else (value,):
+        if each is not None and not -largest <= each <= largest:  # not true of what is no number
+            return False
+    return True
 
 
 def snapshot(given: BoardSnapshot, device: str, connectors: int) -> BoardSnapshot:

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from device_model.model import Variable
+from device_model.model import ComponentId, Variable, VariableId
 from device_model.monitor_rules import LEAST_SEVERE, Monitor, MonitoringBase, MonitorKind, Wanted, supported
 from device_model.monitors import Monitors
 from device_model.storage import Storage
@@ -86,8 +86,9 @@ class Monitoring:
             self.monitors.install(made, now.mono, now.wall, active=active)
 
     def _show(self) -> None:
-        self._variables.measure(CTRLR, "ActiveMonitoringBase", self.base.value)
-        self._variables.measure(CTRLR, "ActiveMonitoringLevel", str(self.monitors.level))
+        ctrlr = ComponentId(CTRLR)
+        self._variables.measure(ctrlr, VariableId("ActiveMonitoringBase"), self.base.value)
+        self._variables.measure(ctrlr, VariableId("ActiveMonitoringLevel"), str(self.monitors.level))
 
     def keep(self) -> None:
         """Write what has changed of the monitors: nothing, if no alarm began or ended and none was set."""

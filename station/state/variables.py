@@ -90,16 +90,12 @@ class Variables:
         if change is not None:
             self._changed(change, "station")
 
-    def measure(self, component: str | ComponentId, variable: str, value: str, instance: str = "") -> Variable | None:
+    def measure(self, component: ComponentId, variable: VariableId, value: str) -> Variable | None:
         """A live value, kept in memory and told to nobody; the variable if it has changed.
 
         None also where the station lacks it. Raises ValueError for a text that is no value of its type.
         """
-        id_ = ComponentId(component) if isinstance(component, str) else component
-        named = VariableId(variable, instance)
-        if not isinstance(self.model.find(id_, named), Variable):
-            return None
-        change = self.model.set_by_station(id_, named, value)
+        change = self.model.measure(component, variable, value)
         return change.variable if change is not None else None
 
     def show(self, component: ComponentId, variable: str, value: str) -> None:

@@ -14,7 +14,7 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import msgspec
 
@@ -162,8 +162,10 @@ class Database:
 
     def execute(self, sql: str, values: Sequence[object] = ()) -> sqlite3.Cursor:
         """Run one statement. Writing is allowed inside `transaction()` only, which the owner of the table sees to."""
-        with _translated():
+        try:
             return self.connection.execute(sql, values)
+        except (sqlite3.Error, UnicodeDecodeError) as error:
+            _raise_translated(error)
 
     @contextlib.contextmanager
     def transaction(self) -> Iterator[None]:
@@ -305,13 +307,17 @@ def store_failure(error: BaseException) -> StoreFailed | None:
 def _translated() -> Iterator[None]:
     try:
         yield
-    except sqlite3.Error as error:
-        failed = store_failure(error)
-        if failed is None:
-            raise
-        raise failed from error
-    except UnicodeDecodeError as error:  # SQLite's complaint cites a damaged schema, which Python cannot decode
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        _raise_translated(error)
+
+
+def _raise_translated(error: sqlite3.Error | UnicodeDecodeError) -> NoReturn:
+    if isinstance(error, UnicodeDecodeError):  # SQLite's complaint cites a damaged schema, which Python cannot decode
         raise StoreFailed(Fault.CORRUPT, f"the schema is damaged: {error.object!r}") from error
+    failed = store_failure(error)
+    if failed is None:
+        raise error
+    raise failed from error
 
 
 def create(path: Path, *, vfs: str | None = None, schema: Path = SCHEMA) -> None:

@@ -153,7 +153,7 @@ class HardWiring:
             return None
         told = (where(self._variables.model, evse_id, connector_id, each) for each in self._monitoring.alarms(evse_id))
         broken = any(each[:2] == spot[:2] for each in told)
-        return self._variables.measure(spot.component, spot.variable.name, "true" if broken else "false")
+        return self._variables.measure(spot.component, spot.variable, "true" if broken else "false")
 
     def _often(self, evse_id: int, fault: str, now: Now) -> bool:
         told = self._told_at.setdefault((evse_id, fault), deque(maxlen=BURST))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from device_model.model import ComponentId
+from device_model.model import ComponentId, VariableId
 from hal.api import MeterReading
 from station.facts import (
     EnergyRequested,
@@ -21,8 +21,15 @@ from station.facts import (
 )
 from station.state.meters import wh
 
-LINES = ("L1", "L2", "L3")
+POWER = VariableId("Power")
+CURRENTS = tuple(VariableId("ACCurrent", line) for line in ("L1", "L2", "L3"))
+VOLTAGES = tuple(VariableId("ACVoltage", line) for line in ("L1", "L2", "L3"))
+IMPORTED = VariableId("EnergyImportRegister")
+EXPORTED = VariableId("EnergyExportRegister")
+ACTIVE = VariableId("Active")
+STATE = VariableId("State")
 UNREADABLE = ""
+UNKNOWN = (None, None, None)
 STATION = 0
 
 
@@ -30,9 +37,8 @@ class Value(NamedTuple):
     """A value of a variable; where the station lacks the variable it is nobody's."""
 
     component: ComponentId
-    variable: str
+    variable: VariableId
     text: str
-    instance: str = ""
 
 
 def number(value: float | None) -> str:
@@ -47,7 +53,7 @@ def metered(fact: MeterSampled) -> Iterator[Value]:
     """A reading: power, current, voltage, registers. The main meter measures the station's feed."""
     reading, evse_id = fact.reading, fact.evse_id
     if evse_id == STATION:
-        yield Value(ComponentId("ElectricalFeed"), "Power", number(reading.power_import_w))
+        yield Value(ComponentId("ElectricalFeed"), POWER, number(reading.power_import_w))
     place = _place(evse_id)
     yield from _electrical(place, reading.power_import_w, reading.current_a, reading.voltage_v)
     if evse_id != STATION:
@@ -69,25 +75,27 @@ def _electrical(
     current_a: Sequence[float | None] | None,
     voltage_v: Sequence[float | None] | None,
 ) -> Iterator[Value]:
-    yield Value(place, "Power", number(power_w))
-    for index, line in enumerate(LINES):
-        yield Value(place, "ACCurrent", number(current_a[index] if current_a else None), line)
-        yield Value(place, "ACVoltage", number(voltage_v[index] if voltage_v else None), line)
+    yield Value(place, POWER, number(power_w))
+    for variable, amperes in zip(CURRENTS, current_a or UNKNOWN, strict=True):
+        yield Value(place, variable, number(amperes))
+    for variable, volts in zip(VOLTAGES, voltage_v or UNKNOWN, strict=True):
+        yield Value(place, variable, number(volts))
 
 
 def _registers(meter: ComponentId, reading: MeterReading) -> Iterator[Value]:
-    yield Value(meter, "EnergyImportRegister", number(wh(reading.energy_import_mwh)))
+    yield Value(meter, IMPORTED, number(wh(reading.energy_import_mwh)))
     if reading.energy_export_mwh is not None:
-        yield Value(meter, "EnergyExportRegister", number(wh(reading.energy_export_mwh)))
+        yield Value(meter, EXPORTED, number(wh(reading.energy_export_mwh)))
 
 
 def path_changed(fact: PowerPathChanged) -> Iterator[Value]:
     """The contactor; an open one carries nothing, which is known before the meter is read again."""
-    yield Value(ComponentId("PowerContactor", "", fact.evse_id), "Active", "true" if fact.closed else "false")
+    yield Value(ComponentId("PowerContactor", "", fact.evse_id), ACTIVE, "true" if fact.closed else "false")
     if not fact.closed:
-        yield Value(_place(fact.evse_id), "Power", "0")
-        for line in LINES:
-            yield Value(_place(fact.evse_id), "ACCurrent", "0", line)
+        place = _place(fact.evse_id)
+        yield Value(place, POWER, "0")
+        for variable in CURRENTS:
+            yield Value(place, variable, "0")
 
 
 def pilot_changed(fact: PlugInserted | PlugRemoved | EnergyRequested) -> Iterator[Value]:
@@ -97,4 +105,4 @@ def pilot_changed(fact: PlugInserted | PlugRemoved | EnergyRequested) -> Iterato
     else:
         state = "B" if isinstance(fact, PlugInserted) else "A"
     if state is not None:
-        yield Value(ComponentId("CPPWMController", "", fact.evse_id), "State", state)
+        yield Value(ComponentId("CPPWMController", "", fact.evse_id), STATE, state)
