@@ -93,11 +93,12 @@ class Participant(Protocol):
 
 
 class Database:
-    """One open database. Not thread-safe: it lives on the core's thread."""
+    """One open database. Not thread-safe: it lives on the core's thread (but for `beside`)."""
 
-    def __init__(self, connection: sqlite3.Connection, path: Path) -> None:
+    def __init__(self, connection: sqlite3.Connection, path: Path, vfs: str | None = None) -> None:
         self.connection = connection
         self.path = path
+        self._vfs = vfs
         self.disk: sqlite3.Connection | None = None
         """While the station runs on a copy in memory (`Fallback`): the connection to the disk that failed."""
         self.failed: StoreFailed | None = None
@@ -122,7 +123,7 @@ class Database:
                 create(path, vfs=vfs, schema=schema)
             connection = connect(path, vfs)
             try:
-                db = cls(connection, path)
+                db = cls(connection, path, vfs)
                 _configure(connection, _RUNNING)
                 refuse_newer(connection, schema)
                 if path.stat().st_size > CHECK_AT_ONCE_BYTES:
@@ -136,17 +137,25 @@ class Database:
         db.make_ballast()
         return db
 
+    def beside(self) -> Database:
+        """The same file once more, to read all of it in another thread, which calls this. Raises StoreFailed.
+
+        What is read is the file as it is now; the steps go on and commit meanwhile.
+        """
+        with _translated():
+            return Database(connect(self.path, self._vfs), self.path, self._vfs)
+
     def close(self) -> None:
         """Close the file; the WAL is folded back into it."""
         self.connection.close()
 
     def check(self) -> None:
         """Raise StoreFailed(CORRUPT) if the file is damaged (16 ms for 6 MB); the next start then salvages it."""
+        self.check_pending = False
         with _translated():
             found = str(self.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             if found == "ok" and not is_as_made(self.connection):
                 found = "the schema is not as it was made"
-        self.check_pending = False
         if found != "ok":
             files.replace(condemned(self.path), found.encode())
             raise StoreFailed(Fault.CORRUPT, found)

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from station.commands.upkeep import ESSENTIALS, Upkeep, remembered
+from station.commands.upkeep import AT_THE_EARLIEST_S, DAILY_COPY, ESSENTIALS, Upkeep, Work, remembered
 from station.store import files
+from station.store.db import condemned
 from tests.bench import Bench
 
 
@@ -40,3 +41,47 @@ def test_what_a_failing_disk_put_off_is_done_later(bench: Bench, monkeypatch: py
     upkeep.look(bench.now)
 
     assert remembered(bench.path, "CS-BENCH") == tuple(bench.station.network.profiles())
+
+
+def test_the_file_is_copied_and_checked_beside_the_steps(bench: Bench) -> None:
+    """Both read all of it, which takes a second and more of a large one."""
+    waiting: list[Work] = []
+    upkeep = Upkeep(bench.station, bench.path, "CS-BENCH", aside=waiting.append)
+    bench.station.db.check_pending = True
+
+    upkeep.look(bench.now)
+    upkeep.look(bench.now)
+    bench.advance(seconds=AT_THE_EARLIEST_S)
+    upkeep.look(bench.now)
+
+    assert len(waiting) == 2
+    assert not (bench.path / DAILY_COPY).exists()
+    for work in waiting:
+        work()
+    assert (bench.path / DAILY_COPY).exists()
+    assert not condemned(bench.station.db.path).exists()
+    upkeep.look(bench.now)
+    assert len(waiting) == 2
+
+
+def test_damage_that_the_deferred_check_finds_is_marked_for_the_next_start(
+    bench: Bench, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is looked for late, in a thread, in which nothing else would hear of it."""
+    waiting: list[Work] = []
+    upkeep = Upkeep(bench.station, bench.path, "CS-BENCH", aside=waiting.append)
+    db = bench.station.db
+    db.check_pending = True
+    upkeep.look(bench.now)
+    db.execute("PRAGMA writable_schema = ON")
+    with db.transaction():
+        db.execute(
+            "UPDATE sqlite_master SET sql = replace(sql, 'undelivered', 'UNDELIVERED') WHERE name = 'undelivered'"
+        )
+    db.execute("PRAGMA writable_schema = OFF")
+
+    (work,) = waiting
+    work()
+
+    assert condemned(db.path).exists()
+    assert any(record.message == "store.upkeep" for record in caplog.records)

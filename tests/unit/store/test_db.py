@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import shutil
 import sqlite3
 from collections.abc import Iterator
@@ -349,3 +350,26 @@ def test_the_daily_copy_is_whole_and_replaces_the_one_before(db: Database, tmp_p
     copy = sqlite3.connect(tmp_path / "copy.db")
     assert [row[0] for row in copy.execute("SELECT name FROM meta WHERE name <> 'schema'")] == ["a", "b"]
     copy.close()
+
+
+def test_steps_commit_while_the_file_is_read_beside_them(db: Database, tmp_path: Path) -> None:
+    """A check of 64 MB takes 0.6 s, a copy 1.3 s: they must stop nothing."""
+    put(db, "before", "x" * 50_000)
+    reader = db.beside()
+    steps = itertools.count()
+
+    def step() -> int:
+        put(db, f"meanwhile {next(steps)}")
+        return 0
+
+    reader.connection.set_progress_handler(step, 100)
+    reader.check()
+    reader.copy_to(tmp_path / "copy.db")
+    reader.connection.set_progress_handler(None, 0)
+    reader.close()
+
+    assert next(steps) > 2
+    copy = sqlite3.connect(tmp_path / "copy.db")
+    assert copy.execute("SELECT count(*) FROM meta WHERE name = 'before'").fetchone() == (1,)
+    copy.close()
+    assert db.execute("SELECT count(*) FROM meta WHERE name LIKE 'meanwhile%'").fetchone() == (next(steps) - 1,)
