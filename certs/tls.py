@@ -8,6 +8,7 @@ could leave. One context serves all reconnects with the same key (a TPM keeps a 
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import ssl
 from pathlib import Path
@@ -26,6 +27,7 @@ CIPHERS = (
 )
 """TLS 1.2 suites in order of preference; those of TLS 1.3 are all sound and stay on (A00.FR.320, A00.FR.423)."""
 
+_DER = 2  # _ssl.ENCODING_DER
 _SECURITY_LEVEL = ":@SECLEVEL=2"  # OpenSSL's name for 112 bits: RSA from 2048, curves from 224 bits, no SHA-1
 
 
@@ -56,6 +58,21 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     if settings.chain or settings.key:
         _load_chain(context, settings)
     return context
+
+
+def anchor(tls: ssl.SSLObject) -> str:
+    """The fingerprint (SHA-256) of the root that vouched for the peer; "" if this Python does not tell.
+
+    Public from Python 3.13; before, the same function is there without a promise.
+    """
+    tell = getattr(tls, "get_verified_chain", None) or getattr(
+        getattr(tls, "_sslobj", None), "get_verified_chain", None
+    )
+    chain = tell() if tell is not None else None
+    if not chain:
+        return ""
+    last = chain[-1]
+    return hashlib.sha256(last if isinstance(last, bytes) else last.public_bytes(_DER)).hexdigest()
 
 
 def probe_context() -> ssl.SSLContext:

@@ -12,7 +12,7 @@ from station.commands import roots
 from station.config import Config
 from station.shell.backoff import BackoffSettings
 from station.shell.link import LinkSetup
-from station.shell.network import Credentials, LinkOptions, NetworkProfile
+from station.shell.network import Credentials, LinkOptions, NetworkProfile, Replaced
 from station.state.certificates import CSMS_ROOT
 
 
@@ -20,18 +20,19 @@ def link_setup(config: Config, station: Station) -> LinkSetup:
     """Where and how to connect, as the tables, the variables and the files say now."""
     csms = config.file.csms
     comm = station.variables.integer
-    base = credentials(config)
+    profiles = tuple(
+        NetworkProfile(
+            slot=profile.slot,
+            url=profile.url,
+            security_profile=profile.security_profile,
+            subprotocols=tuple(f"ocpp{version}" for version in csms.versions),
+            message_timeout_s=profile.message_timeout_s,
+        )
+        for profile in station.network.profiles()
+    )
+    base = _with_a_way_back(credentials(config), tuple(profile.url for profile in profiles))
     return LinkSetup(
-        profiles=tuple(
-            NetworkProfile(
-                slot=profile.slot,
-                url=profile.url,
-                security_profile=profile.security_profile,
-                subprotocols=tuple(f"ocpp{version}" for version in csms.versions),
-                message_timeout_s=profile.message_timeout_s,
-            )
-            for profile in station.network.profiles()
-        ),
+        profiles=profiles,
         credentials=tuple(msgspec.structs.replace(base, password=each) for each in station.network.passwords()),
         options=LinkOptions(
             ping_interval_s=comm("OCPPCommCtrlr", "WebSocketPingInterval"), compression=csms.compression
@@ -45,12 +46,23 @@ def link_setup(config: Config, station: Station) -> LinkSetup:
     )
 
 
+def _with_a_way_back(base: Credentials, urls: tuple[str, ...]) -> Credentials:
+    """Where none of the places is dialled any more that replaced roots may vouch for, they may vouch for any.
+
+    They are for the CSMS that the station knew (M05.FR.16); if that has gone, a station that is locked out is worse.
+    """
+    replaced = base.replaced
+    if replaced is None or set(replaced.urls) & set(urls):
+        return base
+    return msgspec.structs.replace(base, replaced=Replaced(replaced.pem, urls))
+
+
 def credentials(config: Config) -> Credentials:
     """Who the station is, without a password. A file that cannot be read any more leaves its part empty."""
     csms = config.file.csms
     store = TrustStore(config.roots)
-    replaced = store.fallback(CSMS_ROOT)
-    trusted = {each.fingerprint for each in store.held() if each.use == CSMS_ROOT} - replaced
+    fallback = store.fallback(CSMS_ROOT)
+    trusted = {each.fingerprint for each in store.held() if each.use == CSMS_ROOT} - fallback
     pem = store.bundle(CSMS_ROOT, trusted) + roots.of_file(config, store)
     return Credentials(
         identity=config.file.station.identity,
@@ -61,4 +73,5 @@ def credentials(config: Config) -> Credentials:
             key=TlsKey(config.locate(csms.key_file)) if csms.key_file is not None else None,
         ),
         user_name=csms.user_name,
+        replaced=Replaced(store.bundle(CSMS_ROOT, fallback), store.register().places) if fallback else None,
     )

@@ -67,12 +67,16 @@ class FileOwn:
 
 
 class Roots:
-    """What the jobs do. `elsewhere`: the machine has CSMS roots of its own, so none here is the last."""
+    """What the jobs do. `elsewhere`: the machine has CSMS roots of its own, so none here is the last.
 
-    def __init__(self, store: TrustStore, own: Own, *, elsewhere: bool = False) -> None:
+    `careful`: what the connection hangs on is not deleted.
+    """
+
+    def __init__(self, store: TrustStore, own: Own, *, elsewhere: bool = False, careful: bool = True) -> None:
         self._store = store
         self._own = own
         self._elsewhere = elsewhere
+        self._careful = careful
 
     def installed(self) -> tuple[Certificate, ...]:
         """All that there is. Needs no `cryptography`."""
@@ -142,7 +146,7 @@ class Roots:
         found = [root for root in self._store.roots() if wanted in root.names]
         if not found:
             return self._not_a_root(wanted)
-        if job.secured and (why := self._needed(job, found)):
+        if job.secured and self._careful and (why := self._needed(job, found)):
             return self._kept(why)
         try:
             for root in found:
@@ -239,7 +243,8 @@ def of(config: Config, *, fresh: bool = False) -> Roots:
         store.take_over(CSMS_ROOT, _ca_file(config))
     except OSError as error:  # the link trusts what the file names all the same
         log.warning("roots.not_taken_over", extra={"reason": str(error)})
-    return Roots(store, FileOwn(config), elsewhere=config.file.csms.system_roots)
+    csms = config.file.csms
+    return Roots(store, FileOwn(config), elsewhere=csms.system_roots, careful=csms.keep_root_in_use)
 
 
 def of_file(config: Config, store: TrustStore) -> str:

@@ -57,6 +57,8 @@ class Csms(Section, frozen=True):
     """How the status of connectors is told."""
     system_roots: bool = False
     """Trust those of the operating system, too."""
+    keep_root_in_use: bool = True
+    """The CSMS may not delete the root that vouches for it, nor the last one while TLS needs it."""
     certificate: FileName | None = None
     """PEM: the station's certificate followed by its intermediates."""
     key_file: FileName | None = None

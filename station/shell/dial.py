@@ -9,11 +9,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 from urllib.parse import urlsplit
+
+import msgspec
 
 from certs.errors import CertsError
 from certs.tls import TlsSettings, client_context
@@ -21,6 +24,8 @@ from station.shell.linkdown import Down, DownKind, LinkDown, explain
 from station.shell.names import Address, Resolver
 from station.shell.network import Credentials, LinkOptions, NetworkProfile, connection_url
 from station.shell.probe import tls_problem
+
+log = logging.getLogger(__name__)
 
 _MAX_ADDRESSES = 4
 _PROBE_EVERY_S = 600.0
@@ -38,6 +43,11 @@ class Line(Protocol):
     @property
     def tls(self) -> str | None:
         """Protocol version and cipher suite, None without TLS."""
+        ...
+
+    @property
+    def root(self) -> str:
+        """SHA-256 of the root certificate that vouched for the CSMS; "" without TLS, or if that is not known."""
         ...
 
     @property
@@ -89,7 +99,21 @@ class Dialer:
         self._probed: tuple[float, Down | None] | None = None
 
     async def __call__(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
-        """One attempt. Raises Down; after `options.connect_timeout_s` it is given up, whatever it waits for."""
+        """One attempt, and a second one at once with roots that were replaced, where they may still vouch (M05.FR.14).
+
+        Raises Down; after `options.connect_timeout_s` each is given up, whatever it waits for.
+        """
+        try:
+            return await self._limited(profile, credentials, options)
+        except Down as down:
+            replaced = credentials.replaced
+            if down.why.kind is not DownKind.TLS_CERTIFICATE or replaced is None or profile.url not in replaced.urls:
+                raise
+            log.warning("link.root_replaced", extra={"url": profile.url, "detail": down.why.detail})
+        tls = credentials.tls._replace(roots_pem=replaced.pem)
+        return await self._limited(profile, msgspec.structs.replace(credentials, tls=tls, replaced=None), options)
+
+    async def _limited(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
         attempt = asyncio.ensure_future(self._attempt(profile, credentials, options))
         try:
             await asyncio.wait({attempt}, timeout=options.connect_timeout_s)

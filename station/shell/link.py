@@ -42,13 +42,17 @@ class LinkSetup(Struct, frozen=True):
 
 
 class LinkUp(Struct, frozen=True):
-    """A connection stands. `credentials` is the index of those that were accepted; `tls` names version and suite."""
+    """A connection stands. `credentials` is the index of those that were accepted; `tls` names version and suite.
+
+    `root`: SHA-256 of the root certificate that vouched for the CSMS.
+    """
 
     subprotocol: str
     profile: NetworkProfile
     credentials: int
     tls: str | None
     compressed: bool
+    root: str = ""
 
 
 class Listener(Protocol):
@@ -209,7 +213,7 @@ class Link:
         try:
             self._redial.connected()
             self._connection = connection
-            self.up = LinkUp(line.subprotocol, profile, index, line.tls, line.compressed)
+            self.up = LinkUp(line.subprotocol, profile, index, line.tls, line.compressed, line.root)
             self._listener.on_up(self.up)
             why = await connection.run()
         except asyncio.CancelledError:

@@ -31,6 +31,13 @@ class NetworkProfile(Struct, frozen=True):
     message_timeout_s: float = 30.0
 
 
+class Replaced(Struct, frozen=True):
+    """CSMS roots that others have replaced, and the CSMSs (URLs) that they may still vouch for (M05.FR.12)."""
+
+    pem: str
+    urls: tuple[str, ...]
+
+
 class Credentials(Struct, frozen=True):
     """Who the station is, and how it proves it and checks the CSMS.
 
@@ -41,6 +48,7 @@ class Credentials(Struct, frozen=True):
     password: str = ""
     tls: TlsSettings = TlsSettings()
     user_name: str | None = None
+    replaced: Replaced | None = None
 
     def __repr__(self) -> str:
         return f"Credentials(identity={self.identity!r}, password={'***' if self.password else None})"

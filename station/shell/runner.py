@@ -313,6 +313,7 @@ class Runner:
             offline_s=offline_s,
             new_profile=new,
             credentials=up.credentials,
+            root=up.root,
         )
         log.info("link.up", extra={"url": up.profile.url, "tls": up.tls, "compressed": up.compressed})
 

@@ -19,6 +19,7 @@ from typing import cast
 
 import msgspec
 
+from certs.tls import anchor
 from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
 from station.shell.postponed import postponed
@@ -88,6 +89,12 @@ class Line(asyncio.BufferedProtocol):
         tls = self._transport.get_extra_info("ssl_object")
         suite = tls.cipher() if isinstance(tls, ssl.SSLObject) else None
         return f"{tls.version()} {suite[0]}" if suite else None
+
+    @property
+    def root(self) -> str:
+        """SHA-256 of the root certificate that vouched for the server; "" without TLS, or if that is not known."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return anchor(tls) if isinstance(tls, ssl.SSLObject) else ""
 
     @property
     def compressed(self) -> bool:

@@ -119,6 +119,19 @@ def test_the_last_csms_root_stays_while_one_is_needed(secured: Bench, tmp_path: 
 
 
 @pytest.mark.req("M04.FR.02")
+def test_where_the_operator_says_so_the_csms_may_delete_any_root(secured: Bench, tmp_path: Path) -> None:
+    """`csms.keep_root_in_use: false`: whoever runs the CSMS knows what he does."""
+    pem = root(tmp_path).root_pem
+    installed(secured, pem)
+    connect_by(secured, pem)
+    secured.roots._careful = False
+
+    assert delete(secured, named(pem)) == "Accepted"
+
+    assert listed(secured, CSMS) == []
+
+
+@pytest.mark.req("M04.FR.02")
 def test_a_station_without_tls_may_lose_its_last_csms_root(bench: Bench, tmp_path: Path) -> None:
     """It needs none."""
     pem = root(tmp_path).root_pem
