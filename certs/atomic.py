@@ -5,9 +5,48 @@ from __future__ import annotations
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 Write = Callable[[Path, bytes], None]
 """Replaces a file by new content, whole or not at all."""
+
+
+class Disk(Protocol):
+    """How files are changed so that a power cut leaves the old or the new: this module, or one of the caller's.
+
+    All methods raise OSError.
+    """
+
+    def replace(self, path: Path, data: bytes) -> None:
+        """Replace a file by new content, whole or not at all."""
+        ...
+
+    def remove(self, path: Path) -> None:
+        """Unlink a file that may be absent. Durable only after `sync_directory`."""
+        ...
+
+    def make_directory(self, path: Path) -> None:
+        """Create a private directory, with its parents; an existing one is left alone."""
+        ...
+
+    def sync_directory(self, path: Path) -> None:
+        """Make the names in a directory durable."""
+        ...
+
+
+def replace(path: Path, data: bytes) -> None:
+    """As `write`."""
+    write(path, data)
+
+
+def remove(path: Path) -> None:
+    """Unlink a file that may be absent. Durable only after `sync_directory`. Raises OSError."""
+    path.unlink(missing_ok=True)
+
+
+def make_directory(path: Path) -> None:
+    """Create a private directory, with its parents; an existing one is left alone. Raises OSError."""
+    path.mkdir(mode=0o700, parents=True, exist_ok=True)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -30,9 +69,9 @@ def write(path: Path, data: bytes) -> None:
     sync_directory(path.parent)
 
 
-def sync_directory(directory: Path) -> None:
-    """Make a rename or an unlink in `directory` durable. Raises OSError."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+def sync_directory(path: Path) -> None:
+    """Make a rename or an unlink in a directory durable. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     finally:

@@ -77,14 +77,11 @@ class Register(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class TrustStore:
-    """The roots in `directory`, which is made when the first one is added.
+    """The roots in `directory`, which is made when the first one is added. `disk` changes files."""
 
-    `write` replaces a file whole or not at all.
-    """
-
-    def __init__(self, directory: Path, write: atomic.Write = atomic.write) -> None:
+    def __init__(self, directory: Path, disk: atomic.Disk = atomic) -> None:
         self._directory = directory
-        self._write = write
+        self._disk = disk
 
     # --- without `cryptography`
 
@@ -122,8 +119,8 @@ class TrustStore:
     def keep(self, register: Register) -> None:
         """Remember this, durably. Raises OSError."""
         if register != self.register():
-            self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-            self._write(self._directory / _REGISTER, msgspec.json.encode(register))
+            self._disk.make_directory(self._directory)
+            self._disk.replace(self._directory / _REGISTER, msgspec.json.encode(register))
 
     def take_over(self, use: str, text: str) -> None:
         """Install the certificates of a PEM text, each once: one that was removed since stays away. Raises OSError."""
@@ -143,15 +140,16 @@ class TrustStore:
         with contextlib.suppress(FileNotFoundError):
             if file.read_bytes() == content:
                 return file
-        file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        self._write(file, content)
+        self._disk.make_directory(file.parent)
+        self._disk.replace(file, content)
         return file
 
     def remove(self, root: Root | Held) -> None:
         """Uninstall a root; one that is gone already is no error. Raises OSError."""
         file = self._folder(root.use) / f"{root.fingerprint}.pem"
-        file.unlink(missing_ok=True)
-        atomic.sync_directory(file.parent)
+        self._disk.remove(file)
+        if file.parent.is_dir():
+            self._disk.sync_directory(file.parent)
 
     def prove(self, use: str) -> list[Held]:
         """The successor has done its work: it alone is kept (M05.FR.13); gives what was removed. Raises OSError."""

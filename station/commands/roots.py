@@ -192,7 +192,7 @@ class Roots:
                 continue
             yield CertificateHashDataChainType(
                 certificate_type=root.use,  # type: ignore[arg-type]  # a use is what was installed as such
-                certificate_hash_data=_to_wire(root.hash_data),
+                certificate_hash_data=to_wire(root.hash_data),
             )
         if not job.kinds or V2G_CHAIN in job.kinds:
             yield from self._v2g()
@@ -204,8 +204,8 @@ class Roots:
             if names:
                 yield CertificateHashDataChainType(
                     certificate_type=V2G_CHAIN,
-                    certificate_hash_data=_to_wire(names[0]),
-                    child_certificate_hash_data=[_to_wire(each) for each in names[1:][:MOST_CHILDREN]] or None,
+                    certificate_hash_data=to_wire(names[0]),
+                    child_certificate_hash_data=[to_wire(each) for each in names[1:][:MOST_CHILDREN]] or None,
                 )
 
     def _named(self, chain: str) -> Iterator[tuple[HashData, ...]]:
@@ -236,7 +236,7 @@ def workers(roots: Roots, changed: Callable[[], None]) -> dict[type[Job], Worker
 
 def of(config: Config, *, fresh: bool = False) -> Roots:
     """Those of a station's state directory, with what its file names; `fresh`: after a factory reset."""
-    store = TrustStore(config.roots, files.replace)
+    store = TrustStore(config.roots, files)
     try:
         if fresh:
             store.forget()
@@ -274,7 +274,8 @@ def _from_wire(named: CertificateHashDataType) -> HashData:
     )
 
 
-def _to_wire(named: HashData) -> CertificateHashDataType:
+def to_wire(named: HashData) -> CertificateHashDataType:
+    """As a message tells it."""
     return CertificateHashDataType(
         hash_algorithm=named.algorithm,  # type: ignore[arg-type]  # one of x509.ALGORITHMS
         issuer_name_hash=named.issuer_name_hash,

@@ -129,7 +129,7 @@ def test_tc_m_31_cs(tmp_path: Path, change: Change) -> None:
 
 
 @pytest.mark.octt("TC_B_47_CS")
-@pytest.mark.req("B10.FR.07", "M05.FR.15", "M05.FR.16")
+@pytest.mark.req("M05.FR.15", "M05.FR.16")
 def test_tc_b_47_cs(tmp_path: Path, change: Change) -> None:
     """Another CSMS shows a certificate of the old root: refused; back to the first one, for which that is good."""
     with (

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from certs import atomic
 from certs.throwaway import Wish
 from station.state.network import NetworkProfile
 from tests.bench import Bench
@@ -148,11 +150,11 @@ def test_what_cannot_be_removed_fails(bench: Bench, tmp_path: Path, monkeypatch:
     pem = root(tmp_path).root_pem
     installed(bench, pem)
 
-    def read_only(_path: Path, *, missing_ok: bool = False) -> None:
-        raise OSError(30, f"Read-only file system {missing_ok}")
+    def read_only(_path: Path) -> None:
+        raise OSError(30, os.strerror(30))
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "unlink", read_only)
+        patch.setattr(atomic, "remove", read_only)
         assert delete(bench, named(pem)) == "Failed"
 
     assert names(bench) == [named(pem)]

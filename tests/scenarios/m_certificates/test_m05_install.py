@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from certs import atomic
 from certs.throwaway import Authority, Wish
-from certs.trust import TrustStore
 from tests.bench import Bench
 from tests.scenarios.m_certificates.roots import (
     ALWAYS,
@@ -63,6 +63,19 @@ def test_installed_roots_are_there_after_a_power_cut(bench: Bench, tmp_path: Pat
 
     assert names(bench) == [named(pem)]
     assert get(bench, ENTRIES) == "1"
+
+
+def test_a_lost_database_loses_no_root(bench: Bench, tmp_path: Path) -> None:
+    """They lie in files of their own: the way to the CSMS must not hang on one damaged page."""
+    pem = root(tmp_path).root_pem
+    installed(bench, pem)
+    bench.crash(boot=False)
+    for file in tmp_path.glob("station.db*"):
+        file.unlink()
+
+    bench.boot()
+
+    assert names(bench) == [named(pem)]
 
 
 @pytest.mark.req("M05.FR.17")
@@ -196,15 +209,17 @@ def test_more_certificates_than_there_is_room_for_are_rejected(tmp_path: Path) -
 
 
 @pytest.mark.req("M05.FR.03")
-def test_what_cannot_be_written_fails_and_is_not_there(bench: Bench, tmp_path: Path) -> None:
+def test_what_cannot_be_written_fails_and_is_not_there(
+    bench: Bench, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A full disk."""
 
     def full(_path: Path, _data: bytes) -> None:
         raise OSError(28, os.strerror(28))
 
-    bench.roots._store = TrustStore(tmp_path / "roots", full)
-
-    answer = install(bench, root(tmp_path).root_pem)
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "replace", full)
+        answer = install(bench, root(tmp_path).root_pem)
 
     assert answer["status"] == "Failed"
     assert answer["statusInfo"]["reasonCode"] == "OutOfStorage"
