@@ -10,11 +10,12 @@
     expiry.py     the period of a certificate, without the library
     trust.py      root certificates by use, one PEM file each; which one succeeds which
     installing.py whether a root may be installed
+    ocsp.py       whether a certificate was revoked: questions to responders, answers, CRLs
     tls.py        an SSLContext for each security profile (needs the standard library only)
     atomic.py     the one way a file is written here
     errors.py     what may go wrong
     throwaway.py  a small certificate authority for the demo and the tests, never for a station in the field
 
-`cryptography` costs 60 ms to import, so software, csr, x509, path, installing and throwaway are imported by the
+`cryptography` costs 60 ms to import, so software, csr, x509, path, installing, ocsp and throwaway are imported by the
 functions that need them; connecting does not.
 """

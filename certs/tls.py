@@ -28,6 +28,7 @@ CIPHERS = (
 """TLS 1.2 suites in order of preference; those of TLS 1.3 are all sound and stay on (A00.FR.320, A00.FR.423)."""
 
 _DER = 2  # _ssl.ENCODING_DER
+_ID_AD_OCSP = bytes.fromhex("06082b06010505073001")  # the object identifier (RFC 5280, 4.2.2.1) as it is encoded
 _SECURITY_LEVEL = ":@SECLEVEL=2"  # OpenSSL's name for 112 bits: RSA from 2048, curves from 224 bits, no SHA-1
 
 
@@ -60,19 +61,26 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def anchor(tls: ssl.SSLObject) -> str:
-    """The fingerprint (SHA-256) of the root that vouched for the peer; "" if this Python does not tell.
+def verified(tls: ssl.SSLObject) -> list[bytes]:
+    """The path (DER) from the peer's certificate to the root that vouched for it; empty if this Python does not tell.
 
     Public from Python 3.13; before, the same function is there without a promise.
     """
-    tell = getattr(tls, "get_verified_chain", None) or getattr(
-        getattr(tls, "_sslobj", None), "get_verified_chain", None
-    )
+    inner = getattr(tls, "_sslobj", None)
+    tell = getattr(tls, "get_verified_chain", None) or getattr(inner, "get_verified_chain", None)
     chain = tell() if tell is not None else None
-    if not chain:
-        return ""
-    last = chain[-1]
-    return hashlib.sha256(last if isinstance(last, bytes) else last.public_bytes(_DER)).hexdigest()
+    return [each if isinstance(each, bytes) else each.public_bytes(_DER) for each in chain or ()]
+
+
+def anchor(tls: ssl.SSLObject) -> str:
+    """The fingerprint (SHA-256) of the root that vouched for the peer; "" if that is not known."""
+    chain = verified(tls)
+    return hashlib.sha256(chain[-1]).hexdigest() if chain else ""
+
+
+def names_responder(certificate: bytes) -> bool:
+    """Whether a certificate (DER) may name somebody to be asked whether it was revoked: `certs.ocsp` is of use."""
+    return _ID_AD_OCSP in certificate
 
 
 def probe_context() -> ssl.SSLContext:

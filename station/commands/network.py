@@ -12,7 +12,7 @@ from station.commands import roots
 from station.config import Config
 from station.shell.backoff import BackoffSettings
 from station.shell.link import LinkSetup
-from station.shell.network import Credentials, LinkOptions, NetworkProfile, Replaced
+from station.shell.network import Credentials, LinkOptions, NetworkProfile, Replaced, Revocation
 from station.state.certificates import CSMS_ROOT
 
 
@@ -73,5 +73,6 @@ def credentials(config: Config) -> Credentials:
             key=TlsKey(config.locate(csms.key_file)) if csms.key_file is not None else None,
         ),
         user_name=csms.user_name,
+        revocation=Revocation(policy=csms.revocation, crls=tuple(map(config.locate, csms.crl_files))),
         replaced=Replaced(store.bundle(CSMS_ROOT, fallback), store.register().places) if fallback else None,
     )

@@ -51,7 +51,8 @@ def unreadable(path: Path, config: Config, reader: Reader | None) -> Iterator[Fi
     if reader is None:
         return
     csms = config.file.csms
-    named = [name for name in (csms.password_file, csms.ca_file, csms.certificate, csms.key_file) if name is not None]
+    single = (csms.password_file, csms.ca_file, csms.certificate, csms.key_file)
+    named = [*(name for name in single if name is not None), *csms.crl_files]
     for file in (path, *map(config.locate, named)):
         whole = file.absolute()
         shut = next((each for each in (*reversed(whole.parents), whole) if not reader.may(each)), None)

@@ -63,6 +63,8 @@ def network(file: File, locate: Locate) -> Iterator[Mistake]:
         name = getattr(csms, key)
         if name is not None:
             yield from _readable(("csms", key), locate(name), secret=secret)
+    for place, name in enumerate(csms.crl_files):
+        yield from _readable(("csms", "crl_files", place), locate(name), secret=False)
 
 
 def _needed(file: File) -> Iterator[Mistake]:

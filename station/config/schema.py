@@ -57,6 +57,10 @@ class Csms(Section, frozen=True):
     """How the status of connectors is told."""
     system_roots: bool = False
     """Trust those of the operating system, too."""
+    revocation: Literal["off", "soft", "hard"] = "soft"
+    """Whether responders (OCSP) named by a CSMS's certificate are asked, and whether one must answer."""
+    crl_files: Annotated[tuple[FileName, ...], msgspec.Meta(max_length=16)] = ()
+    """PEM or DER: lists of certificates of CSMSs that were revoked, read at each connection."""
     keep_root_in_use: bool = True
     """The CSMS may not delete the root that vouches for it, nor the last one while TLS needs it."""
     certificate: FileName | None = None

@@ -24,6 +24,7 @@ from station.shell.linkdown import Down, DownKind, LinkDown, explain
 from station.shell.names import Address, Resolver
 from station.shell.network import Credentials, LinkOptions, NetworkProfile, connection_url
 from station.shell.probe import tls_problem
+from station.shell.revocation import Revoked
 
 log = logging.getLogger(__name__)
 
@@ -96,6 +97,7 @@ class Dialer:
         self._make_context = make_context
         self._context: tuple[TlsSettings, ssl.SSLContext] | None = None
         self._phase = ""
+        self._revoked = Revoked(self._resolver)
         self._probed: tuple[float, Down | None] | None = None
 
     async def __call__(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
@@ -139,8 +141,12 @@ class Dialer:
         self._phase = "TLS or WebSocket handshake" if context else "WebSocket handshake"
         from station.shell import websocket  # noqa: PLC0415 - dear, at the first attempt
 
+        async def judge(chain: list[bytes]) -> None:
+            await self._revoked(chain, credentials.revocation)
+
         try:
-            line = await websocket.open_line(sock, websocket.Upgrade(url, context, profile, credentials, options))
+            upgrade = websocket.Upgrade(url, context, profile, credentials, options, judge)
+            line = await websocket.open_line(sock, upgrade)
         except Down as down:
             if down.why.kind is not DownKind.TLS_OTHER:
                 raise

@@ -5,6 +5,8 @@ Secrets appear in no `repr`.
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -38,6 +40,18 @@ class Replaced(Struct, frozen=True):
     urls: tuple[str, ...]
 
 
+class Revocation(Struct, frozen=True):
+    """How it is found out whether a CSMS's certificate was revoked; one that was is always refused.
+
+    `policy`: off asks nobody, soft takes silence for consent, hard wants an answer where a responder is named.
+    """
+
+    policy: Literal["off", "soft", "hard"] = "soft"
+    crls: tuple[Path, ...] = ()
+    within_s: float = 10.0
+    """For all answers together."""
+
+
 class Credentials(Struct, frozen=True):
     """Who the station is, and how it proves it and checks the CSMS.
 
@@ -49,6 +63,7 @@ class Credentials(Struct, frozen=True):
     tls: TlsSettings = TlsSettings()
     user_name: str | None = None
     replaced: Replaced | None = None
+    revocation: Revocation = Revocation()
 
     def __repr__(self) -> str:
         return f"Credentials(identity={self.identity!r}, password={'***' if self.password else None})"

@@ -14,12 +14,12 @@ import os
 import socket
 import ssl
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 import msgspec
 
-from certs.tls import anchor
+from certs.tls import anchor, verified
 from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
 from station.shell.postponed import postponed
@@ -89,6 +89,12 @@ class Line(asyncio.BufferedProtocol):
         tls = self._transport.get_extra_info("ssl_object")
         suite = tls.cipher() if isinstance(tls, ssl.SSLObject) else None
         return f"{tls.version()} {suite[0]}" if suite else None
+
+    @property
+    def chain(self) -> list[bytes]:
+        """The path (DER) from the server's certificate to the root that vouched for it, as far as it is known."""
+        tls = self._transport.get_extra_info("ssl_object")
+        return verified(tls) if isinstance(tls, ssl.SSLObject) else []
 
     @property
     def root(self) -> str:
@@ -270,6 +276,9 @@ class Line(asyncio.BufferedProtocol):
         return Down(DownKind.CLOSED, "connection lost without a close frame")
 
 
+Judge = Callable[[list[bytes]], Awaitable[None]]
+
+
 class Upgrade(msgspec.Struct, frozen=True):
     """What the opening handshake needs: where, how secured, who, which versions."""
 
@@ -278,6 +287,8 @@ class Upgrade(msgspec.Struct, frozen=True):
     profile: NetworkProfile
     credentials: Credentials
     options: LinkOptions
+    judge: Judge | None = None
+    """Has the last word on the server's certificates, before anything is said to it. Raises Down."""
 
 
 async def open_line(sock: socket.socket, upgrade: Upgrade) -> Line:
@@ -302,6 +313,8 @@ async def open_line(sock: socket.socket, upgrade: Upgrade) -> Line:
         _, line = await asyncio.get_running_loop().create_connection(
             make, sock=sock, ssl=upgrade.context, server_hostname=host
         )
+        if upgrade.judge is not None and line.chain:
+            await upgrade.judge(line.chain)
         await line.upgrade(_headers(upgrade))
         done = True
     except (OSError, WebSocketException, EOFError, ValueError) as error:
