@@ -2,6 +2,9 @@
 
     keystore.py   what a key store can do, whatever keeps the keys
     file_keys.py  keys in files of mode 0600
+    tpm_keys.py   keys in a TPM;  tpm.py: its connection and its errors
+    pkcs11_keys.py  keys in a PKCS#11 token;  cryptoki.py: the interface;  token_keys.py: for `cryptography`
+    providers.py  how TLS reaches the keys of these two;  openssl.py: what `ssl` leaves out
     software.py   what file_keys does with a key in memory
     csr.py        PKCS#10 requests
     x509.py       certificates read, checked against A00.FR.501 to 503, hashed

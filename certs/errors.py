@@ -6,6 +6,7 @@ CertsError
   BadCertificate       not a certificate, too weak, or of another key
   StoreFull            no room for one more certificate
   BadTlsSettings       no TLS context can be made of these settings
+  KeyUnavailable       the key is in a TPM or token that cannot be used now
 """
 
 from __future__ import annotations
@@ -33,3 +34,15 @@ class StoreFull(CertsError):  # noqa: N818 - reads as what it says
 
 class BadTlsSettings(CertsError):  # noqa: N818 - reads as what it says
     """No TLS context can be made of these settings; the text names the remedy."""
+
+
+class KeyUnavailable(CertsError):  # noqa: N818 - reads as what it says
+    """The key cannot be used now: its TPM or token, or what is needed to reach it, is missing or refuses.
+
+    It may be back later; nothing else is used in its place. `remedy` is for whoever has to do something about it.
+    """
+
+    def __init__(self, reason: str, remedy: str) -> None:
+        super().__init__(f"{reason}: {remedy}")
+        self.reason = reason
+        self.remedy = remedy

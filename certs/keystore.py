@@ -8,6 +8,7 @@ All methods may block for seconds (a TPM makes an RSA key); none is called withi
 from __future__ import annotations
 
 import enum
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -48,10 +49,31 @@ class TlsKey(msgspec.Struct, frozen=True):
 
     `file` is a PEM file: the key itself, or what a provider of OpenSSL makes of it (a TSS2 key, a PKCS#11 URI).
     OpenSSL would ask a missing password from the terminal, so one is always given, empty if there is none.
+    `prepare` is there if the key is outside of this process: called before each loading with the certificate's file and
+    this, it makes sure that the key can be used, or raises KeyUnavailable. It may block for seconds.
     """
 
     file: Path
     password: Callable[[], str] = str
+    prepare: Callable[[Path, TlsKey], None] | None = None
+
+
+SECRET_BYTES = 32
+"""Of what `KeyStore.unseal` gives."""
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+
+
+def is_name(text: str) -> bool:
+    """Whether a key may be called that."""
+    return bool(_NAME.fullmatch(text))
+
+
+def checked(name: str) -> str:
+    """The name of a key, which is a plain file name, too. Raises ValueError."""
+    if not is_name(name):
+        raise ValueError(f"not a name for a key: {name!r}")
+    return name
 
 
 class KeyStore(Protocol):

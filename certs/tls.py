@@ -47,7 +47,11 @@ class TlsSettings(NamedTuple):
 
 
 def client_context(settings: TlsSettings) -> ssl.SSLContext:
-    """The context for one network profile. Raises BadTlsSettings with the remedy; OSError if a file cannot be read."""
+    """The context for one network profile.
+
+    Raises BadTlsSettings and KeyUnavailable, both with the remedy; OSError if a file cannot be read. Blocks for as long
+    as a TPM or token needs to load a key.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313, A00.FR.416
     context.set_ciphers(":".join(CIPHERS) + _SECURITY_LEVEL)
@@ -111,6 +115,8 @@ def _load_chain(context: ssl.SSLContext, settings: TlsSettings) -> None:
     for file in (settings.chain, settings.key.file):
         if not file.is_file():
             raise BadTlsSettings(f"{file} is missing: install the station's certificate and key")
+    if settings.key.prepare is not None:
+        settings.key.prepare(settings.chain, settings.key)
     try:
         context.load_cert_chain(settings.chain, settings.key.file, settings.key.password)
     except OSError as error:  # SSLError is one; a provider's failure may come with any errno

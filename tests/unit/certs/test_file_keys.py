@@ -9,12 +9,9 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
-from cryptography.hazmat.primitives.serialization import load_der_public_key
 from cryptography.x509.oid import NameOID
 
-from certs.errors import BadCertificate, KeyExists, NoSuchKey
+from certs.errors import BadCertificate
 from certs.file_keys import FileKeys
 from certs.keystore import KeyKind, KeyStore, Subject
 
@@ -25,30 +22,6 @@ ANNA = Subject("CS0001", "Operator Ltd")
 def keys(tmp_path: Path) -> KeyStore:
     """An empty key store in a directory that is made for it."""
     return FileKeys(tmp_path / "new" / "keys")
-
-
-@pytest.mark.parametrize("kind", list(KeyKind))
-def test_a_key_signs_and_makes_requests_but_never_changes(keys: KeyStore, kind: KeyKind) -> None:
-    """A00.FR.501 to 503: the kinds on offer are strong enough; A02.FR.03: PKCS#10 in PEM with O and CN."""
-    keys.create("station-1", kind)
-
-    public = load_der_public_key(keys.public_key("station-1"))
-    request = x509.load_pem_x509_csr(keys.csr("station-1", ANNA).encode())
-    signature = keys.sign("station-1", b"challenge")
-
-    assert request.is_signature_valid
-    assert request.public_key() == public
-    assert [part.value for part in request.subject] == ["Operator Ltd", "CS0001"]
-    if isinstance(public, ec.EllipticCurvePublicKey):
-        assert public.key_size == 256
-        public.verify(signature, b"challenge", ec.ECDSA(hashes.SHA256()))
-    else:
-        assert isinstance(public, rsa.RSAPublicKey)
-        assert public.key_size >= 2048
-        public.verify(signature, b"challenge", padding.PSS(padding.MGF1(hashes.SHA256()), 32), hashes.SHA256())
-    with pytest.raises(KeyExists):
-        keys.create("station-1", kind)
-    assert keys.names() == ["station-1"]
 
 
 def test_a_v2g_request_names_its_country_and_domain(keys: KeyStore) -> None:
@@ -91,29 +64,6 @@ def test_a_damaged_secret_is_reported_not_replaced(tmp_path: Path) -> None:
         FileKeys(tmp_path).unseal("database")
 
     assert (tmp_path / "database.secret").read_bytes() == b"short"
-
-
-def test_a_key_that_is_not_there_cannot_be_used(keys: KeyStore) -> None:
-    """One error for all uses."""
-    for use in (keys.public_key, keys.tls_key, keys.delete):
-        with pytest.raises(NoSuchKey):
-            use("station-1")
-
-
-def test_a_deleted_key_is_gone(keys: KeyStore) -> None:
-    """A02.FR.10: the certificate that is not in use is discarded, with its key."""
-    keys.create("old", KeyKind.EC_P256)
-
-    keys.delete("old")
-
-    assert keys.names() == []
-
-
-@pytest.mark.parametrize("name", ["", "../evil", "a/b", ".hidden", "x" * 65])
-def test_a_name_cannot_leave_the_directory(keys: KeyStore, name: str) -> None:
-    """Names may come from configuration."""
-    with pytest.raises(ValueError, match="not a name"):
-        keys.create(name, KeyKind.EC_P256)
 
 
 def test_a_damaged_key_file_is_a_clear_error(tmp_path: Path) -> None:

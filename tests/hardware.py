@@ -1,0 +1,267 @@
+"""A TPM and an HSM in software (swtpm, SoftHSM), for tests of keys that never leave them.
+
+What is missing skips a test, and says so at the end of the run. `in_own_process` keeps OpenSSL's providers, of which a
+process has one set, from the other tests.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import importlib
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import ParamSpec, Self
+
+import pytest
+
+from certs import openssl, tpm
+from certs.cryptoki import Module
+from certs.errors import KeyUnavailable
+from certs.keystore import KeyStore
+from certs.pkcs11_keys import Pkcs11Keys, Pkcs11Settings
+from certs.tpm import TpmSettings
+from certs.tpm_keys import TpmKeys
+
+P = ParamSpec("P")
+
+ROOT = Path(__file__).parent.parent
+FETCHED = ROOT / ".cache/build/ossl-modules"
+"""By .ci/providers, on Debian 12."""
+
+PERSISTENT = 0x81000001
+PIN = "a PIN of the token"
+TOKEN = "station's keys"
+PATIENCE_S = 30.0
+_SOFT_HSM = ("/usr/lib/softhsm/libsofthsm2.so", "/usr/lib/x86_64-linux-gnu/softhsm/libsofthsm2.so")
+
+
+def provider(name: str) -> Path | None:
+    """The file of a provider that can be used."""
+    with contextlib.suppress(KeyUnavailable):
+        for directory in (FETCHED, openssl.modules_directory()):
+            if (directory / f"{name}.so").is_file():
+                return directory / f"{name}.so"
+    return None
+
+
+def soft_hsm() -> Path | None:
+    """SoftHSM's PKCS#11 module."""
+    return next((Path(file) for file in _SOFT_HSM if Path(file).is_file()), None)
+
+
+@functools.cache
+def missing_for_tpm() -> str:
+    """What keeps the tests with a TPM from running; empty: nothing."""
+    if shutil.which("swtpm") is None:
+        return "swtpm is not installed"
+    try:
+        tpm.library()
+    except KeyUnavailable as error:
+        return error.reason
+    return "" if provider("tpm2") else "no tpm2-openssl of version 1.3 or newer"
+
+
+@functools.cache
+def missing_for_hsm() -> str:
+    """What keeps the tests with an HSM from running."""
+    if soft_hsm() is None or shutil.which("softhsm2-util") is None:
+        return "softhsm2 is not installed"
+    return "" if provider("pkcs11") else "no pkcs11-provider"
+
+
+needs_tpm = pytest.mark.skipif(bool(missing_for_tpm()), reason=f"keys in a TPM NOT TESTED: {missing_for_tpm()}")
+needs_hsm = pytest.mark.skipif(bool(missing_for_hsm()), reason=f"keys in an HSM NOT TESTED: {missing_for_hsm()}")
+
+
+class SoftwareTpm:
+    """A TPM with a state that survives its power cuts. No resource manager: three keys are all it holds."""
+
+    def __init__(self, folder: Path) -> None:
+        self._state = folder / "tpm"
+        self._state.mkdir()
+        self._socket = folder / "tpm.sock"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def tcti(self) -> str:
+        """The way to it."""
+        return f"swtpm:path={self._socket}"
+
+    def __enter__(self) -> Self:
+        self.power_on()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.power_off()
+
+    def power_on(self) -> None:
+        """As the station's firmware does: switched on and started up."""
+        self._process = subprocess.Popen(  # noqa: S603 - our own paths
+            [
+                *("swtpm", "socket", "--tpm2", "--flags", "not-need-init,startup-clear"),
+                *("--tpmstate", f"dir={self._state}"),
+                *("--server", f"type=unixio,path={self._socket}"),
+                *("--ctrl", f"type=unixio,path={self._socket}.ctrl"),
+            ],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        end = time.monotonic() + PATIENCE_S
+        while not self._serves():
+            assert self._process.poll() is None, "swtpm does not start"
+            assert time.monotonic() < end, "swtpm does not serve"
+            time.sleep(0.01)
+
+    def _serves(self) -> bool:
+        if not Path(f"{self._socket}.ctrl").exists():
+            return False
+        try:
+            self.loaded()
+        except KeyUnavailable:
+            return False
+        return True
+
+    def power_off(self) -> None:
+        """Cut its power, as a broken wire does."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGKILL)
+            self._process.wait(PATIENCE_S)
+            self._process = None
+            for name in (self._socket, Path(f"{self._socket}.ctrl")):
+                name.unlink(missing_ok=True)
+
+    def power_cycle(self) -> None:
+        """Off and on: what was loaded is gone."""
+        self.power_off()
+        self.power_on()
+
+    def loaded(self) -> int:
+        """How many keys are loaded in it now."""
+        with tpm.opened(TpmSettings(self.tcti)) as connection:
+            return len(tpm.handles(connection, 0x80000000, 16))
+
+    def clear(self) -> None:
+        """What makes all its keys worthless."""
+        with tpm.opened(TpmSettings(self.tcti)) as connection:
+            connection.clear(tpm.library().ESYS_TR.LOCKOUT)
+
+    def take_ownership(self, password: str) -> None:
+        """Set the password of the owner's hierarchy."""
+        with tpm.opened(TpmSettings(self.tcti)) as connection:
+            connection.hierarchy_change_auth(tpm.library().ESYS_TR.OWNER, password)
+
+    def keys(self, folder: Path, parent: int | None = None, owner: str = "") -> TpmKeys:
+        """A key store in it."""
+        return TpmKeys(folder, TpmSettings(self.tcti, parent, lambda: owner), provider("tpm2"))
+
+
+class SoftHsm:
+    """A token of SoftHSM's, which can be taken out and put back. One at a time: a process knows one place of tokens."""
+
+    def __init__(self, folder: Path) -> None:
+        self._tokens, self._away = folder / "tokens", folder / "taken out"
+        self._tokens.mkdir()
+        self._conf = folder / "softhsm2.conf"
+        self._conf.write_text(f"directories.tokendir = {self._tokens}\nobjectstore.backend = file\n", "utf-8")
+
+    def __enter__(self) -> Self:
+        os.environ["SOFTHSM2_CONF"] = str(self._conf)
+        self._initialise()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        Module(self.module).finish()
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """For an agent that shall use it."""
+        return {"SOFTHSM2_CONF": str(self._conf)}
+
+    @property
+    def module(self) -> Path:
+        """The PKCS#11 module."""
+        found = soft_hsm()
+        assert found is not None
+        return found
+
+    def _initialise(self) -> None:
+        subprocess.run(  # noqa: S603 - our own paths
+            [
+                *("softhsm2-util", "--init-token", "--free", "--label", TOKEN),
+                *("--pin", PIN, "--so-pin", "the officer's"),
+            ],
+            check=True,
+            capture_output=True,
+        )
+
+    def take_out(self) -> None:
+        """The token is gone."""
+        self._tokens.rename(self._away)
+
+    def put_back(self) -> None:
+        """It is there again."""
+        self._away.rename(self._tokens)
+
+    def keys(self, folder: Path, pin: Callable[[], str] = lambda: PIN) -> Pkcs11Keys:
+        """A key store in it."""
+        return Pkcs11Keys(folder, Pkcs11Settings(self.module, TOKEN, pin), provider("pkcs11"))
+
+
+STORES = (
+    pytest.param("tpm", marks=needs_tpm),
+    pytest.param("tpm-persistent", marks=needs_tpm),
+    pytest.param("pkcs11", marks=needs_hsm),
+)
+
+
+@contextlib.contextmanager
+def opened(kind: str, folder: Path) -> Iterator[tuple[KeyStore, SoftwareTpm | SoftHsm]]:
+    """A store of one of the kinds above, and what it is in."""
+    if kind == "pkcs11":
+        with SoftHsm(folder) as hsm:
+            yield hsm.keys(folder / "keys"), hsm
+        return
+    with SoftwareTpm(folder) as chip:
+        yield chip.keys(folder / "keys", PERSISTENT if kind == "tpm-persistent" else None), chip
+
+
+def in_own_process(test: Callable[P, None]) -> Callable[P, None]:
+    """Run a test function in a fresh interpreter; its arguments must be what `repr` can write down."""
+
+    @functools.wraps(test)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        assert not args, "pytest passes by keyword"
+        given = repr(kwargs)
+        program = f"from tests import hardware; hardware._child({test.__module__!r}, {test.__name__!r}, {given!r})"
+        done = subprocess.run(  # noqa: S603 - our own interpreter
+            [sys.executable, "-X", "faulthandler", "-c", program],
+            cwd=ROOT,
+            env={**os.environ, "TSS2_LOG": "all+none"},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        sys.stdout.write(done.stdout)
+        if done.returncode:
+            pytest.fail(f"ended with {done.returncode}\n{done.stderr}", pytrace=False)
+
+    return run
+
+
+def _child(module: str, name: str, given: str) -> None:
+    """What runs there."""
+    test = importlib.import_module(module).__dict__[name].__wrapped__
+    test(**eval(given, {"PosixPath": Path}))  # noqa: S307 - our own repr
