@@ -50,6 +50,17 @@ class JobResult(msgspec.Struct, frozen=True, kw_only=True, tag=True):
     """What came of a job. One subclass per kind, routed by type to the block that lists it in `results()`."""
 
 
+class NextPiece(Job, frozen=True, kw_only=True):
+    """Go on with long work as soon as what waits has had its turn (design 6): `due` then comes as the result."""
+
+    due: JobResult
+
+    @property
+    def key(self) -> str:
+        """Each kind of long work goes on by itself."""
+        return type(self.due).__name__
+
+
 class Later(msgspec.Struct, frozen=True):
     """The reply to a CALL that needs slow work first.
 

@@ -32,9 +32,8 @@ from hal.sim.evse import EvseSpec
 from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
-from station.block import Job, JobResult
+from station.block import Job, JobResult, NextPiece
 from station.blocks.certificates import DeleteByHash, DropReplaced, InstallRoot, ListCertificates
-from station.blocks.local_list import NextPiece, PieceDue
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.commands.roots import Roots
 from station.effects import (
@@ -168,7 +167,7 @@ class Bench:
         self.root = ""
         """The fingerprint of the root that vouches for the CSMS from the next connection on."""
         self.jobs: list[StartJob] = []
-        self._pieces: deque[StartJob] = deque()
+        self._pieces: deque[tuple[int, JobResult]] = deque()
         self.shown: list[str] = []
         """What the displays showed, one text after the other; "" is nothing."""
         self.busy = False
@@ -332,7 +331,7 @@ class Bench:
         """Long work goes on by one step, if there is any."""
         if not self._pieces:
             return False
-        self._do(self.station.exchange.job_done(self._pieces.popleft().generation, PieceDue(), self.now))
+        self._do(self.station.exchange.job_done(*self._pieces.popleft(), self.now))
         return True
 
     def _due_turn(self) -> bool:
@@ -397,8 +396,8 @@ class Bench:
                     self.shown.append(text)
                 case StartJob(_, Unlock() as unlock):
                     self._unlock(effect, unlock)
-                case StartJob(_, NextPiece()):
-                    self._pieces.append(effect)
+                case StartJob(generation, NextPiece(due=due)):
+                    self._pieces.append((generation, due))
                 case StartJob() if self.idle_jobs:
                     self.jobs.append(effect)
                 case StartJob(generation, InstallRoot() | DeleteByHash() | ListCertificates() | DropReplaced() as job):

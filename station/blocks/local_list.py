@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from station.block import Block, Job, JobResult, Later, Results, Routes, result, route
+from station.block import Block, JobResult, Later, NextPiece, Results, Routes, result, route
 from station.now import Deadline, Mono, MonoDeadline, Now
 from station.ocpp.messages import (
     GetLocalListVersionRequest,
@@ -33,10 +33,6 @@ PATIENCE_S = 25.0
 """How long an update may take before the CSMS hears that it failed; then it does fail."""
 
 CTRLR = "LocalAuthListCtrlr"
-
-
-class NextPiece(Job, frozen=True, kw_only=True):
-    """Go on with the update as soon as what waits has had its turn."""
 
 
 class PieceDue(JobResult, frozen=True, kw_only=True):
@@ -164,7 +160,7 @@ class LocalAuthorizationList(Block):
         return SendLocalListResponse(status="Accepted")
 
     def _later(self, update: _Update) -> Later:
-        return Later(NextPiece(), update.by, _failed(Refusal("InternalError", "it took too long")))
+        return Later(NextPiece(due=PieceDue()), update.by, _failed(Refusal("InternalError", "it took too long")))
 
     def _give_up(self, refusal: Refusal, now: Now) -> SendLocalListResponse:
         self._end(now)

@@ -20,7 +20,7 @@ import msgspec
 
 from hal.errors import BadOptions
 from station.app import Station, World
-from station.blocks.local_list import NextPiece, PieceDue
+from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.commands import errors, network, roots, sealing
 from station.commands.control import commands
@@ -188,11 +188,10 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
     )
 
 
-async def _next_piece(job: NextPiece) -> PieceDue:
+async def _next_piece(job: NextPiece) -> JobResult:
     """A moment in which whatever has come meanwhile gets into the inbox, and before the piece: all it is for."""
-    del job
     await asyncio.sleep(PIECES_APART_S)
-    return PieceDue()
+    return job.due
 
 
 def _unlocking(runner: Runner) -> Worker:

@@ -13,7 +13,7 @@ from __future__ import annotations
 import base64
 import binascii
 import logging
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
@@ -25,9 +25,12 @@ from station.state.local_list import LocalList
 from station.state.reservations import Reservation, Reservations
 from station.state.sessions import Session, Sessions
 from station.state.tokens import Tokens, digest, same_token
-from station.store.traces import Trace, Traces
+from station.store.traces import START, Place, Trace, Traces
 
 log = logging.getLogger(__name__)
+
+PIECE = 250
+"""Rows of the queue looked at in one step, so that it takes less than 20 ms, were each of them his (design 6)."""
 
 TYPES = ("Central", "eMAID", "ISO14443", "ISO15693", "KeyCode", "Local", "MacAddress")
 """The types of tokens that name somebody."""
@@ -49,6 +52,26 @@ class Customer(msgspec.Struct, frozen=True):
         return token is not None and any(same_token(token, each) for each in self.tokens())
 
 
+class Piece(msgspec.Struct, frozen=True):
+    """The messages that name a customer among PIECE rows, and where the next piece begins; None: it was the last."""
+
+    found: tuple[tuple[Trace, TransactionEventRequest], ...]
+    rest: Place | None
+
+    @property
+    def owed(self) -> bool:
+        """Whether the CSMS still waits for one of them."""
+        return any(not trace.given_up for trace, _ in self.found)
+
+    def words(self) -> list[str]:
+        """A line for each."""
+        return [
+            f"{'undelivered' if trace.given_up else 'queue'}: {event.event_type} of transaction "
+            f"{event.transaction_info.transaction_id}, {event.timestamp.isoformat()}"
+            for trace, event in self.found
+        ]
+
+
 class Sources(msgspec.Struct, frozen=True, kw_only=True):
     """Where something about a customer may lie."""
 
@@ -65,26 +88,32 @@ class Customers:
     def __init__(self, sources: Sources) -> None:
         self._in = sources
 
-    def known(self, who: Customer) -> list[str]:
-        """All that is stored, a line each; none if nothing is."""
-        lines = [*self._listed(who), *self._reserved(who), *self._at_evses(who), *self._queued(who)]
+    def known(self, who: Customer, in_messages: Sequence[str]) -> list[str]:
+        """All that is stored, a line each; none if nothing is. `in_messages`: what was found in the queue."""
+        lines = [*self._listed(who), *self._reserved(who), *self._at_evses(who), *in_messages]
         return lines and [f"{who.type or 'identifier'} {who.identifier}", *lines]
 
     def in_use(self, who: Customer) -> str | None:
-        """Why it cannot be removed now."""
+        """Why it cannot be removed now, apart from what the CSMS is still owed (`look`)."""
         if any(_involved(each, who) for each in self._in.sessions.all()):
             return "the customer is charging, or his cable is held"
         if self._reservations_of(who):
             return "an EVSE is reserved for the customer"
-        if any(not trace.given_up for trace, _ in self._traces_of(who)):
-            return "transactions of the customer are not delivered yet"
         return None
 
     def remove(self, who: Customer) -> None:
         """N10.FR.03, N10.FR.06: all but the local list, which only the CSMS changes. Not while `in_use`."""
         for token in who.tokens():
             self._in.tokens.forget(token)
-        for trace, event in self._traces_of(who):
+
+    def look(self, who: Customer, behind: Place = START) -> Piece:
+        """The messages that name him, a piece of them: what waits for the CSMS first, then what was given up."""
+        traces, rest = self._in.traces.piece(who.identifier, behind, PIECE)
+        return Piece(tuple(_his(traces, who)), rest)
+
+    def unname(self, piece: Piece) -> None:
+        """The person leaves messages that were given up."""
+        for trace, event in piece.found:
             self._in.traces.rewrite(trace, codec.dump(_unnamed(event)))
 
     # --- where it may lie
@@ -110,25 +139,19 @@ class Customers:
             if _involved(session, who):
                 yield f"EVSE {session.evse_id}: {_stage(session)}"
 
-    def _queued(self, who: Customer) -> Iterator[str]:
-        for trace, event in self._traces_of(who):
-            where = "undelivered" if trace.given_up else "queue"
-            of = event.transaction_info.transaction_id
-            yield f"{where}: {event.event_type} of transaction {of}, {event.timestamp.isoformat()}"
 
-    def _traces_of(self, who: Customer) -> list[tuple[Trace, TransactionEventRequest]]:
-        found = []
-        for trace in self._in.traces.of(who.identifier):
-            if trace.action != "TransactionEvent":
-                continue
-            try:
-                event = codec.load(TransactionEventRequest, trace.payload)
-            except ValueError as error:
-                log.warning("state.bad_row", extra={"table": "outbox", "reason": str(error)})
-                continue
-            if who.owns(event.id_token) or _signed_for(event, who):
-                found.append((trace, event))
-        return found
+def _his(traces: Iterable[Trace], who: Customer) -> Iterator[tuple[Trace, TransactionEventRequest]]:
+    """The events among the messages that are about him."""
+    for trace in traces:
+        if trace.action != "TransactionEvent":
+            continue
+        try:
+            event = codec.load(TransactionEventRequest, trace.payload)
+        except ValueError as error:
+            log.warning("state.bad_row", extra={"table": "outbox", "reason": str(error)})
+            continue
+        if who.owns(event.id_token) or _signed_for(event, who):
+            yield trace, event
 
 
 def _words(info: IdTokenInfoType) -> str:

@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from station.now import Now
+from station.state.customers import PIECE
+from station.store.rows import Lane
 from tests.bench import Bench
 from tests.csms import Error
 from tests.scenarios.reservations import cancel, reserve
@@ -42,6 +45,13 @@ def charge(bench: Bench, card: str = CARD, *, leave: bool = True) -> None:
         bench.advance(minutes=1)
         bench.evse(1).unplug()
         bench.advance(minutes=1)
+
+
+def begin(bench: Bench) -> None:
+    """He starts to charge, in a moment."""
+    bench.evse(1).present_token(CARD)
+    bench.evse(1).plug_in()
+    bench.advance(seconds=5)
 
 
 def stored(bench: Bench) -> str:
@@ -197,4 +207,115 @@ def test_too_many_reports_at_once_are_rejected(bench: Bench) -> None:
     bench.csms.release()
 
     assert statuses == ["Accepted"] * 4 + ["Rejected"]
+    assert ask(bench)["status"] == "Accepted"
+
+
+def owe(bench: Bench, rows: int, *, table: str = "outbox", card: str = OTHER) -> None:
+    """So many Started events of a card that wait for the CSMS, or were given up, as an earlier run left them."""
+    payload = {
+        "eventType": "Started",
+        "timestamp": "2026-03-01T12:00:00Z",
+        "triggerReason": "Authorized",
+        "seqNo": 0,
+        "transactionInfo": {"transactionId": "T"},
+        "idToken": {"idToken": card, "type": "ISO14443"},
+    }
+    insert = {
+        "outbox": "INSERT INTO outbox VALUES (?, ?, 'TransactionEvent', 'T', 0, 0, 0, 0.0, 0.0, ?)",
+        "undelivered": "INSERT INTO undelivered VALUES (?, ?, 'TransactionEvent', 'T', 1, 0, 0.0, 0.0, ?, 'no answer')",
+    }
+    data = json.dumps(payload).encode()
+    with bench.station.db.transaction():
+        bench.station.db.connection.executemany(
+            insert[table], [((Lane.TRANSACTIONS << 56) + n, f"{card}{n}", data) for n in range(rows)]
+        )
+
+
+@pytest.mark.parametrize("table", ["outbox", "undelivered"])
+def test_a_long_queue_is_looked_through_in_steps_of_few_rows(bench: Bench, table: str) -> None:
+    """100,000 rows of two days offline would stop everything for 0.2 s and more."""
+    owe(bench, 20 * PIECE, table=table)
+    operations, most = 0, 0
+    step = bench.station.engine.step
+
+    def count() -> int:
+        nonlocal operations
+        operations += 100
+        return 0
+
+    def counted(given: Any, now: Now) -> Any:
+        nonlocal operations, most
+        operations = 0
+        done = step(given, now)
+        most = max(most, operations)
+        return done
+
+    bench.station.engine.step = counted  # type: ignore[method-assign]  # to see what one step reads
+    bench.station.db.connection.set_progress_handler(count, 100)
+    answer = ask(bench)
+    bench.station.db.connection.set_progress_handler(None, 0)
+
+    assert answer["status"] == "Accepted"
+    assert PIECE < most < 40 * PIECE  # SQLite's own operations: some twenty a row
+
+
+def test_what_is_queued_while_the_queue_is_looked_through_is_found(bench: Bench) -> None:
+    bench.csms.error("TransactionEvent")
+    owe(bench, 3 * PIECE)
+    bench.busy = True
+    call = bench.csms.send("CustomerInformation", {"requestId": 1, "report": True, "clear": False, "idToken": TOKEN})
+    bench.piece()
+
+    begin(bench)
+    bench.busy = False
+    bench.settle()
+
+    assert call.answer is not None
+    assert call.answer["status"] == "Accepted"
+    assert "queue: Started of transaction" in told(bench)
+
+
+@pytest.mark.req("N10.FR.05")
+def test_who_begins_to_charge_while_the_queue_is_looked_through_is_not_forgotten(bench: Bench) -> None:
+    owe(bench, 3 * PIECE, table="undelivered", card=CARD)
+    bench.busy = True
+    call = bench.csms.send("CustomerInformation", {"requestId": 1, "report": True, "clear": True, "idToken": TOKEN})
+    bench.piece()
+
+    begin(bench)
+    bench.busy = False
+    bench.settle()
+
+    assert call.answer is not None
+    assert "charging" in call.answer["statusInfo"]["additionalInfo"]
+    assert bench.csms.received("NotifyCustomerInformation") == []
+    assert stored(bench).count(f'"IDTOKEN": "{CARD}"') == 3 * PIECE
+
+
+@pytest.mark.req("N09.FR.03")
+def test_while_one_customer_is_looked_for_another_has_to_wait(bench: Bench) -> None:
+    bench.busy = True
+    first = bench.csms.send("CustomerInformation", {"requestId": 1, "report": True, "clear": False, "idToken": TOKEN})
+    second = bench.csms.send("CustomerInformation", {"requestId": 2, "report": True, "clear": False, "idToken": TOKEN})
+    bench.busy = False
+    bench.settle()
+
+    assert second.answer is not None
+    assert second.answer["status"] == "Rejected"
+    assert first.answer is not None
+    assert first.answer["status"] == "Accepted"
+
+
+def test_a_search_that_takes_too_long_is_given_up(bench: Bench) -> None:
+    """The CSMS has heard by then that it failed."""
+    owe(bench, 3 * PIECE, table="undelivered", card=CARD)
+    bench.busy = True
+    call = bench.csms.send("CustomerInformation", {"requestId": 1, "report": True, "clear": True, "idToken": TOKEN})
+    bench.advance(seconds=30)
+    bench.busy = False
+    bench.settle()
+
+    assert call.answer is not None
+    assert "too long" in call.answer["statusInfo"]["additionalInfo"]
+    assert told(bench) == ""
     assert ask(bench)["status"] == "Accepted"
