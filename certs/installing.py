@@ -15,7 +15,7 @@ from typing import NamedTuple
 import msgspec
 from cryptography.x509 import Certificate
 
-from certs import x509
+from certs import tls, x509
 from certs.errors import BadCertificate, StoreFull
 from certs.trust import Root, TrustStore, certificates, fingerprint
 
@@ -64,11 +64,14 @@ def _checked(store: TrustStore, pem: str, terms: Terms) -> tuple[Certificate, Ce
         x509.check_authority(certificate)
         x509.check_validity(certificate, terms.at, certain=terms.certain)
         certificate.subject.rfc4514_string()
-        return certificate, _issuer(store, certificate)
+        issuer = _issuer(store, certificate)
     except (BadCertificate, OSError):
         raise
     except Exception as error:  # the library's have no base in common, and come when a field is asked for
         raise BadCertificate("it cannot be read") from error
+    if not tls.can_be_loaded(pem):
+        raise BadCertificate("TLS cannot use it")
+    return certificate, issuer
 
 
 def _issuer(store: TrustStore, certificate: Certificate) -> Certificate | None:

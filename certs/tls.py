@@ -27,6 +27,7 @@ CIPHERS = (
 )
 """TLS 1.2 suites in order of preference; those of TLS 1.3 are all sound and stay on (A00.FR.320, A00.FR.423)."""
 
+_BEGIN = "-----BEGIN CERTIFICATE-----"
 _DER = 2  # _ssl.ENCODING_DER
 _ID_AD_OCSP = bytes.fromhex("06082b06010505073001")  # the object identifier (RFC 5280, 4.2.2.1) as it is encoded
 _SECURITY_LEVEL = ":@SECLEVEL=2"  # OpenSSL's name for 112 bits: RSA from 2048, curves from 224 bits, no SHA-1
@@ -102,11 +103,24 @@ def _load_roots(context: ssl.SSLContext, settings: TlsSettings) -> None:
         context.load_default_certs(ssl.Purpose.SERVER_AUTH)
     elif not settings.roots_pem:
         raise BadTlsSettings("no CSMS root certificate is installed: install the one of the CSMS's authority")
-    if settings.roots_pem:
-        try:
-            context.load_verify_locations(cadata=settings.roots_pem.encode("ascii", "ignore").decode())  # comments
-        except (ssl.SSLError, ValueError) as error:
-            raise BadTlsSettings("a CSMS root certificate cannot be read: install it again, in PEM") from error
+    if settings.roots_pem and not _load(context, settings.roots_pem):
+        # One that OpenSSL cannot read must not take the others with it.
+        parts = [f"{_BEGIN}{part}" for part in settings.roots_pem.split(_BEGIN)[1:]]
+        if not [part for part in parts if _load(context, part)]:
+            raise BadTlsSettings("the CSMS root certificate cannot be read: install it again, in PEM")
+
+
+def can_be_loaded(pem: str) -> bool:
+    """Whether OpenSSL takes a certificate as a root; what it does not take could not vouch for anybody."""
+    return _load(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), pem)
+
+
+def _load(context: ssl.SSLContext, pem: str) -> bool:
+    try:
+        context.load_verify_locations(cadata=pem.encode("ascii", "ignore").decode())  # comments may be in any script
+    except (ssl.SSLError, ValueError):
+        return False
+    return True
 
 
 def _load_chain(context: ssl.SSLContext, settings: TlsSettings) -> None:

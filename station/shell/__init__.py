@@ -4,6 +4,7 @@ runner       the process: inbox -> core -> effects;  inbox: what waits, bounded;
              boot: what is asked once at the start
 link         dial, keep, dial again;  dial, connection, websocket: one attempt, one connection, the library
              backoff, linkdown, names, network, probe: when, why not, where, with what, and what the server offered
+             revocation: whether its certificate was revoked
 devices      the hardware thread;  hub: what runs in it;  wiring, drivers: what there is
              reconcile, outlet, levels: from wanted to real, and from real to facts (pure);  metering: reading meters
 jobs         slow work outside a step;  transfer/: files brought and fetched
