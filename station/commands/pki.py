@@ -11,24 +11,25 @@ from cryptography.x509.oid import NameOID
 from certs import x509
 from certs.errors import BadCertificate, CertsError
 from certs.tls import client_context
+from certs.trust import TrustStore, certificates
 from station.commands.findings import Finding, Grade
+from station.commands.roots import of_file
 from station.config import Config
 from station.shell.network import Credentials
+from station.state.certificates import CSMS_ROOT
 
 SOON = timedelta(days=30)
 
 
 def roots(config: Config) -> Iterator[Finding]:
-    """The authorities that may certify the CSMS."""
+    """The authorities that may certify the CSMS: those installed, and those of the file that will be."""
     csms = config.file.csms
-    if csms.ca_file is None:
+    if csms.system_roots:
         yield Finding(Grade.OK, "csms roots", "those of the operating system")
-        return
-    try:
-        found = x509.load_chain(config.locate(csms.ca_file).read_text("ascii", "replace"))
-    except BadCertificate as error:
-        yield Finding(Grade.ERROR, "csms roots", f"{csms.ca_file}: {error}", "install the authority's PEM file")
-        return
+    store = TrustStore(config.roots)
+    found = list(x509.readable(certificates(store.bundle(CSMS_ROOT) + of_file(config, store))))
+    if not found and not csms.system_roots:
+        yield Finding(Grade.ERROR, "csms roots", "none that can be read", "give the authority's PEM file by `ca_file`")
     for certificate in found:
         yield _judged("csms root", certificate)
 
