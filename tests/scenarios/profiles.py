@@ -9,6 +9,7 @@ A profile without a start is relative.
 
 from __future__ import annotations
 
+import json
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -82,6 +83,11 @@ def reported(bench: Bench) -> list[tuple[int, int]]:
     """(evse, id) of each profile that has been reported since `ask`."""
     pages = bench.csms.received("ReportChargingProfiles")
     return [(page["evseId"], profile["id"]) for page in pages for profile in page["chargingProfile"]]
+
+
+def written(profile: Payload) -> str:
+    """A profile as text that is the same for the same content, however it writes its times."""
+    return json.dumps(profile, sort_keys=True).replace("+00:00", "Z").replace(".000Z", "Z")
 
 
 def composite(bench: Bench, evse: int = 1, seconds: int = 600, unit: str = "A") -> list[tuple[int, float]]:
