@@ -4,7 +4,7 @@ Several roots of one use stand side by side, so that a new one can be installed 
 A use is a plain name given by the caller ("CSMSRootCertificate"); what it means is the caller's business.
 A file holds the certificate and, if another authority signed it, that one's public key: the hash data by which a CSMS
 names the certificate needs it, and the issuer may be gone by then. `register.json` beside the uses says what cannot be
-seen from the certificates: which one succeeds which, and what came from the station's own file.
+seen from the certificates: which one succeeds which, and which file of the station's own was taken over.
 `bundle` and `held` need no `cryptography`: a station that only connects does not import it.
 """
 
@@ -66,8 +66,8 @@ class Root(msgspec.Struct, frozen=True):
 class Register(msgspec.Struct, frozen=True, omit_defaults=True):
     """What cannot be seen from the certificates. Fingerprints; one whose file is missing counts for nothing."""
 
-    taken: tuple[str, ...] = ()
-    """Roots of the station's file that were taken over once: what was removed since does not come back."""
+    file: str = ""
+    """SHA-256 of the station's file that was taken over last: what was removed since comes back when it changes."""
     successor: str = ""
     """A root that has not proven itself yet,"""
     fallback: tuple[str, ...] = ()
@@ -123,15 +123,16 @@ class TrustStore:
             self._disk.replace(self._directory / _REGISTER, msgspec.json.encode(register))
 
     def take_over(self, use: str, text: str) -> None:
-        """Install the certificates of a PEM text, each once: one that was removed since stays away. Raises OSError."""
-        known = self.register()
-        new = {fingerprint(pem): pem for pem in _CERTIFICATE.findall(text) if _is_certificate(pem)}
-        if new.keys() <= set(known.taken):
+        """Install the certificates of the station's file, when it is another one than last time. Raises OSError."""
+        if not text or self.has_taken(text):
             return
-        for name, pem in new.items():
-            if name not in known.taken:
-                self.put(use, pem)
-        self.keep(msgspec.structs.replace(known, taken=(*known.taken, *(n for n in new if n not in known.taken))))
+        for pem in certificates(text):
+            self.put(use, pem)
+        self.keep(msgspec.structs.replace(self.register(), file=_digest(text)))
+
+    def has_taken(self, text: str) -> bool:
+        """Whether this is what was taken over last."""
+        return self.register().file == _digest(text)
 
     def put(self, use: str, pem: str, issuer_key: str = "") -> Path:
         """Write a root that has been checked, and the public key of its issuer if that is another. Raises OSError."""
@@ -157,7 +158,7 @@ class TrustStore:
         gone = [each for each in self.held() if each.use == use and each.fingerprint in doomed]
         for each in gone:
             self.remove(each)
-        self.keep(Register(taken=self.register().taken))
+        self.keep(Register(file=self.register().file))
         return gone
 
     def forget(self) -> None:
@@ -209,6 +210,10 @@ class TrustStore:
 def fingerprint(pem: str) -> str:
     """SHA-256 of a certificate's DER, hexadecimal. Raises ValueError for a text that is no PEM."""
     return hashlib.sha256(ssl.PEM_cert_to_DER_cert(pem.strip())).hexdigest()
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def certificates(text: str) -> list[str]:

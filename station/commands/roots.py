@@ -248,9 +248,9 @@ def of(config: Config, *, fresh: bool = False) -> Roots:
 
 
 def of_file(config: Config, store: TrustStore) -> str:
-    """CSMS roots that the station's file names and that are not in the store yet, and never were."""
-    taken = store.register().taken
-    return "".join(f"{pem}\n" for pem in trust.certificates(_ca_file(config)) if trust.fingerprint(pem) not in taken)
+    """CSMS roots that the station's file names and that are not taken over yet."""
+    text = _ca_file(config)
+    return "" if store.has_taken(text) else "".join(f"{pem}\n" for pem in trust.certificates(text))
 
 
 def _ca_file(config: Config) -> str:
