@@ -45,6 +45,7 @@ from station.blocks.security import Security
 from station.blocks.smart_charging.block import SmartCharging
 from station.blocks.smart_charging.ceilings import Ceilings
 from station.blocks.smart_charging.ceilings import States as SmartChargingStates
+from station.blocks.smart_charging.external import Externals
 from station.blocks.smart_charging.validation import Judge
 from station.blocks.transactions.block import Transactions
 from station.blocks.transactions.conduct import States as TransactionStates
@@ -179,6 +180,9 @@ class Station:
         self.profiles = Profiles(db=db, sessions=self.sessions)
         self.judge = Judge(
             profiles=self.profiles, sessions=self.sessions, connectors=self.connectors, variables=self.variables
+        )
+        self.externals = Externals(
+            profiles=self.profiles, connectors=self.connectors, variables=self.variables, csms=self.csms
         )
         self.meters = Meters()
         self.limits = Limits()
@@ -391,8 +395,13 @@ class Station:
             limits=self.limits,
             variables=self.variables,
         )
-        ceilings = Ceilings(states, times=self.times, facts=self.facts)
-        return SmartCharging(states=states, judge=self.judge, ceilings=ceilings, csms=self.csms)
+        return SmartCharging(
+            states=states,
+            judge=self.judge,
+            ceilings=Ceilings(states, times=self.times, facts=self.facts),
+            externals=self.externals,
+            csms=self.csms,
+        )
 
     def _reserving(self) -> Reserving:
         return Reserving(

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 
 from station.app import Station
 from station.block import Answered, NotSent, Outcome, Refused
+from station.blocks.smart_charging.external import ExternalLimit, Source
 from station.commands import status
 from station.config import Config
 from station.config.schema import worded
 from station.now import to_datetime
 from station.ocpp.messages import DataTransferRequest
+from station.refusal import Refusal
 from station.shell.control import Address, Answer, CommandError, Handler
 from station.shell.runner import Runner
 from station.shell.simulation import Command, Simulation, network_switch
@@ -54,6 +56,39 @@ class FactoryReset(Command, frozen=True, kw_only=True):
     confirm: Literal[True]
 
 
+class Limit(Command, frozen=True, kw_only=True):
+    """Another system limits the station (EVSE 0) or one EVSE (K11), or no longer: without a value, or with null.
+
+    `amperes` per phase, or `watts` of all phases; `schedule` instead of one value: [[0, 16], [3600, 8]] in `unit`.
+    """
+
+    source: Source = "EMS"
+    evse: int = 0
+    amperes: float | None = None
+    watts: float | None = None
+    schedule: tuple[tuple[int, float], ...] = ()
+    unit: Literal["A", "W"] = "A"
+    duration_s: Annotated[int, msgspec.Meta(gt=0)] | None = None
+    grid_critical: bool | None = None
+
+    def limit(self) -> ExternalLimit:
+        """As smart charging takes it. Raises ValueError for more than one value."""
+        values = [(self.unit, self.schedule)] if self.schedule else []
+        values += [("A", ((0, self.amperes),))] if self.amperes is not None else []
+        values += [("W", ((0, self.watts),))] if self.watts is not None else []
+        if len(values) > 1:
+            raise ValueError("one of amperes, watts and schedule")
+        unit, periods = values[0] if values else (self.unit, ())
+        return ExternalLimit(
+            source=self.source,
+            evse_id=self.evse,
+            unit=unit,
+            periods=periods,
+            duration_s=self.duration_s,
+            grid_critical=self.grid_critical,
+        )
+
+
 class EvCertificateRequest(Command, frozen=True, kw_only=True):
     """The vehicle asks for its contract certificate (M01, M02)."""
 
@@ -82,7 +117,7 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
     return found
 
 
-CHANGING = ("set_variable", "factory_reset")
+CHANGING = ("set_variable", "factory_reset", "limit")
 
 
 def _has_owner(config: Config) -> bool:
@@ -127,7 +162,11 @@ def _changing(station: Station, runner: Runner) -> dict[str, Handler]:
         msgspec.json.decode(line, type=FactoryReset)
         return _done(await runner.ask(station.operator.factory_reset))
 
-    return {"set_variable": set_, "factory_reset": factory_reset}
+    async def limit(line: bytes) -> Answer:
+        given = msgspec.json.decode(line, type=Limit).limit()
+        return _done(await runner.ask(lambda now: _taken(station.externals.set(given, now))))
+
+    return {"set_variable": set_, "factory_reset": factory_reset, "limit": limit}
 
 
 def _logged(log: SecurityLog) -> Answer:
@@ -138,6 +177,10 @@ def _logged(log: SecurityLog) -> Answer:
         for each in log.entries()
     ]
     return {"entries": entries, "flaw": log.flaw(), "head": {"id": head.id, "hash": head.hash.hex()}}
+
+
+def _taken(refusal: Refusal | None) -> Answer | str:
+    return {} if refusal is None else refusal.additional_info
 
 
 def _done(answer: Answer | str) -> Answer:

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from station.blocks.smart_charging.external import ExternalLimit
 from tests.bench import Bench
 from tests.octt.provisioned import booted, reset
 from tests.octt.session import Session
@@ -541,3 +542,21 @@ def test_tc_k_47_cs_unknown_evse(make: Make) -> None:
 
     assert answer["status"] == "Rejected"
     assert "schedule" not in answer
+
+
+# --- from elsewhere
+
+
+@pytest.mark.octt("TC_K_52_CS")
+@pytest.mark.req("K12.FR.05")
+def test_tc_k_52_cs_external_limit(make: Make) -> None:
+    bench = make(variables={"SmartChargingCtrlr.ExternalControlSignalsEnabled": "true"})
+    given = ExternalLimit(source="EMS", periods=((0, 16.0),))
+    bench._do(bench.station.exchange.ask(lambda now: bench.station.externals.set(given, now), bench.now)[1])
+    purpose = "ChargingStationExternalConstraints"
+
+    assert ask(bench, chargingProfilePurpose=purpose) == "Accepted"
+
+    pages = bench.csms.received("ReportChargingProfiles")
+    assert {page["requestId"] for page in pages} == {5}
+    assert [each["chargingProfilePurpose"] for page in pages for each in page["chargingProfile"]] == [purpose]

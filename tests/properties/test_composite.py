@@ -130,7 +130,7 @@ def test_each_second_is_what_the_profiles_allow_then(
         active=True,
         tx=_plans(tx, "TxProfile"),
         default=_plans(default, "TxDefaultProfile"),
-        external=_plans(external, "ChargingStationExternalConstraints"),
+        external=(_plans(external, "ChargingStationExternalConstraints"),),
     )
     site = Site(outlets=(outlet,), supply=Supply(3, switching=True), most=_plans(most, "ChargingStationMaxProfile"))
 

@@ -7,15 +7,17 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from station.app import Station
-from station.commands.control import CHANGING, commands
+from station.commands.control import CHANGING, Limit, commands
 from station.config import Config, load
 from station.now import Now
 from station.shell.control import CommandError
 from station.shell.runner import Runner
 from tests.bench import Bench
+from tests.scenarios.variables import put
 from tests.unit.test_cli import GOOD
 
 REAL = """\
@@ -62,7 +64,7 @@ def test_by_a_port_nobody_changes_a_real_station(tmp_path: Path, socket: str, si
     given = config(tmp_path, socket=socket, simulated=simulated)
     found = commands(given, cast("Station", asked), cast("Runner", _runner(asked)))
 
-    lines = {"set_variable": b'{"cmd":"set_variable","name":"A.B","value":1}'}
+    lines = {"set_variable": b'{"cmd":"set_variable","name":"A.B","value":1}', "limit": b'{"cmd":"limit","amperes":8}'}
     for name in CHANGING:
         line = lines.get(name, b'{"cmd":"factory_reset","confirm":true}')
         if may:
@@ -110,3 +112,52 @@ class Running:
     async def ask(self, command: Callable[[Now], Any]) -> Any:
         """At once."""
         return command(self._bench.now)
+
+
+class Stepping(Running):
+    """A runner that lets the station take a step."""
+
+    async def ask(self, command: Callable[[Now], Any]) -> Any:
+        """What it answers, once what follows has been sent."""
+        answer, effects = self._bench.station.exchange.ask(command, self._bench.now)
+        self._bench._do(effects)
+        self._bench.settle()
+        return answer
+
+
+@pytest.mark.parametrize(
+    "line, periods, unit",
+    [
+        (b'{"cmd":"limit","amperes":8}', ((0, 8.0),), "A"),
+        (b'{"cmd":"limit","watts":4200,"source":"SO","evse":1}', ((0, 4200.0),), "W"),
+        (b'{"cmd":"limit","schedule":[[0,16],[60,8]],"duration_s":90}', ((0, 16.0), (60, 8.0)), "A"),
+        (b'{"cmd":"limit"}', (), "A"),
+        (b'{"cmd":"limit","amperes":null}', (), "A"),
+    ],
+)
+def test_a_limit_is_read_as_one_value_or_a_schedule(
+    line: bytes, periods: tuple[tuple[int, float], ...], unit: str
+) -> None:
+    given = msgspec.json.decode(line, type=Limit).limit()
+
+    assert (given.periods, given.unit) == (periods, unit)
+
+
+def test_a_limit_of_two_values_is_a_mistake() -> None:
+    with pytest.raises(ValueError, match="one of amperes, watts and schedule"):
+        Limit(cmd="limit", amperes=8, watts=4000).limit()
+
+
+def test_an_energy_manager_limits_a_station_by_the_socket(tmp_path: Path) -> None:
+    """It hears at once why not, if not."""
+    (tmp_path / "state").mkdir()
+    bench = Bench(tmp_path / "state")
+    runner = cast("Runner", Stepping(bench))
+    limit = commands(config(tmp_path, socket="c.sock", simulated=True), bench.station, runner)["limit"]
+
+    with pytest.raises(CommandError, match="ExternalControlSignalsEnabled is false"):
+        asyncio.run(_answer(limit, b'{"cmd":"limit","amperes":8}'))
+
+    put(bench, "SmartChargingCtrlr.ExternalControlSignalsEnabled", "true")
+    assert asyncio.run(_answer(limit, b'{"cmd":"limit","amperes":8}')) == {}
+    assert bench.csms.received("NotifyChargingLimit") == [{"chargingLimit": {"chargingLimitSource": "EMS"}}]

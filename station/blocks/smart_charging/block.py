@@ -15,6 +15,7 @@ from station.block import Block, Reactions, Routes, on, route
 from station.blocks.smart_charging import reports
 from station.blocks.smart_charging.ceilings import COMPONENT, Ceilings, States
 from station.blocks.smart_charging.composite import Span, periods, schedule
+from station.blocks.smart_charging.external import Externals
 from station.blocks.smart_charging.plans import millis
 from station.blocks.smart_charging.validation import Judge
 from station.facts import (
@@ -64,13 +65,15 @@ MOST_PERIODS = 1024
 class SmartCharging(Block):
     """Block K: charging profiles, and what follows from them."""
 
-    def __init__(self, *, states: States, judge: Judge, ceilings: Ceilings, csms: Csms) -> None:
+    def __init__(self, *, states: States, judge: Judge, ceilings: Ceilings, externals: Externals, csms: Csms) -> None:
         self._profiles = states.profiles
         self._sessions = states.sessions
         self._connectors = states.connectors
         self._variables = states.variables
         self._judge = judge
         self._ceilings = ceilings
+        self._externals = externals
+        externals.changed = self._changed
         self._csms = csms
 
     def routes(self) -> Routes:
@@ -109,6 +112,7 @@ class SmartCharging(Block):
 
     def load(self, now: Now) -> None:
         """The ceilings as the tables say."""
+        self._externals.load()
         self._ceilings.load(now)
 
     # --- the requests
@@ -201,6 +205,7 @@ class SmartCharging(Block):
             if awaited is not None and session.remote_start_id != awaited.remote_start_id:
                 self._profiles.expect_no_more(evse_id)
         self._changed(now)
+        self._externals.tell()
 
     def remote_start(self, fact: RemoteStartAccepted, now: Now) -> None:
         """K05.FR.03: the profile waits for its transaction; a request without one replaces an older one with."""
@@ -257,8 +262,12 @@ class SmartCharging(Block):
 
     def variable_changed(self, fact: VariableChanged, now: Now) -> None:
         """While smart charging is disabled, profiles stay and limit nothing."""
-        if (fact.component, fact.variable) == (COMPONENT, "Enabled"):
+        if fact.component != COMPONENT:
+            return
+        if fact.variable == "Enabled":
             self._ceilings.look(now)
+        if fact.variable == "ExternalControlSignalsEnabled" and not self._externals.enabled:
+            self._externals.release_all(now)
 
     def look_again(self, fact: Fact, now: Now) -> None:
         """Another vehicle takes part, or what is offered is limited by something else."""
@@ -276,5 +285,6 @@ class SmartCharging(Block):
         return self._ceilings.next
 
     def due(self, now: Now) -> None:
-        """Another step of a schedule is in force."""
+        """Another step of a schedule is in force, or an external limit is over."""
+        self._externals.expire(now)
         self._ceilings.look(now)

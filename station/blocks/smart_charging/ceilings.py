@@ -21,7 +21,7 @@ from station.now import Deadline, Mono, MonoDeadline, Now, Wall, WallDeadline, s
 from station.ports import Times
 from station.state.connectors import Connectors
 from station.state.limits import MIN_A, Limit, Limits
-from station.state.profiles import EXTERNAL, STATION, Installed, Profiles
+from station.state.profiles import STATION, Installed, Profiles
 from station.state.sessions import Session, Sessions
 from station.state.variables import Variables
 
@@ -83,7 +83,7 @@ class Ceilings:
             outlets=tuple(outlets),
             supply=Supply(self._connectors.supply_phases(), switching=self._connectors.switches_phases),
             most=self._of("ChargingStationMaxProfile", STATION),
-            external=self._of(EXTERNAL, STATION),
+            external=self._external(STATION),
         )
 
     def _outlet(self, evse_id: int, nth: int) -> Outlet:
@@ -97,7 +97,7 @@ class Ceilings:
             active=_takes_part(session),
             tx=self._tx(session, nth),
             default=self._of("TxDefaultProfile", STATION, evse_id),
-            external=self._of(EXTERNAL, evse_id),
+            external=self._external(evse_id),
         )
 
     def _most(self, session: Session) -> float:
@@ -110,11 +110,15 @@ class Ceilings:
         return self._variables.boolean(COMPONENT, "Enabled")
 
     def _of(self, purpose: str, *evse_ids: int) -> Plans:
-        """What is installed for a purpose; without smart charging only what comes from elsewhere still limits."""
-        if purpose != EXTERNAL and not self._enabled:
+        """What is installed for a purpose."""
+        if not self._enabled:
             return ()
         found = [each for each in self._profiles.all() if each.evse_id in evse_ids]
         return stacked([self._plan(each) for each in found if each.profile.charging_profile_purpose == purpose])
+
+    def _external(self, evse_id: int) -> tuple[Plans, ...]:
+        """What each other system allows, whether or not smart charging is enabled."""
+        return tuple((self._plan(each),) for each in self._profiles.all() if each.external and each.evse_id == evse_id)
 
     def _tx(self, session: Session, nth: int) -> Plans:
         """The TxProfiles of the transaction, or what the next one brings along."""

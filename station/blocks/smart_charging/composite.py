@@ -72,7 +72,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
     active: bool = False
     tx: Plans = ()
     default: Plans = ()
-    external: Plans = ()
+    external: tuple[Plans, ...] = ()
     vehicle: Plans = ()
 
     def at(self, time: int) -> tuple[Level, int]:
@@ -85,7 +85,7 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
         if step is not None:
             least_a = max(least_a, min(self.supply.least_a(step), amperes))
         limiting = [step]
-        for plans in (self.external, self.vehicle):
+        for plans in (*self.external, self.vehicle):
             step, holds = leading(plans, time, self.ready)
             until = min(until, holds)
             limiting.append(step)
@@ -99,24 +99,19 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
 class Site(msgspec.Struct, frozen=True, kw_only=True):
     """All EVSEs, the first to be served first, and what limits them together.
 
-    `fuse_a`: the fixed limit of the station, infinite if it has none (K04.FR.02).
+    `external`: each system's own. `fuse_a`: the fixed limit of the station, infinite if it has none (K04.FR.02).
     """
 
     outlets: tuple[Outlet, ...]
     supply: Supply
     fuse_a: float = math.inf
     most: Plans = ()
-    external: Plans = ()
-
-    @property
-    def shared(self) -> bool:
-        """Whether anything limits the EVSEs together."""
-        return bool(self.most or self.external) or self.fuse_a < math.inf
+    external: tuple[Plans, ...] = ()
 
     def budget(self, time: int) -> tuple[Level, int]:
         """What all EVSEs may draw together, and until when that holds (K04.FR.05, K12.FR.01)."""
         amperes, phases, until = self.fuse_a, self.supply.phases, FOREVER
-        for plans in (self.most, self.external):
+        for plans in (self.most, *self.external):
             step, holds = leading(plans, time, None)
             until = min(until, holds)
             if step is not None:
