@@ -97,7 +97,7 @@ class Dialer:
         self._make_context = make_context
         self._context: tuple[TlsSettings, ssl.SSLContext] | None = None
         self._phase = ""
-        self._revoked = Revoked(self._resolver)
+        self._revoked = Revoked(Resolver())  # of its own: a responder's name must not hold up the CSMS's
         self._probed: tuple[float, Down | None] | None = None
 
     async def __call__(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
