@@ -314,8 +314,9 @@ class _Maker:
     def _able(self, at: _Place) -> frozenset[str]:
         """The features of the agent and what the place has; the station can sign where one of its meters can."""
         if at.evse is None:
-            signs = any(evse.signs for evse in self._layout.evses)
-            return self._features | {"signed_readings"} if signs else self._features
+            evses = self._layout.evses
+            able = self._features if any(evse.iso15118 for evse in evses) else self._features - {"iso15118"}
+            return able | {"signed_readings"} if any(evse.signs for evse in evses) else able
         able = self._features | {"ac" if at.evse.phases else "dc"}
         if at.evse.measurands:
             able |= {"meter"}

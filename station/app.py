@@ -22,6 +22,8 @@ from station.blocks.authorization.block import Authorization
 from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
+from station.blocks.certificate_expiry import CertificateExpiry
+from station.blocks.certificate_signing import CertificateSigning
 from station.blocks.certificates import RootCertificates
 from station.blocks.data_transfer import DataTransfers
 from station.blocks.diagnostics.customers import CustomerInformation
@@ -66,12 +68,14 @@ from station.state.certificates import Certificate, Certificates
 from station.state.connectors import Connectors
 from station.state.customers import Customers, Sources
 from station.state.equipment import Part
+from station.state.expiry import ExpiryTold
 from station.state.factory import FactoryState
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.meters import Meters
 from station.state.monitoring import Factory, Monitoring
 from station.state.network import Network, NetworkProfile
+from station.state.own_certificates import CHARGING_STATION, Given, OwnCertificates
 from station.state.profiles import Profiles
 from station.state.registration import Registration
 from station.state.reservations import Reservations
@@ -86,11 +90,24 @@ from station.store.intents import Intents
 from station.store.outbox import Outbox
 from station.store.traces import Traces
 
-FEATURES = frozenset({"auth_cache", "local_list", "monitoring", "reservation", "security_downgrade", "smart_charging"})
+FEATURES = frozenset(
+    {
+        "auth_cache",
+        "certificates",
+        "iso15118",
+        "local_list",
+        "monitoring",
+        "reservation",
+        "security_downgrade",
+        "smart_charging",
+    }
+)
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
-TRIGGERS = frozenset({"Heartbeat", "MeterValues", "StatusNotification", "TransactionEvent"})
-"""What TriggerMessage may ask for besides BootNotification (F06)."""
+TRIGGERS = frozenset(
+    {"Heartbeat", "MeterValues", "SignChargingStationCertificate", "StatusNotification", "TransactionEvent"}
+)
+"""What TriggerMessage may ask for besides BootNotification (F06); SignV2GCertificate where there is an SECC."""
 
 Seal = Callable[[str], str]
 
@@ -113,6 +130,10 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The certificates that are there at the start."""
     certificates: frozenset[str] = frozenset()
     """Kinds of certificates that the machine has besides, such as the roots of its operating system."""
+    given_certificate: Given | None = None
+    """The period of the ChargingStationCertificate that the file names."""
+    renew_ahead_s: float = 30 * 86_400.0
+    """How long before its end a certificate of the station is renewed (A03.FR.02)."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
     keypad: bool = False
@@ -168,6 +189,8 @@ class Station:
             unseal=world.unseal,
         )
         self.certificates = Certificates(setup.installed, setup.certificates)
+        self.own_certificates = OwnCertificates(db=db, variables=self.variables, given=setup.given_certificate)
+        self.expiry_told = ExpiryTold(db)
         self.resets = Resets(db)
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
@@ -224,6 +247,8 @@ class Station:
             self.monitoring,
             self.registration,
             self.network,
+            self.own_certificates,
+            self.expiry_told,
             self.resets,
             self.connectors,
             self.sessions,
@@ -252,6 +277,18 @@ class Station:
                 jobs=self.ports,
                 facts=self.facts,
             ),
+            CertificateSigning(
+                own=self.own_certificates,
+                network=self.network,
+                variables=self.variables,
+                csms=self.csms,
+                jobs=self.ports,
+                station=self.ports,
+                ids=self.ids,
+                facts=self.facts,
+                renew_ahead_s=self.setup.renew_ahead_s,
+            ),
+            CertificateExpiry(told=self.expiry_told, jobs=self.ports, facts=self.facts),
             BootSequence(
                 identity=_identity(self.setup.layout),
                 registration=self.registration,
@@ -298,7 +335,8 @@ class Station:
                 reservations=self.reservations,
                 facts=self.facts,
                 judge=self.judge,
-                triggers=TRIGGERS,
+                triggers=TRIGGERS | ({"SignV2GCertificate"} if _has_secc(self.setup.layout) else set()),
+                own_certificates=self.own_certificates,
             ),
             self._customer_information(),
             Display(displays=self.ports),
@@ -322,9 +360,15 @@ class Station:
             csms=self.csms,
             station=self.ports,
             facts=self.facts,
-            certificates=self.certificates,
+            installed=self._installed,
             disk_fails=lambda: self.engine.fallback.active,
         )
+
+    def _installed(self, kind: str, now: Now) -> bool:
+        """A05.FR.02, A05.FR.03."""
+        if kind == CHARGING_STATION:
+            return self.own_certificates.valid(kind, now) or kind in self.setup.certificates
+        return self.certificates.valid(kind, now)
 
     def _monitoring(self) -> VariableMonitoring:
         """After availability, whose states it watches; before transactions: the last reading is still theirs."""
@@ -448,6 +492,10 @@ def _network_values(setup: Setup) -> Iterator[InitialValue]:
         yield InitialValue(comm, VariableId("NetworkConfigurationPriority"), slots)
         timeout_s = setup.profiles[0].message_timeout_s
     yield InitialValue(comm, VariableId("MessageTimeout", "Default"), str(round(timeout_s)))
+
+
+def _has_secc(layout: Layout) -> bool:
+    return any(evse.iso15118 for evse in layout.evses)
 
 
 def _speakers(setup: Setup) -> list[Speaker]:

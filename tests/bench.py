@@ -23,6 +23,8 @@ from typing import Any
 
 import msgspec
 
+from certs.file_keys import FileKeys
+from certs.own import OwnChains as ChainFiles
 from certs.trust import TrustStore
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
@@ -36,6 +38,7 @@ from station.block import Job, JobResult, NextPiece
 from station.blocks.certificates import DeleteByHash, DropReplaced, InstallRoot, ListCertificates
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.commands.roots import Roots
+from station.commands.signing import KeyWork, Places
 from station.effects import (
     CancelJob,
     CarryOut,
@@ -57,6 +60,7 @@ from station.shell.metering import MOMENTS, SIGNED
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
 from station.shell.reconcile import Reconciler
 from station.state.network import NetworkProfile
+from station.store import files
 from station.store.boots import Boots
 from station.store.db import Database
 from station.store.fallback import Fallback
@@ -180,6 +184,19 @@ class Bench:
         self._late: list[SampleFailed] = []
         self.unreachable: set[int] = set()
         """Slots of network profiles whose CSMS does not answer."""
+        self.keys = KeyWork(
+            Places(
+                keys=FileKeys(path / "keys", files.replace),
+                chains=ChainFiles(path / "certificates", files.replace),
+                roots=lambda use: TrustStore(path / "roots").bundle(use),
+                installed=lambda: [(file.parent.name, file) for file in sorted((path / "roots").glob("*/*.pem"))],
+            )
+        )
+        """What makes keys and checks certificates, at once."""
+        self.keys_busy = False
+        """Whoever does that has no time: it waits in `jobs`."""
+        self.refused: set[str] = set()
+        """Names of certificates of the station that the CSMS does not take."""
         self.password: str | None = None
         """The only password that the CSMS takes; None: it takes any."""
         self._profile: NetworkProfile | None = None
@@ -294,12 +311,14 @@ class Bench:
             offline_s = None if self._downtime is None else self.mono - self._downtime
             self._downtime = None
             profile = self._dialled()
+            shown = self._shown(profile)
             restored = LinkRestored(
                 profile_slot=profile.slot,
                 security_profile=profile.security_profile,
                 offline_s=offline_s,
                 new_profile=self._profile not in {None, profile},
-                credentials=self.station.network.passwords().index(self.password) if self.password else 0,
+                credentials=self._place(shown),
+                certificate=shown,
                 root=self.root,
             )
             self._profile = profile
@@ -314,6 +333,17 @@ class Bench:
         profiles = self.station.network.profiles()
         last = [profile for profile in profiles if profile == self._profile]
         return next(profile for profile in (*last, *profiles) if profile.slot not in self.unreachable)
+
+    def _shown(self, profile: NetworkProfile) -> str:
+        """The certificate that gets the link through: the first that the CSMS takes; none below profile 3."""
+        ways = self.station.own_certificates.ways() if profile.security_profile == 3 else ()
+        return next((each for each in ways if each not in self.refused), "")
+
+    def _place(self, shown: str) -> int:
+        """Whether it was the first choice."""
+        if shown:
+            return self.station.own_certificates.ways().index(shown)
+        return self.station.network.passwords().index(self.password) if self.password else 0
 
     # ------------------------------------------------------------------------------------------------ the shell's part
 
@@ -402,6 +432,8 @@ class Bench:
                     self.jobs.append(effect)
                 case StartJob(generation, InstallRoot() | DeleteByHash() | ListCertificates() | DropReplaced() as job):
                     self._do(self.station.exchange.job_done(generation, self.roots.do(job), self.now))
+                case StartJob(generation, job) if job in self.keys and not self.keys_busy:
+                    self._do(self.station.exchange.job_done(generation, self.keys.do(job), self.now))
                 case StartJob():
                     self.jobs.append(effect)
                 case CancelJob(kind):
@@ -472,8 +504,9 @@ class Bench:
             self.boot()
         elif effect.intent.kind == "reconnect":
             self._do(self.station.exchange.carried_out(effect.intent, self.now))
-            self.csms.disconnect()
-            self.csms.connect()
+            if self.csms.connected:
+                self.csms.disconnect()
+                self.csms.connect()
 
     def job(self, kind: type[Job]) -> StartJob:
         """The oldest job of a kind that waits to be done."""

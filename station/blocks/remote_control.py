@@ -24,6 +24,7 @@ from station.ocpp.messages import (
 from station.ocpp.types import ChargingProfileType
 from station.refusal import Refusal
 from station.state.connectors import Connectors
+from station.state.own_certificates import CHARGING_STATION, V2G, OwnCertificates
 from station.state.registration import Registration
 from station.state.reservations import Driver, Reservations
 from station.state.sessions import Sessions
@@ -87,6 +88,7 @@ class RemoteControl(Block):
         facts: Facts,
         judge: ProfileJudge,
         triggers: frozenset[str],
+        own_certificates: OwnCertificates,
     ) -> None:
         self._registration = registration
         self._sessions = sessions
@@ -95,6 +97,7 @@ class RemoteControl(Block):
         self._facts = facts
         self._judge = judge
         self._triggers = triggers
+        self._own_certificates = own_certificates
 
     def routes(self) -> Routes:
         """F01, F02, F03, F05, F06."""
@@ -226,5 +229,9 @@ class RemoteControl(Block):
             case "MeterValues":
                 known = evse_id in {None, 0} or self._connectors.exists(evse_id or 0)
                 return None if known else Refusal("UnknownEvse")
+            case "SignChargingStationCertificate":
+                return self._own_certificates.refusal(CHARGING_STATION)
+            case "SignV2GCertificate":
+                return self._own_certificates.refusal(V2G)
             case _:  # F06.FR.03: an EVSE that does not matter is passed over
                 return None

@@ -2,7 +2,7 @@
 
 Whoever notices something emits SecurityEventOccurred; the link's failures, a clock that jumps and broken frames are
 judged here. Nobody can fill the disk or the CSMS with it: each kind has a limit, and what it cut is counted.
-Not here: certificates and their renewal.
+Not here: certificates and their renewal (certificate_signing.py), what ends (certificate_expiry.py).
 Invariant: when its step has committed, an event is in the log, a critical one also in the queue, which never gives it
 up (A04.FR.02, A04.FR.04).
 """
@@ -50,9 +50,10 @@ CRITICAL = frozenset(
         "InvalidTLSCipherSuite",
         "MaintenanceLoginAccepted",
         "MaintenanceLoginFailed",
-        # Beyond the appendix, which allows it: a handler failed repeatedly; a renewed certificate was given up; a
-        # message was given up, and is kept for the operator.
+        # Beyond the appendix, which allows it: a handler failed repeatedly; a renewed certificate was given up; one
+        # ends; a message was given up, and is kept for the operator.
         "InternalError",
+        "CertificateExpiry",
         "DiscardedRenewedClientCertificate",
         "MessageUndelivered",
     }
@@ -142,7 +143,7 @@ class Security(Block):
     def link_restored(self, fact: LinkRestored, now: Now) -> None:
         """The next failure is news again."""
         self._series.clear()
-        if fact.credentials:
+        if fact.credentials and not fact.certificate:
             self._note(
                 "FailedToAuthenticateAtCsms", "with the new credentials; the former are in use", now.instant, now
             )

@@ -2,18 +2,27 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterable, Iterator
+
 import msgspec
 
+from certs.errors import CertsError
 from certs.keystore import TlsKey
+from certs.own import OwnChains
 from certs.tls import TlsSettings
 from certs.trust import TrustStore
 from station.app import Station
 from station.commands import roots
+from station.commands.keystore import key_store
 from station.config import Config
 from station.shell.backoff import BackoffSettings
 from station.shell.link import LinkSetup
-from station.shell.network import Credentials, LinkOptions, NetworkProfile, Replaced, Revocation
+from station.shell.network import Credentials, LinkOptions, NetworkProfile, OwnCertificate, Replaced, Revocation
 from station.state.certificates import CSMS_ROOT
+from station.state.own_certificates import GIVEN
+
+log = logging.getLogger(__name__)
 
 
 def link_setup(config: Config, station: Station) -> LinkSetup:
@@ -34,6 +43,7 @@ def link_setup(config: Config, station: Station) -> LinkSetup:
     return LinkSetup(
         profiles=profiles,
         credentials=tuple(msgspec.structs.replace(base, password=each) for each in station.network.passwords()),
+        certificates=tuple(own_certificates(config, station.own_certificates.ways(), base)),
         options=LinkOptions(
             ping_interval_s=comm("OCPPCommCtrlr", "WebSocketPingInterval"), compression=csms.compression
         ),
@@ -55,6 +65,20 @@ def _with_a_way_back(base: Credentials, urls: tuple[str, ...]) -> Credentials:
     if replaced is None or set(replaced.urls) & set(urls):
         return base
     return msgspec.structs.replace(base, replaced=Replaced(replaced.pem, urls))
+
+
+def own_certificates(config: Config, names: Iterable[str], given: Credentials) -> Iterator[OwnCertificate]:
+    """Certificates of the station by the names of their keys; one whose key is gone is left out."""
+    chains, keys = OwnChains(config.chains), key_store(config)
+    for name in names:
+        if name == GIVEN:
+            if given.tls.chain is not None and given.tls.key is not None:
+                yield OwnCertificate(name, given.tls.chain, given.tls.key)
+            continue
+        try:
+            yield OwnCertificate(name, chains.path(name), keys.tls_key(name))
+        except CertsError as error:
+            log.error("certificate.no_key", extra={"key": name, "reason": type(error).__name__})  # noqa: TRY400 - no bug
 
 
 def credentials(config: Config) -> Credentials:

@@ -6,6 +6,7 @@ What `do` does with a job it does at once, so that the bench can call it, too.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator
@@ -33,6 +34,7 @@ from station.ocpp.types import CertificateHashDataChainType, CertificateHashData
 from station.refusal import Refusal
 from station.shell.jobs import Worker
 from station.state.certificates import CSMS_ROOT, STATION, V2G_CHAIN, Certificate
+from station.state.own_certificates import CHARGING_STATION, PREFIXES, V2G
 from station.store import files
 
 log = logging.getLogger(__name__)
@@ -50,20 +52,22 @@ class Own(Protocol):
 
 
 class FileOwn:
-    """Those that the station's file names."""
+    """Those that the station's file names, and those that were signed for it (A02)."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
 
     def chains(self, kind: str) -> list[str]:
-        """The certificate of profile 3."""
+        """By their files: what block A gives up it removes there, too."""
         name = self._config.file.csms.certificate
-        if kind != STATION or name is None:
-            return []
-        try:
-            return [self._config.locate(name).read_text("ascii", "replace")]
-        except OSError:
-            return []
+        files = [self._config.locate(name)] if kind == STATION and name is not None else []
+        prefix = PREFIXES[CHARGING_STATION if kind == STATION else V2G]
+        files += sorted(self._config.chains.glob(f"{prefix}*.pem"))
+        texts = []
+        for file in files:
+            with contextlib.suppress(OSError):
+                texts.append(file.read_text("ascii", "replace"))
+        return texts
 
 
 class Roots:

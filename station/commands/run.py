@@ -18,11 +18,12 @@ from typing import NamedTuple
 
 import msgspec
 
+from certs.own import OwnChains
 from hal.errors import BadOptions
-from station.app import Station, World
+from station.app import Setup, Station, World
 from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
-from station.commands import errors, network, roots, sealing
+from station.commands import errors, network, roots, sealing, signing
 from station.commands.control import commands
 from station.commands.upkeep import DAILY_COPY, Upkeep, remembered
 from station.config import Config, ConfigError, load
@@ -37,6 +38,7 @@ from station.shell.link import Link
 from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
 from station.shell.watchdog import Notifier
 from station.state.factory import FactoryState
+from station.state.own_certificates import adopt
 from station.store import files
 from station.store.boots import Boots
 from station.store.db import Database, StoreFailed
@@ -113,12 +115,19 @@ def _run(config: Config) -> int:
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
     authorities = roots.of(config, fresh=FactoryState(database).is_fresh())
     setup = msgspec.structs.replace(config.setup(reason), installed=authorities.installed())
-    if salvaged is not None and (profiles := remembered(config.state, config.file.station.identity)):
-        setup = msgspec.structs.replace(setup, profiles=profiles)
+    if salvaged is not None:
+        setup = _with_what_was_remembered(setup, config, database)
     station = Station(setup, world, database, boots, clock.now().boot)
     clock.sources = lambda: station.variables.members("ClockCtrlr", "TimeSource")
     log.info("agent.started", extra={"boot": clock.now().boot, "reason": reason, "pid": os.getpid()})
     return asyncio.run(_serve(config, station, Parts(clock, notifier, authorities)))
+
+
+def _with_what_was_remembered(setup: Setup, config: Config, database: Database) -> Setup:
+    """The way to the CSMS as it was before the database was lost: profiles, and certificates."""
+    kept = remembered(config.state, config.file.station.identity)
+    adopt(database, signing.found(OwnChains(config.chains), kept.certificates))
+    return msgspec.structs.replace(setup, profiles=kept.profiles or setup.profiles)
 
 
 def _boot_reason(database: Database, state: Path) -> str:
@@ -182,6 +191,7 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
             Unlock: _unlocking(runner),
             NextPiece: _next_piece,
             **roots.workers(parts.authorities, runner.retune),
+            **signing.KeyWork(signing.of(config)).workers(),
         },
         notifier=parts.notifier,
         reboot=config.file.reboot_command,

@@ -29,7 +29,7 @@ def of(station: Station, runner: Runner, config: Config, now: Now) -> Answer:
         "boot_reason": station.registration.boot_reason,
         "evses": [_evse(station, evse_id) for evse_id in station.connectors.evse_ids()],
         "queue": _queue(station.outbox),
-        "certificates": list(expiry.certificates(config)),
+        "certificates": list(expiry.certificates(config, station.own_certificates)),
         "store": "in memory: the disk fails" if station.engine.fallback.active else "ok",
     }
 

@@ -11,10 +11,12 @@ import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 from station.app import Station
 from station.now import Now
 from station.state.network import NetworkProfile
+from station.state.own_certificates import USES, OwnCertificates
 from station.store import essentials
 from station.store.db import Database, StoreFailed
 
@@ -46,6 +48,7 @@ class Upkeep:
         self._identity = identity
         self._aside = aside
         self._confirmed = False
+        self._way: essentials.Essentials | None = None
         self._copy_at: float | None = None
 
     def look(self, now: Now) -> None:
@@ -55,6 +58,8 @@ class Upkeep:
         try:
             if self._station.registration.ever_accepted and not self._confirmed:
                 self._confirm()
+            elif self._confirmed and self._way != (way := self._present()):
+                self._keep(way)
             elif self._is_time_to_copy(now):
                 self._copy(now)
         except (StoreFailed, OSError) as error:
@@ -67,9 +72,18 @@ class Upkeep:
         if db.check_pending:
             db.check_pending = False
             self._beside(Database.check)
-        way = essentials.Essentials(self._identity, tuple(map(_kept, self._station.network.profiles())))
-        essentials.save(self._state / ESSENTIALS, way)
+        self._keep(self._present())
         self._confirmed = True
+
+    def _present(self) -> essentials.Essentials:
+        """The way to the CSMS as it is now."""
+        profiles = tuple(map(_kept, self._station.network.profiles()))
+        return essentials.Essentials(self._identity, profiles, _roles(self._station.own_certificates))
+
+    def _keep(self, way: essentials.Essentials) -> None:
+        """Write it beside the database. Raises OSError."""
+        essentials.save(self._state / ESSENTIALS, way)
+        self._way = way
 
     def _is_time_to_copy(self, now: Now) -> bool:
         if self._copy_at is None:
@@ -103,12 +117,20 @@ class Upkeep:
         self._aside(work)
 
 
-def remembered(state: Path, identity: str) -> tuple[NetworkProfile, ...]:
+class Remembered(NamedTuple):
+    """What was kept beside the database."""
+
+    profiles: tuple[NetworkProfile, ...] = ()
+    certificates: tuple[str, ...] = ()
+    """Names of the keys of the station's certificates."""
+
+
+def remembered(state: Path, identity: str) -> Remembered:
     """The ways to the CSMS of a station whose database is lost; none if they were never kept."""
     kept = essentials.load(state / ESSENTIALS)
     if kept is None or kept.identity != identity:
-        return ()
-    return tuple(
+        return Remembered()
+    profiles = tuple(
         NetworkProfile(
             slot=each.slot,
             url=each.url,
@@ -117,6 +139,12 @@ def remembered(state: Path, identity: str) -> tuple[NetworkProfile, ...]:
         )
         for each in kept.profiles
     )
+    return Remembered(profiles, tuple(sorted(kept.certificates)))
+
+
+def _roles(own: OwnCertificates) -> dict[str, str]:
+    """By the names of their keys, so that several may play one role."""
+    return {each.key: use for use in USES for each in own.chains(use)}
 
 
 def _kept(profile: NetworkProfile) -> essentials.NetworkProfile:

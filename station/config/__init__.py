@@ -21,6 +21,7 @@ from pathlib import Path
 
 import msgspec
 
+from certs import expiry
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.app import Setup
@@ -29,11 +30,13 @@ from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
 from station.shell.wiring import Wiring
 from station.state.network import PASSWORD, NetworkProfile
+from station.state.own_certificates import Given
 from station.version import VERSION
 
 __all__ = ["Config", "ConfigError", "load"]
 
 _VOLTAGE = 230.0
+_DAY_S = 86_400.0
 _DEFAULT_MEASURANDS: tuple[str, ...] = ("Energy.Active.Import.Register",)
 
 
@@ -76,6 +79,11 @@ class Config(msgspec.Struct, frozen=True):
         return self.locate(directory) if directory is not None else self.state / "keys"
 
     @property
+    def chains(self) -> Path:
+        """Where the station's own certificates are kept."""
+        return self.state / "certificates"
+
+    @property
     def wiring(self) -> Wiring:
         """For the hardware thread."""
         return devices.wiring(self.file)
@@ -106,7 +114,19 @@ class Config(msgspec.Struct, frozen=True):
             status_by_event=csms.status_by == "NotifyEvent",
             parts=equipment.parts(self.file),
             monitors=monitoring.factory(self.file),
+            given_certificate=self._given(),
+            renew_ahead_s=self.file.keys.renew_days_ahead * _DAY_S,
         )
+
+    def _given(self) -> Given | None:
+        """The period of the station's certificate; unknown of a file that cannot be read any more."""
+        if self.file.csms.certificate is None:
+            return None
+        try:
+            text = self.locate(self.file.csms.certificate).read_text("ascii", "replace")
+        except OSError:
+            return None
+        return Given.of(text, expiry.validity(text))
 
     def _password(self) -> Iterator[InitialValue]:
         if self.file.csms.password_file is not None:

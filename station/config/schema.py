@@ -79,6 +79,10 @@ class Keys(Section, frozen=True):
     store: Literal["file"] = "file"
     directory: FileName | None = None
     """`keys` in the state directory if it is not said."""
+    kind: Literal["ec-p256", "rsa-2048", "rsa-3072"] = "ec-p256"
+    """Of the keys that the agent makes; one for vehicles is always ec-p256."""
+    renew_days_ahead: Annotated[float, msgspec.Meta(ge=1.0, le=365.0)] = 30.0
+    """How long before its end a certificate is renewed; of one that lives for weeks the last third of its life."""
 
 
 class Clock(Section, frozen=True):

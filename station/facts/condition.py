@@ -99,6 +99,12 @@ class SecurityEventOccurred(Fact, frozen=True, kw_only=True):
     tech_info: str = ""
 
 
+class OwnCertificateInstalled(Fact, frozen=True, kw_only=True):
+    """A signed certificate of the station is there. `use`: ChargingStationCertificate or V2GCertificate."""
+
+    use: str
+
+
 class StoreDegraded(Fact, frozen=True, kw_only=True):
     """The disk does not take writes: no new transaction starts, running ones go on in memory (design 6)."""
 

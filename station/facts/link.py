@@ -19,6 +19,8 @@ class LinkRestored(Fact, frozen=True, kw_only=True):
     """Which of the passwords (or certificates) the CSMS has accepted: 0 is the present one, 1 the former one."""
     root: str = ""
     """SHA-256 of the root certificate that vouched for the CSMS; "" without TLS, or where that cannot be told."""
+    certificate: str = ""
+    """The name of the certificate by which the station proved itself; "" where a password did."""
 
 
 class LinkLost(Fact, frozen=True, kw_only=True):

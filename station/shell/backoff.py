@@ -75,7 +75,7 @@ class Redial:
         self._slots = tuple(slots)
         self._backoffs: dict[int, Backoff] = {}
         self._index = 0
-        self._tried = 0
+        self._tried = self._moves = 0
         self.wait_s = 0.0
 
     @property
@@ -87,26 +87,30 @@ class Redial:
         """New profiles in order of priority; the first one, or `first`, is dialled next, after the shortest wait."""
         self._slots = tuple(slots)
         self._index = self._slots.index(first) if first in self._slots else 0
-        self._tried = 0
+        self._tried = self._moves = 0
         self.wait_s = MIN_WAIT_S
         self._backoffs = {slot: backoff for slot, backoff in self._backoffs.items() if slot in self._slots}
 
     def connected(self) -> None:
         """The attempt succeeded."""
-        self._tried = 0
+        self._tried = self._moves = 0
         self._backoff().connected()
 
     def accepted(self) -> None:
         """The CSMS answered a request of ours."""
         self._backoff().accepted()
 
-    def failed(self) -> None:
-        """The attempt failed: the next one may be for the next entry."""
+    def failed(self) -> bool:
+        """The attempt failed: the next one may be for the next entry. True if all entries have now had theirs."""
         self._tried += 1
+        all_tried = False
         if self._tried >= max(1, self.settings.attempts_per_profile) and self._slots:
             self._tried = 0
             self._index = (self._index + 1) % len(self._slots)
+            self._moves = (self._moves + 1) % len(self._slots)
+            all_tried = self._moves == 0
         self.wait_s = self._backoff().wait(self.settings)
+        return all_tried
 
     def dropped(self) -> None:
         """A connection that stood is gone."""

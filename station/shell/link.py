@@ -14,15 +14,17 @@ import random
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
-from msgspec import Struct
+from msgspec import Struct, structs
 
 from station.shell.backoff import BackoffSettings, Redial
 from station.shell.connection import Connection
 from station.shell.dial import Dial, Dialer
 from station.shell.linkdown import DownKind, LinkDown, explain
-from station.shell.network import Credentials, LinkOptions, NetworkProfile
+from station.shell.network import Credentials, LinkOptions, NetworkProfile, OwnCertificate
 
 _LOG = logging.getLogger("station.link")
+
+_OWN_CERTIFICATE = 3  # the security profile
 
 Pause = Callable[[float], Awaitable[None]]
 
@@ -31,19 +33,21 @@ class LinkSetup(Struct, frozen=True):
     """All that can be changed while the link runs.
 
     `profiles` in the order of NetworkConfigurationPriority. Of several `credentials` the first is preferred; after a
-    refusal the next one is tried in turn, so that a new password or certificate that fails locks nobody out
-    (A01, A02.FR.28).
+    refusal the next one is tried in turn, so that a new password that fails locks nobody out (A01). Of several
+    `certificates` for security profile 3, too, but the next one comes when all profiles have been tried (A02.FR.28).
     """
 
     profiles: tuple[NetworkProfile, ...]
     credentials: tuple[Credentials, ...]
     options: LinkOptions = LinkOptions()
     backoff: BackoffSettings = BackoffSettings()
+    certificates: tuple[OwnCertificate, ...] = ()
 
 
 class LinkUp(Struct, frozen=True):
-    """A connection stands. `credentials` is the index of those that were accepted; `tls` names version and suite.
+    """A connection stands; `tls` names version and suite.
 
+    `credentials` is the index of those that were accepted, of the certificates if one (`certificate`) was shown.
     `root`: SHA-256 of the root certificate that vouched for the CSMS.
     """
 
@@ -53,6 +57,7 @@ class LinkUp(Struct, frozen=True):
     tls: str | None
     compressed: bool
     root: str = ""
+    certificate: str = ""
 
 
 class Listener(Protocol):
@@ -92,7 +97,7 @@ class Link:
         self._dial = dial or Dialer()
         self._pause = pause
         self._redial = Redial([profile.slot for profile in setup.profiles], setup.backoff, rng)
-        self._credential = 0
+        self._credential = self._certificate = 0
         self._enabled = True
         self._stopping = False
         self._wake = asyncio.Event()
@@ -125,6 +130,8 @@ class Link:
             self._wake.set()
         if setup.credentials != self._setup.credentials:
             self._credential = 0
+        if setup.certificates != self._setup.certificates:
+            self._certificate = 0
         self._redial.settings = setup.backoff
         self._setup = setup
         if self._connection:
@@ -199,21 +206,23 @@ class Link:
             self._redial.failed()
 
     async def _attempt(self, profile: NetworkProfile) -> None:
-        options, index = self._setup.options, self._credential % len(self._setup.credentials)
+        options, (index, credentials, shown) = self._setup.options, self._chosen(profile)
         try:
-            line = await self._dial(profile, self._setup.credentials[index], options)
+            line = await self._dial(profile, credentials, options)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt follows
-            self._credential = index + 1
-            self._redial.failed()
+            all_tried = self._redial.failed()
+            if shown:
+                self._certificate = index + 1 if all_tried else index
+            else:
+                self._credential = index + 1
             self._tell(explain(error), profile, was_up=False)
             return
-        self._credential = index
         why = LinkDown(DownKind.REQUESTED, "ended by the station")
         connection = Connection(line, self._listener.on_text, options)
         try:
             self._redial.connected()
             self._connection = connection
-            self.up = LinkUp(line.subprotocol, profile, index, line.tls, line.compressed, line.root)
+            self.up = LinkUp(line.subprotocol, profile, index, line.tls, line.compressed, line.root, shown)
             self._listener.on_up(self.up)
             why = await connection.run()
         except asyncio.CancelledError:
@@ -227,6 +236,16 @@ class Link:
             with contextlib.suppress(Exception):
                 await connection.end(abrupt=self._abrupt)
             self._tell(why, profile, was_up=True)
+
+    def _chosen(self, profile: NetworkProfile) -> tuple[int, Credentials, str]:
+        """What to show this CSMS: its place among its like, all of it, and the certificate's name if that is varied."""
+        setup = self._setup
+        if profile.security_profile < _OWN_CERTIFICATE or not setup.certificates:
+            index = self._credential % len(setup.credentials)
+            return index, setup.credentials[index], ""
+        index = self._certificate % len(setup.certificates)
+        own, first = setup.certificates[index], setup.credentials[0]
+        return index, structs.replace(first, tls=first.tls._replace(chain=own.chain, key=own.key)), own.name
 
     def _tell(self, why: LinkDown, profile: NetworkProfile, *, was_up: bool) -> None:
         self.down = LinkDown(why.kind, why.detail, profile.slot, was_up)

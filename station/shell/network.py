@@ -11,6 +11,7 @@ from urllib.parse import quote, urlsplit, urlunsplit
 
 from msgspec import Struct
 
+from certs.keystore import TlsKey
 from certs.tls import TlsSettings
 from station.shell.linkdown import Down, DownKind
 
@@ -67,6 +68,14 @@ class Credentials(Struct, frozen=True):
 
     def __repr__(self) -> str:
         return f"Credentials(identity={self.identity!r}, password={'***' if self.password else None})"
+
+
+class OwnCertificate(Struct, frozen=True):
+    """A certificate of the station for security profile 3: its name, its chain, its key."""
+
+    name: str
+    chain: Path
+    key: TlsKey
 
 
 class LinkOptions(Struct, frozen=True):

@@ -314,6 +314,7 @@ class Runner:
             new_profile=new,
             credentials=up.credentials,
             root=up.root,
+            certificate=up.certificate,
         )
         log.info("link.up", extra={"url": up.profile.url, "tls": up.tls, "compressed": up.compressed})
 

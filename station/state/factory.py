@@ -12,6 +12,7 @@ from station.store.db import Database
 KEPT: Final = frozenset(
     {
         "boot",  # instants of messages refer to it
+        "doomed_key",  # they must still be destroyed
         "hard_wired_alarm",  # faults that the CSMS believes to be there
         "intent",
         "meta",
@@ -40,6 +41,9 @@ class FactoryState:
 
         Memory is as it was: the station must be started anew at once.
         """
+        self._db.execute(
+            "INSERT OR IGNORE INTO doomed_key SELECT key FROM own_certificate UNION SELECT key FROM signing_request"
+        )
         emptied = [name for name in self._tables() if self._emptied(name)]
         self._db.execute("INSERT OR REPLACE INTO meta VALUES (?, ?)", (_DONE, ",".join(emptied)))
         return emptied

@@ -28,7 +28,7 @@ class NetworkProfile(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Essentials(msgspec.Struct, frozen=True, omit_defaults=True):
-    """The way to the CSMS: `profiles` by priority, `certificates` by role, a reference to the `password`."""
+    """The way to the CSMS: `profiles` by priority, `certificates` with their roles, a reference to the `password`."""
 
     identity: str
     profiles: tuple[NetworkProfile, ...] = ()

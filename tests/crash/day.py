@@ -22,6 +22,7 @@ from station.facts import (
     Fact,
     LimitChanged,
     MessageUndelivered,
+    OwnCertificateInstalled,
     ResetAbandoned,
     ResetRequested,
     SampleFailed,
@@ -68,6 +69,9 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("SendLocalList", {"updateType": "Full", "versionNumber": 1, "localAuthorizationList": _ENTRIES}),
     ("SendLocalList", {"updateType": "Full", "versionNumber": 2, "localAuthorizationList": _ENTRIES[:1]}),
     *(("TriggerMessage", {"requestedMessage": each}) for each in ("StatusNotification", "Heartbeat")),
+    *[("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})] * 2,
+    ("CertificateSigned", {"certificateChain": "nonsense"}),
+    ("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"}),
     *(
         ("TriggerMessage", {"requestedMessage": each, "evse": {"id": 1}})
         for each in ("MeterValues", "TransactionEvent")
@@ -187,6 +191,7 @@ def _trouble(bench: Bench) -> None:
     tell(bench, TransactionThinned(transaction_id="none", events=1))
     tell(bench, StoreDegraded(kind="FULL"))
     tell(bench, StoreRecovered())
+    tell(bench, OwnCertificateInstalled(use="ChargingStationCertificate"))
     tell(bench, ResetAbandoned())
     _, effects = bench.station.exchange.ask(lambda _now: bench.station.ports.start(DropReplaced()), bench.now)
     bench._do(effects)

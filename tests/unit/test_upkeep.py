@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from station.commands.upkeep import AT_THE_EARLIEST_S, DAILY_COPY, ESSENTIALS, Upkeep, Work, remembered
+from station.commands.upkeep import AT_THE_EARLIEST_S, DAILY_COPY, ESSENTIALS, Remembered, Upkeep, Work, remembered
 from station.store import files
 from station.store.db import condemned
 from tests.bench import Bench
@@ -23,8 +23,8 @@ def test_the_way_to_the_csms_is_kept_once_it_has_proved_itself(tmp_path: Path) -
     bench.advance(seconds=5)
     upkeep.look(bench.now)
 
-    assert remembered(tmp_path, "CS-BENCH") == tuple(bench.station.network.profiles())
-    assert remembered(tmp_path, "CS-OTHER") == ()
+    assert remembered(tmp_path, "CS-BENCH").profiles == tuple(bench.station.network.profiles())
+    assert remembered(tmp_path, "CS-OTHER") == Remembered()
 
 
 def test_what_a_failing_disk_put_off_is_done_later(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,11 +36,11 @@ def test_what_a_failing_disk_put_off_is_done_later(bench: Bench, monkeypatch: py
     with monkeypatch.context() as full:
         full.setattr(files, "replace", refuse)
         upkeep.look(bench.now)
-    assert remembered(bench.path, "CS-BENCH") == ()
+    assert remembered(bench.path, "CS-BENCH") == Remembered()
 
     upkeep.look(bench.now)
 
-    assert remembered(bench.path, "CS-BENCH") == tuple(bench.station.network.profiles())
+    assert remembered(bench.path, "CS-BENCH").profiles == tuple(bench.station.network.profiles())
 
 
 def test_the_file_is_copied_and_checked_beside_the_steps(bench: Bench) -> None:

@@ -17,7 +17,6 @@ from station.ocpp.messages import SetNetworkProfileRequest, SetNetworkProfileRes
 from station.ocpp.types import NetworkConnectionProfileType
 from station.ports import Csms, Station
 from station.refusal import Refusal
-from station.state.certificates import Certificates
 from station.state.network import PASSWORD, PRIORITY, Network, NetworkProfile
 from station.state.variables import Variables
 
@@ -34,7 +33,7 @@ NOT_STORED = Refusal("OutOfStorage", "the disk takes no writes")
 class NetworkProfiles(Block):
     """Block B: network connection profiles.
 
-    `disk_fails` tells whether nothing can be stored now.
+    `installed` tells whether a valid certificate of a kind is there, `disk_fails` whether nothing can be stored now.
     """
 
     def __init__(  # noqa: PLR0913 - the wiring of a block, named at the one call
@@ -45,7 +44,7 @@ class NetworkProfiles(Block):
         csms: Csms,
         station: Station,
         facts: Facts,
-        certificates: Certificates,
+        installed: Callable[[str, Now], bool],
         disk_fails: Callable[[], bool],
     ) -> None:
         self._network = network
@@ -53,7 +52,7 @@ class NetworkProfiles(Block):
         self._csms = csms
         self._station = station
         self._facts = facts
-        self._certificates = certificates
+        self._installed = installed
         self._disk_fails = disk_fails
 
     def routes(self) -> Routes:
@@ -114,7 +113,7 @@ class NetworkProfiles(Block):
             if not self._network.allows(profile.security_profile):  # A05.FR.09, A05.FR.10
                 return NO_DOWNGRADE
             if profile.security_profile > self._network.level:
-                missing = [kind for kind in NEEDS[profile.security_profile] if not self._certificates.valid(kind, now)]
+                missing = [kind for kind in NEEDS[profile.security_profile] if not self._installed(kind, now)]
                 if missing:  # A05.FR.02, A05.FR.03
                     return Refusal("InvalidCertificate", f"no {missing[0]} that is valid is installed")
         return None
@@ -145,7 +144,7 @@ class NetworkProfiles(Block):
         del now
         if self._network.connected(fact.profile_slot, fact.security_profile):
             self._facts.emit(_reconfigured(f"security profile {fact.security_profile}"))
-        if fact.credentials == 0:
+        if fact.credentials == 0 and fact.security_profile < 3:  # noqa: PLR2004 - profile 3 uses no password
             self._network.password_accepted()
         self._variables.set("OCPPCommCtrlr", "ActiveNetworkProfile", str(fact.profile_slot))
         self._variables.set("SecurityCtrlr", "SecurityProfile", str(fact.security_profile))
