@@ -134,9 +134,9 @@ def test_each_second_is_what_the_profiles_allow_then(
     )
     site = Site(outlets=(outlet,), supply=Supply(3, switching=True), most=_plans(most, "ChargingStationMaxProfile"))
 
-    spans = schedule(site, 1, BEGIN_S * 1000, (BEGIN_S + LENGTH_S) * 1000)
+    spans, until = schedule(site, 1, BEGIN_S * 1000, (BEGIN_S + LENGTH_S) * 1000)
 
-    assert spans[0].start == BEGIN_S * 1000
+    assert (spans[0].start, until) == (BEGIN_S * 1000, (BEGIN_S + LENGTH_S) * 1000)
     assert [span.start for span in spans] == sorted({span.start for span in spans})
     for second in range(LENGTH_S):
         lead = slow(tx, second, ready) or slow(default, second, ready)
@@ -171,8 +171,8 @@ def test_together_the_evses_never_get_more_than_the_station(
     )
     site = Site(outlets=outlets, supply=Supply(3), fuse_a=float(fuse), most=_plans(most, "ChargingStationMaxProfile"))
     end = (BEGIN_S + LENGTH_S) * 1000
-    whole = schedule(site, 0, BEGIN_S * 1000, end)
-    parts = [schedule(site, each.evse_id, BEGIN_S * 1000, end) for each in outlets]
+    whole, _ = schedule(site, 0, BEGIN_S * 1000, end)
+    parts = [schedule(site, each.evse_id, BEGIN_S * 1000, end)[0] for each in outlets]
 
     for second in range(0, LENGTH_S, 7):
         time = (BEGIN_S + second) * 1000

@@ -19,12 +19,12 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from hal.api import Fault, MeterReading
 from station.effects import TakeSample
-from station.facts import LimitChanged, VehicleStopped
-from station.state.limits import Limit
+from station.facts import VehicleStopped
 from tests.bench import Bench
 from tests.csms import Error
 from tests.properties import records
 from tests.scenarios.e_transactions.story import ALL_POINTS, CARD, OTHER_CARD, bay, invalid
+from tests.scenarios.profiles import hold
 
 POINTS = [
     ("PowerPathClosed", "EVConnected,Authorized"),
@@ -241,9 +241,7 @@ class Transactions(RuleBasedStateMachine):
     @rule(evse=evses, amperes=st.sampled_from([None, 0.0, 10.0, 32.0]))
     def limit(self, evse: int, amperes: float | None) -> None:
         """A profile or the load balancer changes what may be offered."""
-        self.bench.station.limits.set(evse, None if amperes is None else Limit(amperes))
-        self.bench.hardware.tell(LimitChanged(evse_id=evse))
-        self.bench.settle()
+        hold(self.bench, evse, amperes)
 
     # --- what breaks
 

@@ -6,17 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from station.facts import LimitChanged
-from station.state.limits import Limit
 from tests.bench import Bench
 from tests.properties import records
 from tests.scenarios.e_transactions.story import CARD, bench
+from tests.scenarios.profiles import hold
 
 
 def limit(station: Bench, amperes: float) -> None:
-    station.station.limits.set(1, Limit(amperes))
-    station.hardware.tell(LimitChanged(evse_id=1))
-    station.settle()
+    hold(station, 1, amperes)
 
 
 def test_the_energy_told_is_the_energy_delivered(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ import json
 from datetime import datetime, timedelta
 from typing import Any
 
+from station.blocks.smart_charging.external import ExternalLimit
+from station.now import Now
 from tests.bench import Bench
 
 Payload = dict[str, Any]
@@ -114,6 +116,19 @@ def amperes(bench: Bench, evse: int = 1) -> float:
     """The current per phase that flows, once the vehicle has followed."""
     bench.advance(10)
     return bench.world.evse(evse).current_a
+
+
+def hold(bench: Bench, evse: int, amperes: float | None) -> None:
+    """Another system limits an EVSE, or no longer; the station listens to it, whether or not it reaches the CSMS."""
+    given = ExternalLimit(source="EMS", evse_id=evse, periods=() if amperes is None else ((0, amperes),))
+
+    def command(now: Now) -> None:
+        bench.station.variables.set("SmartChargingCtrlr", "ExternalControlSignalsEnabled", "true")
+        bench.station.externals.set(given, now)
+
+    _, effects = bench.station.exchange.ask(command, bench.now)
+    bench._do(effects)
+    bench.settle()
 
 
 def ago(bench: Bench, seconds: float) -> datetime:

@@ -9,12 +9,12 @@ Invariant: a TxProfile is gone in the step in which its transaction ends.
 
 from __future__ import annotations
 
-import msgspec
+from msgspec.structs import replace
 
 from station.block import Block, Reactions, Routes, on, route
 from station.blocks.smart_charging import reports
 from station.blocks.smart_charging.ceilings import COMPONENT, Ceilings, States
-from station.blocks.smart_charging.composite import Span, periods, schedule
+from station.blocks.smart_charging.composite import Site, periods, schedule
 from station.blocks.smart_charging.external import Externals
 from station.blocks.smart_charging.plans import millis
 from station.blocks.smart_charging.validation import Judge
@@ -55,11 +55,6 @@ from station.ocpp.types import CompositeScheduleType
 from station.ports import Csms
 from station.refusal import Refusal
 from station.state.profiles import STATION, Installed, ToCome
-
-LONGEST_S = 366 * 86_400
-"""A composite schedule is made for a year at most; so is its answer."""
-MOST_PERIODS = 1024
-"""As many periods as a schedule can have; what comes after them is not told."""
 
 
 class SmartCharging(Block):
@@ -156,16 +151,17 @@ class SmartCharging(Block):
         if refusal is not None:
             return GetCompositeScheduleResponse(status="Rejected", status_info=refusal.info)
         unit = unit or self._unit()
-        spans = self._spans(request.evse_id, min(request.duration, LONGEST_S), now)
         begin = millis(now.wall)
+        end = begin + max(request.duration, 1) * 1000
+        spans, until = schedule(self._site(begin), request.evse_id, begin, end)
         return GetCompositeScheduleResponse(
             status="Accepted",
             schedule=CompositeScheduleType(
                 evse_id=request.evse_id,
-                duration=request.duration,
+                duration=request.duration if until == end else (until - begin) // 1000,
                 schedule_start=now.utc,
                 charging_rate_unit=unit,
-                charging_schedule_period=periods(spans, begin, unit)[:MOST_PERIODS],
+                charging_schedule_period=periods(spans, begin, unit),
             ),
         )
 
@@ -179,15 +175,14 @@ class SmartCharging(Block):
     def _unit(self) -> ChargingRateUnitEnumType:
         return "A" if "A" in self._variables.members(COMPONENT, "RateUnit") else "W"
 
-    def _spans(self, evse_id: int, duration_s: int, now: Now) -> list[Span]:
+    def _site(self, begin: int) -> Site:
         """K08.FR.06: where nobody is ready, relative schedules would begin now."""
-        begin = millis(now.wall)
         site = self._ceilings.site()
-        ready = tuple(
-            each if each.ready is not None else msgspec.structs.replace(each, ready=begin) for each in site.outlets
-        )
-        site = msgspec.structs.replace(site, outlets=ready)
-        return schedule(site, evse_id, begin, begin + max(duration_s, 1) * 1000)
+        waiting = any(each.ready is None for each in site.outlets)
+        if not waiting:
+            return site
+        ready = [each if each.ready is not None else replace(each, ready=begin) for each in site.outlets]
+        return replace(site, outlets=tuple(ready))
 
     def _need_support(self) -> None:
         """K01.FR.29."""
@@ -234,7 +229,7 @@ class SmartCharging(Block):
         awaited, session = self._profiles.to_come(evse_id), self._sessions.get(evse_id)
         if awaited is None or session.remote_start_id != awaited.remote_start_id or not session.started:
             return
-        profile = msgspec.structs.replace(awaited.profile, transaction_id=session.transaction_id)
+        profile = replace(awaited.profile, transaction_id=session.transaction_id)
         self._profiles.expect_no_more(evse_id)
         self._profiles.install(Installed(evse_id, profile))
 

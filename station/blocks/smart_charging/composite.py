@@ -7,7 +7,7 @@ from outside, what its vehicle said it will take, and its share of what the stat
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -16,8 +16,10 @@ from station.blocks.smart_charging.shares import Claim, divide
 from station.ocpp.enums import ChargingRateUnitEnumType
 from station.ocpp.types import ChargingSchedulePeriodType
 
-TENTH = 10
+TENTH: Final = 10
 """Limits are told with one decimal (ChargingSchedulePeriodType)."""
+PERIODS: Final = 1024
+"""As many periods as a schedule can have."""
 
 
 class Level(NamedTuple):
@@ -26,6 +28,10 @@ class Level(NamedTuple):
     amperes: float
     phases: int
     least_a: float = 0.0
+
+    def on(self, phases: int) -> Level:
+        """The same on no more phases than these."""
+        return self if self.phases <= phases else self._replace(phases=phases)
 
 
 class Supply(msgspec.Struct, frozen=True, gc=False):
@@ -84,15 +90,14 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
         amperes, phases, least_a = self.max_a, self.supply.phases, self.min_a
         if step is not None:
             least_a = max(least_a, min(self.supply.least_a(step), amperes))
-        limiting = [step]
+            amperes = min(amperes, self.supply.amperes(step))
+            phases = min(phases, self.supply.used(step.phases))
         for plans in (*self.external, self.vehicle):
             step, holds = leading(plans, time, self.ready)
             until = min(until, holds)
-            limiting.append(step)
-        for each in limiting:
-            if each is not None:
-                amperes = min(amperes, self.supply.amperes(each))
-                phases = min(phases, self.supply.used(each.phases))
+            if step is not None:
+                amperes = min(amperes, self.supply.amperes(step))
+                phases = min(phases, self.supply.used(step.phases))
         return Level(amperes, phases, least_a), until
 
 
@@ -128,15 +133,24 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
         levels: dict[int, Level] = {}
         for outlet in self.outlets:
             level, holds = outlet.at(time)
-            levels[outlet.evse_id] = level._replace(phases=min(level.phases, budget.phases))
+            levels[outlet.evse_id] = level.on(budget.phases)
             until = min(until, holds)
         if budget.amperes < math.inf:
-            served = [each for each in self.outlets if each.active and each.evse_id != joining]
-            served += [each for each in self.outlets if each.evse_id == joining]
-            claims = [Claim(o.evse_id, levels[o.evse_id].amperes, levels[o.evse_id].least_a) for o in served]
+            served = [each.evse_id for each in self.outlets if each.active and each.evse_id != joining]
+            served += [joining] if joining is not None else []
+            claims = [Claim(evse_id, levels[evse_id].amperes, levels[evse_id].least_a) for evse_id in served]
             for evse_id, amperes in divide(budget.amperes, claims).items():
                 levels[evse_id] = levels[evse_id]._replace(amperes=amperes)
         return levels, budget, until
+
+    def one(self, outlet: Outlet, time: int) -> tuple[Level, int]:
+        """The level of one EVSE as if a vehicle took its share there, and until when that holds."""
+        budget, until = self.budget(time)
+        if budget.amperes < math.inf:
+            levels, _, until = self.at(time, joining=None if outlet.active else outlet.evse_id)
+            return levels[outlet.evse_id], until
+        level, holds = outlet.at(time)
+        return level.on(budget.phases), min(until, holds)
 
 
 class Span(NamedTuple):
@@ -148,20 +162,26 @@ class Span(NamedTuple):
     phases: int
 
 
-def schedule(site: Site, evse_id: int, begin: int, end: int) -> list[Span]:
-    """The composite schedule of an EVSE, or of the station (0), from `begin` until before `end`."""
+BOUNDARIES: Final = 4096
+"""So many changes are looked at for one schedule: a step of the station must be short (design 6)."""
+
+
+def schedule(site: Site, evse_id: int, begin: int, end: int) -> tuple[list[Span], int]:
+    """The composite schedule of an EVSE, or of the station (0), from `begin` until before `end`.
+
+    Beside it the time until which it is told, which is before `end` if too much changes until then.
+    """
+    outlet = next((each for each in site.outlets if each.evse_id == evse_id), None)
     spans: list[Span] = []
     time = begin
-    while time < end:
-        if evse_id:
-            levels, _, until = site.at(time, joining=None if _is_active(site, evse_id) else evse_id)
-            span = _of_evse(site, evse_id, levels[evse_id], time)
-        else:
-            span, until = _of_station(site, time)
+    for _ in range(BOUNDARIES):
+        span, until = _of_evse(site, outlet, time) if outlet is not None else _of_station(site, time)
         if not spans or spans[-1][1:] != span[1:]:
             spans.append(span)
-        time = until
-    return spans
+        time = min(until, end)
+        if time >= end or len(spans) > PERIODS:
+            break
+    return (spans, time) if len(spans) <= PERIODS else (spans[:PERIODS], spans[PERIODS].start)
 
 
 def periods(spans: list[Span], begin: int, unit: ChargingRateUnitEnumType) -> list[ChargingSchedulePeriodType]:
@@ -178,13 +198,9 @@ def periods(spans: list[Span], begin: int, unit: ChargingRateUnitEnumType) -> li
     return told
 
 
-def _is_active(site: Site, evse_id: int) -> bool:
-    return any(each.active for each in site.outlets if each.evse_id == evse_id)
-
-
-def _of_evse(site: Site, evse_id: int, level: Level, time: int) -> Span:
-    supply = next(each.supply for each in site.outlets if each.evse_id == evse_id)
-    return Span(time, _told(level.amperes), _told(supply.watts(level)), level.phases)
+def _of_evse(site: Site, outlet: Outlet, time: int) -> tuple[Span, int]:
+    level, until = site.one(outlet, time)
+    return Span(time, _told(level.amperes), _told(outlet.supply.watts(level)), level.phases), until
 
 
 def _of_station(site: Site, time: int) -> tuple[Span, int]:
@@ -194,7 +210,7 @@ def _of_station(site: Site, time: int) -> tuple[Span, int]:
     for outlet in site.outlets:
         level, holds = outlet.at(time)
         until = min(until, holds)
-        level = level._replace(phases=min(level.phases, budget.phases))
+        level = level.on(budget.phases)
         amperes += level.amperes
         watts += outlet.supply.watts(level)
     if budget.amperes < math.inf:

@@ -19,13 +19,12 @@ from station.facts import (
     DeviceReturned,
     EnergyFlowChanged,
     IdTokenInfoReceived,
-    LimitChanged,
 )
 from station.now import Instant, Mono, Wall
 from station.shell.outlet import Action, Allow
-from station.state.limits import Limit
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, OTHER_CARD, bench, news, told, values
+from tests.scenarios.profiles import hold
 
 
 def charging(path: Path, start: str = "EVConnected", **more: Any) -> Bench:
@@ -37,9 +36,8 @@ def charging(path: Path, start: str = "EVConnected", **more: Any) -> Bench:
     return station
 
 
-def limit(station: Bench, amperes: float | None, *, significant: bool = False) -> None:
-    station.station.limits.set(1, None if amperes is None else Limit(amperes))
-    station.hardware.tell(LimitChanged(evse_id=1, significant=significant))
+def limit(station: Bench, amperes: float | None) -> None:
+    hold(station, 1, amperes)
     station.advance(15)
 
 
@@ -52,19 +50,20 @@ def test_a_limit_below_the_least_current_suspends_and_a_higher_one_resumes(tmp_p
     suspended = lines()
     limit(station, 10.0)
 
-    assert suspended == ["Updated/ChargingStateChanged/SuspendedEVSE"]
+    assert suspended == ["Updated/ChargingRateChanged/Charging", "Updated/ChargingStateChanged/SuspendedEVSE"]
     assert lines() == ["Updated/ChargingStateChanged/Charging"]
     assert station.world.evse(1).current_a == pytest.approx(10.0)
 
 
 @pytest.mark.req("E02.FR.17")
 def test_a_significant_change_of_the_limit_is_told_as_such(tmp_path: Path) -> None:
-    """ChargingRateChanged; a small one is not told."""
-    station = charging(tmp_path, variables={"SampledDataCtrlr.TxUpdatedInterval": "0"})
+    """ChargingRateChanged; of half or less it is not told here."""
+    significance = {"SmartChargingCtrlr.LimitChangeSignificance": "50"}
+    station = charging(tmp_path, variables={"SampledDataCtrlr.TxUpdatedInterval": "0", **significance})
     lines = news(station)
     limit(station, 16.0)
     quiet = lines()
-    limit(station, 8.0, significant=True)
+    limit(station, 7.0)
 
     assert quiet == []
     assert lines() == ["Updated/ChargingRateChanged/Charging"]
