@@ -45,6 +45,8 @@ class Handshake(NamedTuple):
     """The common name of its certificate, if it showed one."""
 
     at: datetime
+    serial: str = ""
+    """Its certificate's serial number, hexadecimal."""
 
 
 def server_context(issued: Issued, client_root: str = "") -> ssl.SSLContext:
@@ -177,15 +179,17 @@ class LiveCsms:
 
     def _admit(self, connection: ServerConnection, request: Request) -> Response | None:
         transport = connection.socket
-        tls, client = "", ""
+        tls, client, serial = "", "", ""
         if isinstance(transport, ssl.SSLSocket):
             tls = transport.version() or ""
             shown: Any = transport.getpeercert() or {}
             client = dict(field for names in shown.get("subject", ()) for field in names).get("commonName", "")
+            serial = shown.get("serialNumber", "")
         authorization = request.headers.get("Authorization", "")
         offered = request.headers.get("Sec-WebSocket-Protocol", "")
         with self._changed:
-            self.handshakes.append(Handshake(request.path, offered, authorization, tls, client, datetime.now(UTC)))
+            now = datetime.now(UTC)
+            self.handshakes.append(Handshake(request.path, offered, authorization, tls, client, now, serial))
             self._changed.notify_all()
         if self.refuse_with:
             return connection.respond(self.refuse_with, "refused by the test\n")
