@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,15 @@ TRIGGERS = {CHARGING_STATION: "SignChargingStationCertificate", V2G: "SignV2GCer
 class Operator:
     """A CSMS's operator with an authority for stations, one for vehicles, and a station of security profile 3."""
 
-    def __init__(self, path: Path, *, level: int = 3, given: Given | None = FACTORY, **more: Any) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        level: int = 3,
+        given: Given | None = FACTORY,
+        make: Callable[..., Bench] = Bench,
+        **more: Any,
+    ) -> None:
         self.root = Authority.create("Operator root", path, valid=(-DAY, 5000 * DAY), clock=lambda: EPOCH)
         self.v2g = Authority.create("V2G root", path, valid=(-DAY, 5000 * DAY), clock=lambda: EPOCH)
         trust = TrustStore(path / "roots")
@@ -32,7 +41,7 @@ class Operator:
         profile = NetworkProfile(slot=0, url=f"{'ws' if level == 1 else 'wss'}://csms.example", security_profile=level)
         more.setdefault("layout", {})
         more["layout"] = {"security_profile": level, "organization_name": "Operator", **more["layout"]}
-        self.bench = Bench(path, profiles=(profile,), given_certificate=given, **more)
+        self.bench = make(path, profiles=(profile,), given_certificate=given, **more)
         self.bench.csms.clock = lambda: self.bench.true_utc
         self.root._clock = self.v2g._clock = lambda: self.bench.true_utc
 
