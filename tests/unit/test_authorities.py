@@ -7,12 +7,13 @@ from pathlib import Path
 import pytest
 
 from certs.throwaway import Authority
-from certs.trust import TrustStore, certificates, fingerprint
+from certs.trust import Register, TrustStore, certificates, fingerprint
 from station.commands import network, pki, roots
 from station.commands.findings import Grade
 from station.config import Config, load
 from station.state.certificates import CSMS_ROOT
 from station.store import files
+from tests.bench import Bench
 
 FILE = """\
 station: {identity: CS001, vendor: Example, model: Twin}
@@ -120,7 +121,7 @@ def test_a_root_that_was_replaced_is_kept_apart(site: Site) -> None:
     old, new = fingerprint(site.named), fingerprint(site.other)
     site.store.add(CSMS_ROOT, site.other)
     known = site.store.register()
-    site.store.keep(type(known)(file=known.file, successor=new, fallback=(old,), places=("wss://csms.example/ocpp",)))
+    site.store.keep(Register(file=known.file, successor=new, fallback=(old,), places=("wss://csms.example/ocpp",)))
 
     found = network.credentials(site.config)
 
@@ -128,6 +129,29 @@ def test_a_root_that_was_replaced_is_kept_apart(site: Site) -> None:
     assert found.replaced is not None
     assert set(map(fingerprint, certificates(found.replaced.pem))) == {old}
     assert found.replaced.urls == ("wss://csms.example/ocpp",)
+
+
+@pytest.mark.req("M05.FR.16")
+@pytest.mark.parametrize(
+    "places, allowed",
+    [
+        (("ws://csms.example/ocpp", "wss://before/ocpp"), ("ws://csms.example/ocpp", "wss://before/ocpp")),
+        (("wss://before/ocpp",), ("ws://csms.example/ocpp",)),
+    ],
+)
+def test_a_replaced_root_is_for_the_csms_that_the_station_knew(
+    site: Site, bench: Bench, places: tuple[str, ...], allowed: tuple[str, ...]
+) -> None:
+    """If no profile leads there any more, for any: a station that is locked out is worse."""
+    roots.of(site.config)
+    site.store.add(CSMS_ROOT, site.other)
+    register = Register(successor=fingerprint(site.other), fallback=(fingerprint(site.named),), places=places)
+    site.store.keep(register)
+
+    (found,) = network.link_setup(site.config, bench.station).credentials
+
+    assert found.replaced is not None
+    assert found.replaced.urls == allowed
 
 
 def test_check_tells_each_root_with_its_end(site: Site) -> None:
