@@ -35,9 +35,8 @@ from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult, NextPiece
-from station.blocks.certificates import DeleteByHash, DropReplaced, InstallRoot, ListCertificates
 from station.blocks.remote_control import Unlock, UnlockTried
-from station.commands.roots import Roots
+from station.commands.roots import JOBS, FileOwn, Roots
 from station.commands.signing import KeyWork, Places
 from station.effects import (
     CancelJob,
@@ -77,15 +76,16 @@ SETTLE = 10_000
 """So many turns without time passing are a livelock."""
 
 
-class OwnChains:
-    """The station's own certificates: whatever a test puts there."""
+class OwnChains(FileOwn):
+    """The station's own certificates: those in its files, and whatever a test puts beside them."""
 
-    def __init__(self) -> None:
+    def __init__(self, signed: Path) -> None:
+        super().__init__(None, signed)
         self.by_kind: dict[str, list[str]] = {}
 
     def chains(self, kind: str) -> list[str]:
         """PEM texts, leaf first."""
-        return self.by_kind.get(kind, [])
+        return [*super().chains(kind), *self.by_kind.get(kind, [])]
 
 
 class CountedIds:
@@ -164,7 +164,7 @@ class Bench:
         self.trusted = True
         self.ids = CountedIds()
         self.random = random.Random(7)  # noqa: S311 - chance that a test can repeat
-        self.own = OwnChains()
+        self.own = OwnChains(path / "certificates")
         self.roots = Roots(TrustStore(path / "roots"), self.own)
         self.idle_jobs = False
         """Whoever does slow work has no time: it waits in `jobs`."""
@@ -430,7 +430,7 @@ class Bench:
                     self._pieces.append((generation, due))
                 case StartJob() if self.idle_jobs:
                     self.jobs.append(effect)
-                case StartJob(generation, InstallRoot() | DeleteByHash() | ListCertificates() | DropReplaced() as job):
+                case StartJob(generation, job) if isinstance(job, JOBS):
                     self._do(self.station.exchange.job_done(generation, self.roots.do(job), self.now))
                 case StartJob(generation, job) if job in self.keys and not self.keys_busy:
                     self._do(self.station.exchange.job_done(generation, self.keys.do(job), self.now))

@@ -45,6 +45,7 @@ from station.facts import (
     LinkRestored,
     MessageTriggered,
     OwnCertificateInstalled,
+    OwnCertificatesRemoved,
     RegistrationChanged,
     SecurityEventOccurred,
     StationStarted,
@@ -471,6 +472,7 @@ class CertificateSigning(Block):
         """A02.FR.10: nothing is left of them."""
         del now
         self._own.destroyed(done.names)
+        self._facts.emit(OwnCertificatesRemoved())
 
     # --- timers
 

@@ -11,7 +11,13 @@ import logging
 from typing import Literal
 
 from station.block import Block, Job, JobResult, Later, Reactions, Results, Routes, on, result, route
-from station.facts import Facts, LinkRestored, SecurityEventOccurred
+from station.facts import (
+    Facts,
+    LinkRestored,
+    OwnCertificateInstalled,
+    OwnCertificatesRemoved,
+    SecurityEventOccurred,
+)
 from station.now import Now, Wall
 from station.ocpp.base import Response
 from station.ocpp.messages import (
@@ -127,6 +133,16 @@ class ReplacedDropped(JobResult, frozen=True, kw_only=True):
     installed: tuple[Certificate, ...]
 
 
+class TakeStock(Job, frozen=True, kw_only=True):
+    """See which certificates there are."""
+
+
+class StockTaken(JobResult, frozen=True, kw_only=True):
+    """These."""
+
+    installed: tuple[Certificate, ...]
+
+
 class RootCertificates(Block):
     """Block M: certificates of authorities."""
 
@@ -154,11 +170,16 @@ class RootCertificates(Block):
             result(DeletedByHash, self.deleted),
             result(CertificatesListed, self.listed),
             result(ReplacedDropped, self.dropped),
+            result(StockTaken, self.took_stock),
         ]
 
     def reactions(self) -> Reactions:
-        """Which root has vouched for the CSMS."""
-        return [on(LinkRestored, self.connected)]
+        """Which root has vouched for the CSMS; the station's own certificates count, too."""
+        return [
+            on(LinkRestored, self.connected),
+            on(OwnCertificateInstalled, self.own_changed),
+            on(OwnCertificatesRemoved, self.own_changed),
+        ]
 
     def load(self, now: Now) -> None:
         """CertificateEntries."""
@@ -239,6 +260,18 @@ class RootCertificates(Block):
         self._know(done.installed)
         for each in done.removed:
             self._reconfigured(f"{each} removed, its successor has vouched for the CSMS")
+
+    # --- CertificateEntries
+
+    def own_changed(self, fact: OwnCertificateInstalled | OwnCertificatesRemoved, now: Now) -> None:
+        """Block A has another one, or one less."""
+        del fact, now
+        self._jobs.start(TakeStock())
+
+    def took_stock(self, taken: StockTaken, now: Now) -> None:
+        """That many."""
+        del now
+        self._know(taken.installed)
 
     def _know(self, installed: tuple[Certificate, ...]) -> None:
         self._certificates.know(installed)

@@ -10,6 +10,7 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import Protocol
 
 from certs import trust
@@ -27,11 +28,14 @@ from station.blocks.certificates import (
     ListCertificates,
     ReplacedDropped,
     RootInstalled,
+    StockTaken,
+    TakeStock,
 )
 from station.config import Config
 from station.now import to_datetime, to_wall
 from station.ocpp.types import CertificateHashDataChainType, CertificateHashDataType
 from station.refusal import Refusal
+from station.shell.errand import errand
 from station.shell.jobs import Worker
 from station.state.certificates import CSMS_ROOT, STATION, V2G_CHAIN, Certificate
 from station.state.own_certificates import CHARGING_STATION, PREFIXES, V2G
@@ -39,6 +43,8 @@ from station.store import files
 
 log = logging.getLogger(__name__)
 
+CHANGING = (InstallRoot, DeleteByHash, DropReplaced)
+JOBS: tuple[type[Job], ...] = (*CHANGING, ListCertificates, TakeStock)
 MOST_CHILDREN = 4
 """CertificateHashDataChainType.childCertificateHashData."""
 
@@ -54,15 +60,15 @@ class Own(Protocol):
 class FileOwn:
     """Those that the station's file names, and those that were signed for it (A02)."""
 
-    def __init__(self, config: Config) -> None:
-        self._config = config
+    def __init__(self, given: Path | None, signed: Path) -> None:
+        self._given = given
+        self._signed = signed
 
     def chains(self, kind: str) -> list[str]:
         """By their files: what block A gives up it removes there, too."""
-        name = self._config.file.csms.certificate
-        files = [self._config.locate(name)] if kind == STATION and name is not None else []
+        files = [self._given] if kind == STATION and self._given is not None else []
         prefix = PREFIXES[CHARGING_STATION if kind == STATION else V2G]
-        files += sorted(self._config.chains.glob(f"{prefix}*.pem"))
+        files += sorted(self._signed.glob(f"{prefix}*.pem"))
         texts = []
         for file in files:
             with contextlib.suppress(OSError):
@@ -113,6 +119,8 @@ class Roots:
                 return self._delete(job)
             case ListCertificates():
                 return CertificatesListed(chains=tuple(self._listed(job)))
+            case TakeStock():
+                return StockTaken(installed=self.installed())
             case DropReplaced():
                 gone = tuple(f"{each.use} {each.fingerprint[:16]}" for each in self._store.prove(CSMS_ROOT))
                 return ReplacedDropped(removed=gone, installed=self.installed())
@@ -230,12 +238,12 @@ def workers(roots: Roots, changed: Callable[[], None]) -> dict[type[Job], Worker
 
     async def work(job: Job) -> JobResult:
         async with turn:
-            done = await asyncio.to_thread(roots.do, job)
-        if not isinstance(job, ListCertificates):
+            done = await errand(lambda: roots.do(job), "certificates")
+        if isinstance(job, CHANGING):
             changed()
         return done
 
-    return dict.fromkeys((InstallRoot, DeleteByHash, ListCertificates, DropReplaced), work)
+    return dict.fromkeys(JOBS, work)
 
 
 def of(config: Config, *, fresh: bool = False) -> Roots:
@@ -248,7 +256,8 @@ def of(config: Config, *, fresh: bool = False) -> Roots:
     except OSError as error:  # the link trusts what the file names all the same
         log.warning("roots.not_taken_over", extra={"reason": str(error)})
     csms = config.file.csms
-    return Roots(store, FileOwn(config), elsewhere=csms.system_roots, careful=csms.keep_root_in_use)
+    own = FileOwn(config.locate(csms.certificate) if csms.certificate is not None else None, config.chains)
+    return Roots(store, own, elsewhere=csms.system_roots, careful=csms.keep_root_in_use)
 
 
 def of_file(config: Config, store: TrustStore) -> str:

@@ -105,6 +105,10 @@ class OwnCertificateInstalled(Fact, frozen=True, kw_only=True):
     use: str
 
 
+class OwnCertificatesRemoved(Fact, frozen=True, kw_only=True):
+    """Certificates of the station are gone, with their keys."""
+
+
 class StoreDegraded(Fact, frozen=True, kw_only=True):
     """The disk does not take writes: no new transaction starts, running ones go on in memory (design 6)."""
 

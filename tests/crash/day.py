@@ -23,6 +23,7 @@ from station.facts import (
     LimitChanged,
     MessageUndelivered,
     OwnCertificateInstalled,
+    OwnCertificatesRemoved,
     ResetAbandoned,
     ResetRequested,
     SampleFailed,
@@ -192,6 +193,7 @@ def _trouble(bench: Bench) -> None:
     tell(bench, StoreDegraded(kind="FULL"))
     tell(bench, StoreRecovered())
     tell(bench, OwnCertificateInstalled(use="ChargingStationCertificate"))
+    tell(bench, OwnCertificatesRemoved())
     tell(bench, ResetAbandoned())
     _, effects = bench.station.exchange.ask(lambda _now: bench.station.ports.start(DropReplaced()), bench.now)
     bench._do(effects)

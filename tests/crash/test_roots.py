@@ -29,7 +29,7 @@ class Site:
         (folder / "pki").mkdir()
         self.recorder = recorder
         self.store = TrustStore(recorder.root / "roots", files)
-        self.roots = Roots(self.store, OwnChains())
+        self.roots = Roots(self.store, OwnChains(folder / "certificates"))
         self.first = Authority.create("First", folder / "pki", None, ALWAYS)
         self.second = self.first.successor("Second", ALWAYS)
         self.third = self.second.successor("Third", ALWAYS)

@@ -8,11 +8,14 @@ from typing import Any
 
 import pytest
 
-from certs.throwaway import Authority, Wish
+from certs.throwaway import Authority
 from certs.trust import fingerprint
+from device_model.build import EvseLayout
 from station.state.network import NetworkProfile
+from station.state.own_certificates import V2G as SECC
 from tests.bench import Bench
-from tests.scenarios.m_certificates.roots import ALWAYS, CSMS, MANUFACTURER, MO, V2G, install, named, root
+from tests.scenarios.a_security.signing import Operator
+from tests.scenarios.m_certificates.roots import CSMS, MANUFACTURER, MO, V2G, install, named, root
 
 CHECK = {"SecurityCtrlr.AdditionalRootCertificateCheck": "true"}
 CHAIN = "V2GCertificateChain"
@@ -130,16 +133,23 @@ def test_installed_roots_are_told_by_type(tool: Tool, kinds: tuple[str, ...]) ->
 
 @pytest.mark.octt("TC_M_15_CS")
 @pytest.mark.req("M03.FR.01", "M03.FR.03", "M03.FR.04", "M03.FR.05")
-def test_tc_m_15_cs(tool: Tool, tmp_path: Path) -> None:
-    """The chain of the station's V2G certificate has children."""
-    top = root(tmp_path, "V2G root")
-    tool.certificate_installed(V2G, top.root_pem)
-    tool.bench.own.by_kind[CHAIN] = [top.subordinate("Sub 1").issue("SECC", Wish(valid=ALWAYS)).pem]
+def test_tc_m_15_cs(tmp_path: Path) -> None:
+    """The chain of the station's V2G certificate has children; it was asked for and signed before."""
+    csms = Operator(
+        tmp_path,
+        layout={"evses": (EvseLayout(iso15118=True),), "secc_id": "SECC-1", "country_name": "DE"},
+        variables={"ISO15118Ctrlr.V2GCertificateInstallationEnabled": "true"},
+    )
+    middle = csms.v2g.subordinate("Sub 1")
+    assert csms.trigger(SECC) == "Accepted"
+    assert csms.send(csms.signed(by=middle), SECC)["status"] == "Accepted"
 
-    (chain,) = tool.told(CHAIN)
+    answer = csms.bench.csms.call("GetInstalledCertificateIds", {"certificateType": [CHAIN]})
 
+    assert answer["status"] == "Accepted"
+    (chain,) = answer["certificateHashDataChain"]
     assert chain["certificateType"] == CHAIN
-    assert chain["childCertificateHashData"]
+    assert chain["childCertificateHashData"] == [named(middle.own_pem, issuer=csms.v2g.root_pem)]
 
 
 @pytest.mark.octt("TC_M_18_CS")
@@ -172,6 +182,23 @@ def test_tc_m_20_cs(tool: Tool) -> None:
     assert tool.delete(name) == "Accepted"
 
     assert name not in [each["certificateHashData"] for each in tool.told(CSMS)]
+
+
+@pytest.mark.octt("TC_M_23_CS")
+@pytest.mark.req("M04.FR.01", "M04.FR.06")
+def test_tc_m_23_cs(tmp_path: Path) -> None:
+    """The certificate that the station has just been given, and shows, cannot be deleted."""
+    csms = Operator(tmp_path)
+    key = csms.renew()
+    told = csms.bench.csms.call("GetInstalledCertificateIds")["certificateHashDataChain"]
+    assert {each["certificateType"] for each in told} == {CSMS, V2G}
+    own = (tmp_path / "certificates" / f"{key}.pem").read_text("ascii")
+    wanted = {"certificateHashData": named(own, issuer=csms.root.root_pem)}
+
+    assert csms.bench.csms.call("DeleteCertificate", wanted)["status"] == "Failed"
+
+    assert csms.files() == [key]
+    assert csms.bench.station.own_certificates.ways()[0] == key
 
 
 @pytest.mark.octt("TC_M_22_CS")

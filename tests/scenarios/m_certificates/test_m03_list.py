@@ -10,7 +10,9 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from certs.throwaway import Authority, Key, Wish
 from certs.x509 import load_chain
 from tests.bench import Bench
+from tests.scenarios.a_security.signing import Operator
 from tests.scenarios.m_certificates.roots import ALWAYS, CSMS, MANUFACTURER, MO, V2G, installed, listed, named, root
+from tests.scenarios.variables import get
 
 
 @pytest.mark.req("M03.FR.01", "M03.FR.02")
@@ -68,6 +70,20 @@ def test_the_v2g_chain_is_listed_with_its_sub_authorities(bench: Bench, tmp_path
     assert len(load_chain(own)) == 2
     assert chain["certificateHashData"] == named(own, issuer=middle.own_pem)
     assert chain["childCertificateHashData"] == [named(middle.own_pem, issuer=top.root_pem)]
+
+
+def test_the_stations_own_certificates_are_counted_as_they_come_and_go(tmp_path: Path) -> None:
+    """CertificateEntries: two roots and the station's own, which another one replaces."""
+    csms = Operator(tmp_path, given=None, level=1)
+    assert get(csms.bench, "SecurityCtrlr.CertificateEntries") == "2"
+    csms.renew()
+    assert get(csms.bench, "SecurityCtrlr.CertificateEntries") == "3"
+
+    csms.renew()
+    csms.bench.advance(minutes=1)
+
+    assert len(csms.files()) == 1
+    assert get(csms.bench, "SecurityCtrlr.CertificateEntries") == "3"
 
 
 @pytest.mark.req("M03.FR.04")
