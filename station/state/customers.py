@@ -27,6 +27,8 @@ from station.state.sessions import Session, Sessions
 from station.state.tokens import Tokens, digest, same_token
 from station.store.traces import START, Place, Trace, Traces
 
+__all__ = ["PIECE", "START", "Customer", "Customers", "Piece", "Place", "Sources"]
+
 log = logging.getLogger(__name__)
 
 PIECE = 250

@@ -21,8 +21,7 @@ from station.ocpp.messages import (
 )
 from station.ocpp.types import StatusInfoType
 from station.ports import Clocked, Csms
-from station.state.customers import Customer, Customers
-from station.store.traces import START, Place
+from station.state.customers import START, Customer, Customers, Place
 
 PAGE_CHARACTERS = 512
 AT_ONCE = 4
