@@ -226,9 +226,10 @@ def _roots(config: Config, use: str) -> str:
     """All roots of a use; for the CSMS's hierarchy those by which the CSMS is judged, too."""
     if use != CSMS_ROOT:
         return TrustStore(config.roots).bundle(use)
-    tls = network.credentials(config).tls
+    found = network.credentials(config)
+    tls, replaced = found.tls, found.replaced.pem if found.replaced is not None else ""
     system = ssl.get_default_verify_paths().cafile if tls.system_roots else None
-    return tls.roots_pem + (Path(system).read_text("ascii", "replace") if system is not None else "")
+    return tls.roots_pem + replaced + (Path(system).read_text("ascii", "replace") if system is not None else "")
 
 
 def _installed(config: Config) -> Iterator[tuple[str, Path]]:

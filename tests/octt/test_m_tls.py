@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,12 +12,14 @@ import pytest
 from certs.throwaway import Authority, Wish
 from tests.agent import PASSWORD, Agent
 from tests.live_csms import LiveCsms, server_context
+from tests.octt.test_a_certificates import renewed, serial
 from tests.octt.test_a_tls import NAMES, booted, switching
 from tests.scenarios.m_certificates.roots import CSMS, named
 
 pytestmark = pytest.mark.system
 
 SECRETS = "  password_file: password\n  ca_file: root.pem\n"
+SECRETS_3 = "  ca_file: root.pem\n  certificate: station.pem\n  key_file: station.key\n"
 CHECK = "- {component: SecurityCtrlr, variable: AdditionalRootCertificateCheck, value: true}\n"
 ONE_ATTEMPT = "- {component: OCPPCommCtrlr, variable: NetworkProfileConnectionAttempts, value: 1}\n"
 RESTART = 3
@@ -40,9 +43,9 @@ def change(tmp_path: Path) -> Change:
     return Change(tmp_path)
 
 
-def shows(authority: Authority) -> Any:
-    """A server with a certificate of this authority."""
-    return server_context(authority.issue("localhost", Wish(names=NAMES)))
+def shows(authority: Authority, clients: str = "") -> Any:
+    """A server with a certificate of this authority; `clients` (PEM): who may have certified a station."""
+    return server_context(authority.issue("localhost", Wish(names=NAMES)), clients)
 
 
 def installed(csms: LiveCsms, change: Change) -> None:
@@ -107,6 +110,34 @@ def test_tc_m_30_cs(tmp_path: Path, change: Change) -> None:
         restarted(csms, agent)
 
         booted(csms)
+        csms.until(lambda: list(names(csms)) == [change.name_of_new], "the old root to go")
+
+
+@pytest.mark.octt("TC_M_30_CS")
+@pytest.mark.req("M05.FR.12", "M05.FR.13", "A02.FR.06")
+@pytest.mark.parametrize("signer", ["old", "new"])
+def test_tc_m_30_cs_in_profile_3(tmp_path: Path, change: Change, signer: str) -> None:
+    """The station's certificate is renewed before, too: signed by either root, since both are there."""
+    station = change.old.issue("4711", Wish(organization="Operator"))
+    shutil.copy(station.chain, tmp_path / "station.pem")
+    shutil.copy(station.key, tmp_path / "station.key")
+    both = change.old.root_pem + change.new.root_pem
+    context, shown = switching(shows(change.old, both))
+    with (
+        LiveCsms(tls=context) as csms,
+        Agent(tmp_path, csms.url, profile=3, secrets=SECRETS_3, more=CHECK) as agent,
+    ):
+        booted(csms)
+        installed(csms, change)
+        chain = renewed(csms, getattr(change, signer))
+        csms.until(lambda: len(csms.handshakes) > 1 and csms.connected, "the reconnection")
+        agent.until_logged("link.root_replaced")
+        shown.append(shows(change.new, both))
+
+        restarted(csms, agent)
+
+        booted(csms)
+        assert csms.handshakes[-1].serial == serial(chain)
         csms.until(lambda: list(names(csms)) == [change.name_of_new], "the old root to go")
 
 
