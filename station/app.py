@@ -56,7 +56,7 @@ from station.csms import StepCsms
 from station.effects import Effect, StepPorts
 from station.engine import Ask, Engine, Happened
 from station.exchange import Exchange
-from station.facts import Fact, Facts, StationStarted, StoreDegraded
+from station.facts import Fact, Facts, SecurityEventOccurred, StationStarted, StoreDegraded
 from station.now import BootId, Instant, Now, to_datetime
 from station.ocpp.rpc import Endpoint
 from station.ocpp.speaker import Speaker
@@ -134,6 +134,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The period of the ChargingStationCertificate that the file names."""
     renew_ahead_s: float = 30 * 86_400.0
     """How long before its end a certificate of the station is renewed (A03.FR.02)."""
+    security_log_lost: bool = False
+    """The security log of before is not there any more."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
     keypad: bool = False
@@ -463,6 +465,9 @@ class Station:
         self.engine.load(now)
         learnt = self.exchange.give(Ask(self.stamps.learn), now)
         news: list[Fact] = [StationStarted(at=now.instant)]
+        if self.setup.security_log_lost:
+            lost = "it begins anew: the database was lost or damaged"
+            news.append(SecurityEventOccurred(type="SecurityLogWasCleared", tech_info=lost))
         if self.db.failed is not None:  # the start itself found the disk failing
             news.append(StoreDegraded(kind=self.db.failed.kind.name))
         return [*learnt, *self.exchange.give(Happened(tuple(news)), now)]

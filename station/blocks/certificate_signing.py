@@ -292,7 +292,7 @@ class CertificateSigning(Block):
         signing = Signing(use=use, key=PREFIXES[use] + self._ids.uuid(), asked=asked)
         self._own.ask(signing)
         self._destroy()
-        log.info("certificate.requested", extra={"use": use, "key": signing.key, "asked": asked})
+        log.info("certificate.requested", extra={"use": use, "certificate": signing.key, "asked": asked})
         self._make(signing, now)
 
     def _make(self, signing: Signing, now: Now) -> None:

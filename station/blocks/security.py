@@ -13,6 +13,7 @@ import logging
 from collections import deque
 from collections.abc import Mapping
 
+from device_model.model import ComponentId
 from station.block import Block, Reactions, on
 from station.facts import (
     ClockStepped,
@@ -22,7 +23,9 @@ from station.facts import (
     MessageUndelivered,
     SecurityEventOccurred,
     StationStarted,
+    StoreDegraded,
     TransactionThinned,
+    VariableChanged,
 )
 from station.now import Instant, Mono, Now, to_wall
 from station.ocpp.messages import SecurityEventNotificationRequest
@@ -72,6 +75,12 @@ LINK_EVENTS: Mapping[str, str] = {
 COLD_STARTS = frozenset({"PowerUp", "Unknown"})
 """BootReasons of a StartupOfTheDevice; the others are a ResetOrReboot."""
 
+TAMPER = ("CaseAccessSensor", "Tripped")
+"""The sensor, and the variable of it that says that the case was opened."""
+
+TOLD_BY_OTHERS = frozenset({"BasicAuthPassword"})
+"""Variables of SecurityCtrlr whose change their owner tells."""
+
 BURST = 10
 WITHIN_S = 3600.0
 """So many events of one kind pass within so long."""
@@ -108,6 +117,8 @@ class Security(Block):
             on(LinkRestored, self.link_restored),
             on(MessageUndelivered, self.undelivered),
             on(TransactionThinned, self.thinned),
+            on(StoreDegraded, self.degraded),
+            on(VariableChanged, self.variable_changed),
         ]
 
     def load(self, now: Now) -> None:
@@ -159,6 +170,20 @@ class Security(Block):
         info = f"{fact.events} Updated events of transaction {fact.transaction_id} were dropped"
         self._note("MemoryExhaustion", info, now.instant, now)
 
+    def degraded(self, fact: StoreDegraded, now: Now) -> None:
+        """The disk is full or fails: what happens from here on is in memory only."""
+        self._note("MemoryExhaustion", f"the disk takes no writes: {fact.kind}", now.instant, now)
+
+    def variable_changed(self, fact: VariableChanged, now: Now) -> None:
+        """The case was opened; or the CSMS has changed how the station secures itself."""
+        if (fact.component, fact.variable, fact.value) == (*TAMPER, "true"):
+            component = ComponentId(fact.component, fact.instance or "", fact.evse_id, fact.connector_id)
+            if self._variables.text(component, "Enabled") != "false":
+                self._note("TamperDetectionActivated", _place(fact), now.instant, now)
+        elif fact.component == "SecurityCtrlr" and fact.by == "csms" and fact.variable not in TOLD_BY_OTHERS:
+            info = f"{fact.variable} {fact.value}"
+            self._note("ReconfigurationOfSecurityParameters", info, now.instant, now)
+
     def _note(self, type_: str, tech_info: str, at: Instant, now: Now) -> None:
         before = self._limit.cut(type_, now.mono)
         if before is None:
@@ -171,6 +196,11 @@ class Security(Block):
         self._security_log.add(type_, tech_info, at, to_wall(utc))
         if critical:
             self._csms.tell(SecurityEventNotificationRequest(type=type_, timestamp=utc, tech_info=tech_info or None))
+
+
+def _place(fact: VariableChanged) -> str:
+    where = f"EVSE {fact.evse_id}" if fact.evse_id is not None else "the station"
+    return f"{fact.component} {fact.instance or ''}".rstrip() + f" of {where}"
 
 
 class Limit:

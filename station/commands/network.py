@@ -78,7 +78,7 @@ def own_certificates(config: Config, names: Iterable[str], given: Credentials) -
         try:
             yield OwnCertificate(name, chains.path(name), keys.tls_key(name))
         except CertsError as error:
-            log.error("certificate.no_key", extra={"key": name, "reason": type(error).__name__})  # noqa: TRY400 - no bug
+            log.error("certificate.no_key", extra={"certificate": name, "reason": type(error).__name__})  # noqa: TRY400 - no bug
 
 
 def credentials(config: Config) -> Credentials:

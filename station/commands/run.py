@@ -25,7 +25,7 @@ from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.commands import errors, network, roots, sealing, signing
 from station.commands.control import commands
-from station.commands.upkeep import DAILY_COPY, Upkeep, remembered
+from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, remembered
 from station.config import Config, ConfigError, load
 from station.now import Now
 from station.shell import boot, logs
@@ -39,12 +39,13 @@ from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
 from station.shell.watchdog import Notifier
 from station.state.factory import FactoryState
 from station.state.own_certificates import adopt
+from station.state.security_log import SecurityLog
 from station.store import files
 from station.store.boots import Boots
 from station.store.db import Database, StoreFailed
 from station.store.fallback import Fallback
 from station.store.migrations import NeedsNewerAgent
-from station.store.salvage import open_or_salvage
+from station.store.salvage import Salvaged, open_or_salvage
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,9 @@ def _run(config: Config) -> int:
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
     authorities = roots.of(config, fresh=FactoryState(database).is_fresh())
     setup = msgspec.structs.replace(config.setup(reason), installed=authorities.installed())
-    if salvaged is not None:
+    lost = _lost_its_security_log(config, database, salvaged)
+    setup = msgspec.structs.replace(setup, security_log_lost=lost)
+    if salvaged is not None or lost:
         setup = _with_what_was_remembered(setup, config, database)
     station = Station(setup, world, database, boots, clock.now().boot)
     clock.sources = lambda: station.variables.members("ClockCtrlr", "TimeSource")
@@ -126,8 +129,15 @@ def _run(config: Config) -> int:
 def _with_what_was_remembered(setup: Setup, config: Config, database: Database) -> Setup:
     """The way to the CSMS as it was before the database was lost: profiles, and certificates."""
     kept = remembered(config.state, config.file.station.identity)
-    adopt(database, signing.found(OwnChains(config.chains), kept.certificates))
+    adopt(database, signing.found(OwnChains(config.chains), kept.certificates), setup.given_certificate)
     return msgspec.structs.replace(setup, profiles=kept.profiles or setup.profiles)
+
+
+def _lost_its_security_log(config: Config, database: Database, salvaged: Salvaged | None) -> bool:
+    """Whether this station had one that is gone, wholly or in part. A new station has never reached a CSMS."""
+    if salvaged is not None and "security_log" in salvaged.damaged:
+        return True
+    return SecurityLog(database).head().id == 0 and (config.state / ESSENTIALS).exists()
 
 
 def _boot_reason(database: Database, state: Path) -> str:

@@ -106,7 +106,7 @@ class KeyWork:
             try:
                 keys.create(job.name, KeyKind.EC_P256 if secc else self._places.kind)
             except KeyExists:
-                log.info("key.found", extra={"key": job.name})
+                log.info("key.found", extra={"certificate": job.name})
             return RequestMade(use=job.use, name=job.name, csr=keys.csr(job.name, subject))
         except Exception as error:  # noqa: BLE001 - a key store may have any trouble; there is a next attempt
             return RequestMade(use=job.use, name=job.name, flaw=_words(error))
@@ -161,7 +161,7 @@ class KeyWork:
             except NoSuchKey:
                 gone.append(name)
             except Exception:
-                log.exception("key.resists", extra={"key": name})
+                log.exception("key.resists", extra={"certificate": name})
             else:
                 gone.append(name)
         return KeysDestroyed(names=tuple(gone))

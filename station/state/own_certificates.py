@@ -244,11 +244,16 @@ class OwnCertificates:
             self._doomed.add(key)
 
 
-def adopt(db: Database, found: Iterable[Own]) -> None:
-    """After the database was lost: the certificates that were remembered beside it, unless some could be saved."""
+def adopt(db: Database, found: Iterable[Own], given: Given | None) -> None:
+    """After the database was lost: the certificates that were remembered beside it, unless some could be saved.
+
+    They had taken the place of the one in the station's file.
+    """
     with db.transaction():
         if db.execute("SELECT 1 FROM own_certificate").fetchone() is None:
             for own in found:
+                if own.use == CHARGING_STATION and given is not None:
+                    db.execute("INSERT OR IGNORE INTO superseded_certificate VALUES (?)", (given.fingerprint,))
                 db.execute(
                     "INSERT OR IGNORE INTO own_certificate VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(own)
                 )

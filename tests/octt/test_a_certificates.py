@@ -206,7 +206,7 @@ def test_a_certificate_that_the_csms_refuses_is_given_up_for_the_one_before(tmp_
         csms.until(lambda: not list((tmp_path / "state" / "keys").glob("*.key")), "the end of the key")
 
 
-@pytest.mark.req("A05.FR.03", "A05.FR.04", "A05.FR.05", "A05.FR.06", "A00.FR.001", "A00.FR.004")
+@pytest.mark.req("A05.FR.03", "A05.FR.04", "A05.FR.05", "A05.FR.06", "A00.FR.001")
 def test_a_station_without_any_certificate_is_brought_up_to_profile_3(tmp_path: Path, pki: Authority) -> None:
     """By profile 2 and its password: a certificate first, then the profile; after that nothing but profile 3."""
     with (

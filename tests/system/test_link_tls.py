@@ -61,11 +61,14 @@ def test_profile_1_sends_identity_and_password_with_each_request() -> None:
     run(scenario())
 
 
-@pytest.mark.req("A00.FR.301", "A00.FR.302", "A00.FR.303", "A00.FR.312", "A00.FR.313", "A00.FR.319")
+@pytest.mark.req("A00.FR.301", "A00.FR.302", "A00.FR.303", "A00.FR.312", "A00.FR.313", "A00.FR.317", "A00.FR.319")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 @pytest.mark.parametrize("suite", ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"])
 def test_profile_2_adds_tls_with_a_checked_server(pki: Pki, version: ssl.TLSVersion, suite: str) -> None:
-    """A00.FR.301 to 303: the same credentials; A00.FR.312, 313, 319: TLS 1.2 or newer, the suites named."""
+    """A00.FR.301 to 303: the same credentials; A00.FR.312, 313, 319: TLS 1.2 or newer, the suites named.
+
+    The server's TLS is that of OpenSSL as it is: one that deviates from the standard gets no further (A00.FR.317).
+    """
 
     async def scenario() -> None:
         context = server_context(pki.good)
@@ -83,7 +86,7 @@ def test_profile_2_adds_tls_with_a_checked_server(pki: Pki, version: ssl.TLSVers
     run(scenario())
 
 
-@pytest.mark.req("A00.FR.401", "A00.FR.402", "A00.FR.415", "A00.FR.416", "A00.FR.422")
+@pytest.mark.req("A00.FR.401", "A00.FR.402", "A00.FR.415", "A00.FR.416", "A00.FR.420", "A00.FR.422")
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
 def test_profile_3_shows_the_whole_chain_and_no_password(pki: Pki, version: ssl.TLSVersion) -> None:
     """A00.FR.401, 402: the station's certificate; field 12: the server knows the root alone, so the chain is sent."""

@@ -202,3 +202,9 @@ def test_a_variable_has_one_value(folder: Folder, name: str, expected: str) -> N
     entries = ["{component: TxCtrlr, variable: EVConnectionTimeOut, value: 30}", f"{{{name}, value: 3}}"]
 
     assert expected in told(folder, GOOD + "variables:\n" + "".join(f"- {each}\n" for each in entries))
+
+
+@pytest.mark.req("A00.FR.004")
+def test_without_a_security_profile_nothing_is_connected(folder: Folder) -> None:
+    """There is none by default: whoever sets up a station says how it is secured, before it talks to anybody."""
+    assert "security_profile" in told(folder, GOOD.replace("  security_profile: 1\n", ""))

@@ -87,6 +87,8 @@ class NetworkProfiles(Block):
                 interface=data.ocpp_interface,
             )
         )
+        told = f"network profile {slot}: {data.ocpp_csms_url}, security profile {data.security_profile}"
+        self._facts.emit(_reconfigured(told))
         return SetNetworkProfileResponse(status="Accepted")
 
     def _flaw(self, slot: int, data: NetworkConnectionProfileType) -> Refusal | None:

@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
+from device_model.build import Equipment
 from station.engine import Happened
-from station.facts import ClockStepped, Fact, LinkLost, SecurityEventOccurred
+from station.facts import ClockStepped, Fact, LinkLost, SecurityEventOccurred, SensorRead, StoreDegraded
 from tests.bench import Bench
+from tests.scenarios.variables import put
 
 
 def events(bench: Bench) -> list[tuple[str, str]]:
@@ -215,3 +217,74 @@ def test_every_event_is_in_the_security_log_whether_or_not_the_csms_is_told(benc
     entries = bench.station.security_log.entries()
     assert [each.type for each in entries][-3:-1] == ["InvalidMessages", "TamperDetectionActivated"]
     assert bench.station.security_log.flaw() is None
+
+
+# --- the events of the appendix that happen elsewhere: where they begin
+
+
+def opened(bench: Bench, value: str = "true") -> None:
+    """The case's switch tells its state."""
+    happen(bench, SensorRead(component="CaseAccessSensor", variable="Tripped", value=value, at=bench.now.instant))
+
+
+def test_a_case_that_is_opened_is_told(tmp_path: Path) -> None:
+    """Each time, and once."""
+    bench = Bench(tmp_path, layout={"equipment": (Equipment("CaseAccessSensor"),)})
+    bench.csms.forget()
+
+    for value in ("false", "true", "true", "false", "true"):
+        opened(bench, value)
+
+    assert events(bench) == [("TamperDetectionActivated", "CaseAccessSensor of the station")] * 2
+
+
+def test_a_sensor_that_is_switched_off_tells_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, layout={"equipment": (Equipment("CaseAccessSensor"),)})
+    assert put(bench, "CaseAccessSensor.Enabled", "false") == "Accepted"
+    bench.csms.forget()
+
+    opened(bench)
+
+    assert events(bench) == []
+
+
+def test_a_disk_that_takes_no_writes_is_told(bench: Bench) -> None:
+    bench.csms.forget()
+
+    happen(bench, StoreDegraded(kind="FULL"))
+
+    assert events(bench) == [("MemoryExhaustion", "the disk takes no writes: FULL")]
+
+
+def logged(bench: Bench) -> list[str]:
+    return [e.info for e in bench.station.security_log.entries() if e.type == "ReconfigurationOfSecurityParameters"]
+
+
+def test_what_the_csms_changes_of_the_stations_security_is_in_the_log(bench: Bench) -> None:
+    """Variables of SecurityCtrlr, network profiles, their order; nothing else, and of the password not its content."""
+    put(bench, "SecurityCtrlr.OrganizationName", "Somebody")
+    put(bench, "OCPPCommCtrlr.OfflineThreshold", "77")
+    put(bench, "SecurityCtrlr.BasicAuthPassword", "a-password-of-16")
+    profile = {
+        "ocppVersion": "OCPP20",
+        "ocppTransport": "JSON",
+        "ocppCsmsUrl": "ws://other.example/ocpp",
+        "messageTimeout": 30,
+        "securityProfile": 1,
+        "ocppInterface": "Wired0",
+    }
+    bench.csms.call("SetNetworkProfile", {"configurationSlot": 1, "connectionData": profile})
+    put(bench, "OCPPCommCtrlr.NetworkConfigurationPriority", "0,1")
+
+    assert logged(bench) == [
+        "OrganizationName Somebody",
+        "BasicAuthPassword",
+        "network profile 1: ws://other.example/ocpp, security profile 1",
+        "NetworkConfigurationPriority 0,1",
+    ]
+
+
+def test_a_security_log_that_is_gone_is_told(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, security_log_lost=True)
+
+    assert [kind for kind, _ in events(bench)] == ["StartupOfTheDevice", "SecurityLogWasCleared"]

@@ -19,6 +19,7 @@ from cryptography.x509.oid import NameOID, ObjectIdentifier
 from hypothesis import given
 from hypothesis import strategies as st
 
+from certs import path
 from certs.errors import BadCertificate
 from certs.file_keys import FileKeys
 from certs.keystore import KeyKind, Subject
@@ -149,6 +150,28 @@ def test_a_certificate_that_is_not_good_is_refused_with_the_reason(case: Case, t
 
     with pytest.raises(BadCertificate, match=reason):
         case.judge(make(case, tmp_path))
+
+
+SHA1 = """\
+-----BEGIN CERTIFICATE-----
+MIIBmTCCAUCgAwIBAgIUaweWhHp0LP9LU9a0LQQqV9XnRyEwCQYHKoZIzj0EATAi
+MREwDwYDVQQKDAhPcGVyYXRvcjENMAsGA1UEAwwENDcxMTAgFw0yNjExMjcxNjUw
+MzdaGA8yMTI2MTEwMzE2NTAzN1owIjERMA8GA1UECgwIT3BlcmF0b3IxDTALBgNV
+BAMMBDQ3MTEwWTATBgcqhkjOPQIBBggqhkjOPQMBBwNCAASMNGDChjieiClzbhlK
+IThDATsVylN7ZDsw2/p0R91Mnmn1TnQ6WZz6STj0tVS/RTQpVQ42wJQf7EyJiLBa
+WN2Po1MwUTAdBgNVHQ4EFgQUFkMomvrAfAuh5/+0jm0t1YzsAuwwHwYDVR0jBBgw
+FoAUFkMomvrAfAuh5/+0jm0t1YzsAuwwDwYDVR0TAQH/BAUwAwEB/zAJBgcqhkjO
+PQQBA0gAMEUCIQC++QRlr7GsQRcDcyVwY68ngSfEZkMYshufiCE9zpKw8AIgOt7Q
+XPg3cqZX66EpkaKuFbDmIeBsoLvlkt6O796IWx0=
+-----END CERTIFICATE-----
+"""
+
+
+@pytest.mark.req("A00.FR.504")
+def test_an_outdated_signature_is_refused() -> None:
+    """SHA-1, wherever in a chain. OpenSSL made it in 2026; it is valid for a hundred years."""
+    with pytest.raises(BadCertificate, match="sha1, which is outdated"):
+        path.sound(x509.load_pem_x509_certificate(SHA1.encode()), NOW)
 
 
 @pytest.mark.req("A00.FR.509", "A00.FR.511")
