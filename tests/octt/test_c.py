@@ -5,43 +5,22 @@ What the cache knows is in test_c_cache.py.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.bench import Bench
 from tests.octt.memory import cached, judged, unjudged, verdict
 from tests.octt.session import Session
 from tests.octt.states import GROUP, INVALID, MESSAGE_TIMEOUT_S, VALID, VALID2, authorizes, id_token
-from tests.scenarios.e_transactions.story import bench as station
+from tests.octt.stations import Make, each_start, each_stop
 
 CACHE = {
     "AuthCacheCtrlr.Enabled": "true",
     "AuthCtrlr.LocalPreAuthorize": "true",
     "AuthCacheCtrlr.DisablePostAuthorize": "false",
 }
-POINTS = ["ParkingBayOccupancy", "EVConnected", "Authorized", "PowerPathClosed", "EnergyTransfer"]
 MASTER = "04AA55AA55"
 MASTERS: dict[str, Any] = {"groupIdToken": {"idToken": "masters", "type": "Central"}}
-
-Make = Callable[..., Bench]
-
-each_start = pytest.mark.parametrize("start", POINTS)
-each_stop = pytest.mark.parametrize("stop", POINTS)
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A station with these points and variables."""
-
-    def made(
-        variables: dict[str, str] | None = None, *, start: str = "PowerPathClosed", stop: str = "EVConnected,Authorized"
-    ) -> Bench:
-        return station(tmp_path, start, stop, variables=variables or {}, evses=2)
-
-    return made
 
 
 def asked_in_vain(session: Session, *, known: bool = False) -> None:

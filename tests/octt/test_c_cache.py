@@ -2,45 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from tests.bench import Bench
 from tests.octt.memory import cached, judged, verdict
 from tests.octt.provisioned import reset
 from tests.octt.session import Session
 from tests.octt.states import INVALID, MESSAGE_TIMEOUT_S, VALID, authorizes, id_token
-from tests.octt.test_c import CACHE, POINTS, asked_in_vain
-from tests.scenarios.e_transactions.story import bench as station
+from tests.octt.stations import BACK_OFF_S, OFFLINE, POINTS, Make, each_start
+from tests.octt.test_c import CACHE, asked_in_vain
 from tests.scenarios.e_transactions.story import values
 
-BACK_OFF_S = 30
-OFFLINE = {
-    **CACHE,
-    "AuthCtrlr.LocalAuthorizeOffline": "true",
-    "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true",
-    "OCPPCommCtrlr.OfflineThreshold": str(BACK_OFF_S + 60),
-    "OCPPCommCtrlr.RetryBackOffWaitMinimum": str(BACK_OFF_S),
-    "OCPPCommCtrlr.RetryBackOffRandomRange": "0",
-}
-
-Make = Callable[..., Bench]
-
-each_start = pytest.mark.parametrize("start", POINTS)
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A station with these variables and points."""
-
-    def made(
-        variables: dict[str, str], *, start: str = "PowerPathClosed", stop: str = "EVConnected,Authorized"
-    ) -> Bench:
-        return station(tmp_path, start, stop, variables=variables)
-
-    return made
+OFFLINE_WITH_CACHE = {**OFFLINE, **CACHE, "AuthCtrlr.OfflineTxForUnknownIdEnabled": "true"}
 
 
 # --- C12: online
@@ -126,7 +98,7 @@ def charged_offline(make: Make, start: str, duration_s: float, **variables: str)
 
     What was queued tells of him and of his energy.
     """
-    bench = make({**OFFLINE, **variables}, start=start)
+    bench = make({**OFFLINE_WITH_CACHE, **variables}, start=start)
     cached(bench)
     session = Session(bench)
     session.ev_connected_pre_session()
@@ -214,7 +186,7 @@ def test_tc_c_18_cs_granted_energy_does_not_matter_when_invalid_tokens_end_it(ma
 @pytest.mark.parametrize("stop", POINTS[:-1])
 def test_tc_c_26_cs_an_unknown_token_offline(make: Make, start: str, stop: str) -> None:
     suspends = {"TxCtrlr.StopTxOnInvalidId": "false", "TxCtrlr.MaxEnergyOnInvalidId": "0"}
-    bench = make({**OFFLINE, **suspends}, start=start, stop=stop)
+    bench = make({**OFFLINE_WITH_CACHE, **suspends}, start=start, stop=stop)
     session = Session(bench, token=INVALID)
     bench.csms.disconnect()
     session.bay_is(occupied=True)

@@ -2,49 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from pathlib import Path
-
 import pytest
 
-from tests.bench import Bench
 from tests.octt.memory import cached, in_local_list, judged, listed
 from tests.octt.session import Session
 from tests.octt.states import GROUP, INVALID, VALID, VALID2, authorizes
-from tests.octt.test_c import POINTS, asked_in_vain, goes_on
-from tests.scenarios.e_transactions.story import bench as station
+from tests.octt.stations import BACK_OFF_S, OFFLINE, Make, each_start, each_stop
+from tests.octt.test_c import asked_in_vain, goes_on
 
-BACK_OFF_S = 30
 LIST = {
     "LocalAuthListCtrlr.Enabled": "true",
     "LocalAuthListCtrlr.DisablePostAuthorize": "false",
     "AuthCtrlr.LocalPreAuthorize": "true",
 }
-OFFLINE = {
-    **LIST,
-    "AuthCtrlr.OfflineTxForUnknownIdEnabled": "false",
-    "AuthCtrlr.LocalAuthorizeOffline": "true",
-    "OCPPCommCtrlr.OfflineThreshold": str(BACK_OFF_S + 60),
-    "OCPPCommCtrlr.RetryBackOffWaitMinimum": str(BACK_OFF_S),
-    "OCPPCommCtrlr.RetryBackOffRandomRange": "0",
-}
-
-Make = Callable[..., Bench]
-
-each_start = pytest.mark.parametrize("start", POINTS)
-each_stop = pytest.mark.parametrize("stop", POINTS)
-
-
-@pytest.fixture
-def make(tmp_path: Path) -> Make:
-    """A station with these variables and points."""
-
-    def made(
-        variables: dict[str, str], *, start: str = "PowerPathClosed", stop: str = "EVConnected,Authorized"
-    ) -> Bench:
-        return station(tmp_path, start, stop, variables=variables)
-
-    return made
+OFFLINE_WITH_LIST = {**OFFLINE, **LIST, "AuthCtrlr.OfflineTxForUnknownIdEnabled": "false"}
 
 
 # --- C13: offline
@@ -55,7 +26,7 @@ def make(tmp_path: Path) -> Make:
 @each_start
 @each_stop
 def test_tc_c_21_cs_offline_an_accepted_entry_charges(make: Make, start: str, stop: str) -> None:
-    bench = make(OFFLINE, start=start, stop=stop)
+    bench = make(OFFLINE_WITH_LIST, start=start, stop=stop)
     in_local_list(bench, listed(VALID))
     session = Session(bench)
     bench.csms.disconnect()
@@ -83,7 +54,7 @@ def test_tc_c_21_cs_offline_an_accepted_entry_charges(make: Make, start: str, st
 @pytest.mark.parametrize("status", ["Invalid", "Blocked", "Expired"])
 @each_start
 def test_offline_any_other_entry_does_not_charge(make: Make, start: str, status: str) -> None:
-    bench = make(OFFLINE, start=start)
+    bench = make(OFFLINE_WITH_LIST, start=start)
     in_local_list(bench, listed(INVALID, status))
     session = Session(bench, token=INVALID)
     bench.csms.disconnect()
@@ -108,7 +79,7 @@ def test_offline_any_other_entry_does_not_charge(make: Make, start: str, status:
 @each_start
 def test_tc_c_25_cs_the_list_wins_over_the_cache(make: Make, start: str) -> None:
     unknown = {"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true", "TxCtrlr.StopTxOnInvalidId": "false"}
-    bench = make({**OFFLINE, **unknown}, start=start)
+    bench = make({**OFFLINE_WITH_LIST, **unknown}, start=start)
     cached(bench, VALID)
     in_local_list(bench, listed(VALID, "Invalid"))
     session = Session(bench)

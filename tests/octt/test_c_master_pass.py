@@ -13,7 +13,8 @@ from tests.bench import Bench
 from tests.octt.memory import in_local_list, listed, verdict
 from tests.octt.session import Session
 from tests.octt.states import VALID, VALID2, authorizes
-from tests.octt.test_c import MASTER, MASTERS, POINTS, stopped_by_master
+from tests.octt.stations import POINTS
+from tests.octt.test_c import MASTER, MASTERS, stopped_by_master
 from tests.scenarios.e_transactions.story import bench as station
 
 INFO = verdict(**MASTERS)
