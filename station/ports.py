@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 import msgspec
 
 from station.block import Job
-from station.now import Instant, Mono
+from station.now import Instant, Mono, Now
 from station.ocpp.base import Request
 
 
@@ -165,6 +165,10 @@ class Times(Protocol):
 
     def utc(self, at: Instant) -> datetime:
         """The aware UTC datetime of an instant, as well as it is known now."""
+        ...
+
+    def elapsed_s(self, since: Instant, now: Now) -> float | None:
+        """Seconds from an instant of this or an earlier boot until now; None if the clock of either is not known."""
         ...
 
     def seen_until(self, transaction_id: str, at_least: float) -> float:

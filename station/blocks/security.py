@@ -54,7 +54,8 @@ CRITICAL = frozenset(
         "MaintenanceLoginAccepted",
         "MaintenanceLoginFailed",
         # Beyond the appendix, which allows it: a handler failed repeatedly; a renewed certificate was given up; one
-        # ends; a message was given up, and is kept for the operator.
+        # ends; a message was given up, and is kept for the operator; a meter shows what it cannot.
+        "ImplausibleMeterRegister",
         "InternalError",
         "CertificateExpiry",
         "DiscardedRenewedClientCertificate",

@@ -33,7 +33,7 @@ FLOW_PERIOD_S = 5.0
 SIGNED = "+signed"
 """The ending of a purpose that wants a signature (`station.state.meters.signing`)."""
 
-MOMENTS = {"begin": SignMoment.BEGIN, "stop": SignMoment.END}
+MOMENTS = {"begin": SignMoment.BEGIN, "stop": SignMoment.END, "interrupted": SignMoment.END}
 """What a signed reading is for, by its purpose; any other is a sample in between."""
 
 

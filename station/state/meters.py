@@ -23,7 +23,7 @@ REGISTER: MeasurandEnumType = "Energy.Active.Import.Register"
 DEFAULT_CONTEXT: ReadingContextEnumType = "Sample.Periodic"
 """What a value without context means."""
 
-Purpose = Literal["begin", "sample", "stop", "allowance"]
+Purpose = Literal["begin", "sample", "stop", "allowance", "interrupted"]
 """What `hardware.sample` is asked for; `signing` adds that the meter shall sign."""
 SIGNED = "+signed"
 

@@ -45,6 +45,8 @@ class Closing(msgspec.Struct, frozen=True, kw_only=True):
     at: Instant
     by: Mono
     sampling: bool = False
+    interrupted: bool = False
+    """Nothing had stopped it when the agent's run ended."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -157,6 +159,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             return self.spent
         of_another = self.started and self.id_token is not None and not same_token(self.id_token, token)
         return self.authorized or self.ended_authorization or of_another
+
+    def is_of_earlier(self, boot: BootId) -> bool:
+        """Whether its transaction, or the end of it, is what an earlier run of the agent left."""
+        return (self.started and self.boot != boot) or (self.closing is not None and self.closing.at.boot != boot)
 
     @property
     def worth_keeping(self) -> bool:

@@ -81,6 +81,10 @@ class Boots:
         row = self._db.execute("SELECT value FROM meta WHERE name = 'saved_wall'").fetchone()
         return Wall(row[0] if row else 0.0)
 
+    def knows(self, boot: BootId) -> bool:
+        """Whether that boot has learnt the time from a source worth believing."""
+        return self._offsets.get(boot, (0.0, None))[1] is not None
+
     def wall_of(self, instant: Instant) -> Wall:
         """The wall time of an instant, by the best offset there is for its boot."""
         boot = instant.boot if instant.boot in self._offsets else min(self._offsets)

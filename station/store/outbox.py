@@ -205,9 +205,13 @@ class Outbox:
             self._turn(*self._turning.popleft())
         self._expire(now)
         row = self._lanes.pick(now.mono)
-        if row is not None and row.stored and row.id & ((1 << 56) - 1) <= self._offline_to:
+        if row is not None and row.stored and self._is_of_offline(row):
             return msgspec.structs.replace(row, offline=True)
         return row
+
+    def _is_of_offline(self, row: Row) -> bool:
+        """What is told now of an earlier run, a transaction that it left open, has seen no connection of this one."""
+        return row.id & ((1 << 56) - 1) <= self._offline_to or row.instant.boot != self._boot
 
     def sent(self, row: Row) -> None:
         """The row is being written to the socket."""

@@ -41,10 +41,7 @@ POINTS = [
 """Combinations that no vehicle can leave without ending its transaction."""
 
 FAULTS = [Fault.OVER_TEMPERATURE, Fault.GROUND_FAULT, Fault.EMERGENCY_STOP, Fault.LOCK_JAMMED, Fault.PILOT_LOST]
-MOST_W = 3 * 32 * 230.0
 INTERVAL_S = 20
-DARK_S = INTERVAL_S + 20.0
-"""So long before a power cut the last register may have been stored, and a board's lease runs out after it."""
 
 evses = st.sampled_from([1, 1, 1, 2])
 yes_or_no = st.booleans()
@@ -231,7 +228,6 @@ class Transactions(RuleBasedStateMachine):
     @rule(kind=st.sampled_from(["Immediate", "OnIdle"]))
     def reset(self, kind: str) -> None:
         """Reset of the station."""
-        self.goes_dark(3.0)
         self.send("Reset", {"type": kind})
 
     def send(self, action: str, payload: dict[str, Any]) -> None:
@@ -270,7 +266,6 @@ class Transactions(RuleBasedStateMachine):
     @rule(down_s=st.sampled_from([0.5, 3.0, 30.0]), clock=st.sampled_from([0.0, 0.0, -7200.0, 5400.0]))
     def power_cut(self, down_s: float, clock: float) -> None:
         """Kill -9; the clock may be wrong afterwards."""
-        self.goes_dark(down_s)
         self.misset(clock)
         self.bench.crash(down_s=down_s)
 
@@ -278,12 +273,6 @@ class Transactions(RuleBasedStateMachine):
         """The clock loses its time; the next start does not trust it until the CSMS has told the right one."""
         self.bench.offset += seconds
         self.bench.trusted = self.bench.trusted and not seconds
-
-    def goes_dark(self, down_s: float) -> None:
-        """What flows between the last stored register and the opening of the contactor may be lost."""
-        for number in (1, 2):
-            if self.bench.evse(number).contactor_closed:
-                self.dark_wh[number] += MOST_W * (DARK_S + min(down_s, 10.0)) / 3600
 
     # --- time
 

@@ -53,6 +53,7 @@ from station.ocpp.messages import (
     GetTransactionStatusRequest,
     TransactionEventRequest,
 )
+from station.state.meters import purpose_of
 from station.state.sessions import Session
 
 log = logging.getLogger(__name__)
@@ -69,7 +70,7 @@ class Transactions(Block):
         self._conduct = Conduct(states, world)
         self._registers = Registers(self._conduct, states, world)
         self._answers = Answers(self._conduct, states, world)
-        self._left_over = LeftOver(self._conduct, self._registers, states, resume=resume)
+        self._left_over = LeftOver(self._conduct, self._registers, states, world, resume=resume)
 
     # --- tables
 
@@ -119,21 +120,20 @@ class Transactions(Block):
 
     # --- one session
 
-    def _session(self, evse_id: int, now: Now) -> Session:
-        """The session of an EVSE, once it is settled what an earlier run left of it."""
-        if evse_id in self._left_over and not self._left_over.resume:
-            self._left_over.end(evse_id, now)
-        return self._sessions.get(evse_id)
-
     def _settle(self, before: Session, after: Session, cause: Cause, now: Now) -> None:
-        """Let a change have its consequences; what waits to be resumed only learns."""
+        """Let a change have its consequences; what an earlier run left only learns."""
         if before.evse_id in self._left_over:
             self._sessions.keep(after)
+            self._left_over.judge(before.evse_id, now)
         elif after is not before and after != before:
             self._conduct.settle(before, after, cause, now)
 
     def _stop(self, session: Session, trigger: TriggerReasonEnumType, reason: ReasonEnumType, now: Now) -> None:
         """The authorization was ended on purpose; a token in `stop_token` is told with it (E07.FR.02)."""
+        if session.evse_id in self._left_over:
+            self._left_over.over(session.evse_id, now)
+            self._left_over.judge(session.evse_id, now)
+            return
         after = changes.unauthorized(session, reason, final=True)
         ends = not AUTHORIZED_STOPS.isdisjoint(self._variables.members("TxCtrlr", "TxStopPoint"))
         self._conduct.settle(session, after, Cause(now.instant, trigger, reason, ends=ends), now)
@@ -150,16 +150,18 @@ class Transactions(Block):
     def metered(self, fact: MeterSampled, now: Now) -> None:
         """A register was read."""
         self._registers.metered(fact, now)
-        self._left_over.judge(fact.evse_id, now)
+        self._left_over.metered(fact, purpose_of(fact.purpose), now)
 
     def not_metered(self, fact: SampleFailed, now: Now) -> None:
         """A register could not be read."""
         self._registers.not_metered(fact, now)
-        self._left_over.judge(fact.evse_id, now, register=False)
+        self._left_over.not_metered(fact, purpose_of(fact.purpose), now)
 
     def plugged(self, fact: PlugInserted, now: Now) -> None:
         """E01.FR.02, E02.FR.06, E03: the cable is in."""
-        session = self._session(fact.evse_id, now)
+        if fact.evse_id in self._left_over and not self._sessions.get(fact.evse_id).plugged:
+            self._left_over.end(fact.evse_id, now)  # what a meter counts from now on is another vehicle's
+        session = self._sessions.get(fact.evse_id)
         after = changes.plugged(session, fact)
         if session.closing is None and (driver := self._sessions.take_expected(fact.evse_id)) is not None:
             after = changes.authorized(after, driver, self._plug_by(now))
@@ -167,9 +169,9 @@ class Transactions(Block):
 
     def unplugged(self, fact: PlugRemoved, now: Now) -> None:
         """E06.FR.02, E09, E10: the cable is out, at one of its ends."""
-        if fact.evse_id in self._left_over:
-            self._left_over.end(fact.evse_id, now)
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
+        if fact.evse_id in self._left_over and fact.connector_id == session.connector_id:
+            session = self._left_over.over(fact.evse_id, now)
         how = Unplugging(
             stops=self._variables.boolean("TxCtrlr", "StopTxOnEVSideDisconnect"),
             unlocks=self._variables.boolean("OCPPCommCtrlr", "UnlockOnEVSideDisconnect"),
@@ -180,29 +182,29 @@ class Transactions(Block):
 
     def path_changed(self, fact: PowerPathChanged, now: Now) -> None:
         """The contactor closed or opened."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         self._settle(session, changes.path_changed(session, fact), Cause(fact.at), now)
 
     def flow_changed(self, fact: EnergyFlowChanged, now: Now) -> None:
         """E01.FR.06, E01.FR.18, E06.FR.07: energy flows or stops."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         self._settle(session, replace(session, flowing=fact.flowing and session.plugged), Cause(fact.at), now)
 
     def lock_changed(self, fact: LockChanged, now: Now) -> None:
         """The lock closed or opened; a problem with it is the fault LOCK_JAMMED."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         if fact.connector_id in {session.connector_id, None} or not session.plugged:
             self._settle(session, changes.lock_changed(session, fact), Cause(fact.at), now)
 
     def bay_changed(self, fact: BayOccupancyChanged, now: Now) -> None:
         """E01.FR.01, E06.FR.01."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         cause = Cause(fact.at, "EVDetected" if fact.occupied else "EVDeparted", "Local")
         self._settle(session, changes.bay_changed(session, fact), cause, now)
 
     def fault_changed(self, fact: FaultChanged, now: Now) -> None:
         """E06.FR.16: a grave fault ends the transaction, another suspends it until it has passed."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         if (fact.fault in session.faults) == fact.present:
             return
         rule = FAULTS[fact.fault]
@@ -213,33 +215,35 @@ class Transactions(Block):
 
     def vehicle_stopped(self, fact: VehicleStopped, now: Now) -> None:
         """E15.FR.04, E15.FR.05; nothing where a StopAuthorized was told before."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         if session.authorized:
             self._stop(session, "StopAuthorized", "StoppedByEV", now)
 
     def want_failed(self, fact: WantFailed, now: Now) -> None:
         """The hardware does not follow: it is not the vehicle that does not charge."""
         log.warning("hardware.want_failed", extra={"evse": fact.evse_id, "what": fact.what, "reason": fact.reason})
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         if session.offering and fact.what in {"energise", "lock"}:
             self._settle(session, replace(session, unmet=True), Cause(fact.at), now)
 
     def device_lost(self, fact: DeviceLost, now: Now) -> None:
         """A board that is not heard of charges nobody: suspended until it is back. A lost meter stops nothing."""
         for evse_id in fact.evse_ids if fact.board else ():
-            session = self._session(evse_id, now)
+            session = self._sessions.get(evse_id)
             cause = Cause(fact.at, "AbnormalCondition", "Other")
             self._settle(session, replace(session, board_lost=True, flowing=False), cause, now)
 
     def device_returned(self, fact: DeviceReturned, now: Now) -> None:
         """The board is back; what it shows is told besides. A meter that is back says nothing of the board."""
         for evse_id in fact.evse_ids if fact.board else ():
-            session = self._session(evse_id, now)
+            session = self._sessions.get(evse_id)
             self._settle(session, replace(session, board_lost=False), Cause(fact.at), now)
 
     def quarantined(self, fact: EvseQuarantined, now: Now) -> None:
         """Nothing more will be heard of this EVSE: its transaction ends."""
-        session = self._session(fact.evse_id, now)
+        if fact.evse_id in self._left_over:
+            self._left_over.end(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         after = changes.unauthorized(session, "Other", final=True)
         self._conduct.settle(session, after, Cause(now.instant, "AbnormalCondition", "Other", ends=True), now)
 
@@ -250,7 +254,7 @@ class Transactions(Block):
 
     def authorized(self, fact: Authorized, now: Now) -> None:
         """E01.FR.03, E02.FR.01, E03.FR.01; from now EVConnectionTimeOut waits for the cable (C01.FR.26)."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         if session.closing is not None and not session.spent:
             self._sessions.expect(fact)
             return
@@ -259,7 +263,7 @@ class Transactions(Block):
 
     def stop_authorized(self, fact: StopAuthorized, now: Now) -> None:
         """E07, E08, C16: the driver ends it. Without an authorization the token opens the lock (E09.FR.03)."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         if not session.authorized:
             self._release(session, fact.at, now)
             return
@@ -284,20 +288,28 @@ class Transactions(Block):
             return
         for session in self._sessions.all():
             concerned = fact.evse_id in {None, session.evse_id} and (session.started or session.authorized)
-            if concerned and session.closing is None:
+            if concerned and session.evse_id in self._left_over:
+                self._left_over.over(session.evse_id, now)
+            elif concerned and session.closing is None:
                 after = changes.unauthorized(session, "ImmediateReset", final=True)
                 cause = Cause(now.instant, "ResetCommand", "ImmediateReset", ends=True)
                 self._conduct.settle(session, after, cause, now)
 
     def unlocked(self, fact: ConnectorUnlocked, now: Now) -> None:
         """F05: the cable is free; a transaction that nobody authorized hears of it (E02.FR.17)."""
-        session = self._session(fact.evse_id, now)
+        session = self._sessions.get(fact.evse_id)
         cause = Cause(fact.at, "UnlockCommand" if session.started else None)
-        self._conduct.settle(session, replace(session, holds_cable=False), cause, now)
+        after = replace(session, holds_cable=False)
+        if fact.evse_id in self._left_over:
+            self._sessions.keep(after)
+        else:
+            self._conduct.settle(session, after, cause, now)
 
     def limit_changed(self, fact: LimitChanged, now: Now) -> None:
         """K: more or less may be offered, or nothing."""
-        session = self._session(fact.evse_id, now)
+        if fact.evse_id in self._left_over:
+            return
+        session = self._sessions.get(fact.evse_id)
         rate = fact.significant and session.started and session.charging_state == "Charging"
         cause = Cause(now.instant, "ChargingRateChanged" if rate else None)
         self._conduct.settle(session, session, cause, now)
@@ -321,9 +333,9 @@ class Transactions(Block):
                 self._look_again(session.evse_id, now)
 
     def _look_again(self, evse_id: int, now: Now) -> None:
-        session = self._session(evse_id, now)
         if evse_id in self._left_over:
             return
+        session = self._sessions.get(evse_id)
         self._conduct.settle(session, session, Cause(now.instant), now)
 
     # --- deadlines
@@ -331,16 +343,20 @@ class Transactions(Block):
     def next_due(self) -> Deadline | None:
         """The earliest of what is awaited: a handful of sessions to look at."""
         times: list[Mono] = [*self._left_over.deadlines(), *self._registers.allowances().values()]
-        if (first := earliest(self._sessions.all())) is not None:
+        if (first := earliest(self._present())) is not None:
             times.append(first)
         return MonoDeadline(min(times)) if times else None
 
     def due(self, now: Now) -> None:
         """What was awaited has not come, or it is time to look."""
         self._left_over.due(now)
-        for session in self._sessions.all():
+        for session in self._present():
             self._session_due(session, now)
         self._registers.due(now)
+
+    def _present(self) -> list[Session]:
+        """The sessions of this run."""
+        return [each for each in self._sessions.all() if each.evse_id not in self._left_over]
 
     def _session_due(self, session: Session, now: Now) -> None:
         if session.closing is not None:

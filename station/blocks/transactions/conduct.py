@@ -117,6 +117,15 @@ class Conduct:
         self._csms.tell(message, asked=asked, at=event.at)
         return session
 
+    def begun(self, session: Session, cause: Cause, now: Now) -> Session:
+        """Tell the Started that an earlier run owed: energy had begun to flow. The session unchanged if it need not."""
+        how = msgspec.structs.replace(self._circumstances(session, now), may_start=True, told=False)
+        after, events = advance(session, replace(session, flowing=True), cause, how)
+        for event in events:
+            after = self.tell(after, event)
+        self._news(session, after)
+        return after
+
     def _circumstances(self, session: Session, now: Now) -> Circumstances:
         variables, registration = self._variables, self._registration
         allowed = registration.ever_accepted or variables.boolean("TxCtrlr", "TxBeforeAcceptedEnabled")
@@ -205,7 +214,7 @@ class Conduct:
         closing = session.closing
         if closing is None:
             return None
-        late = now.mono >= closing.by or closing.at.boot != now.boot
+        late = now.mono >= closing.by
         if session.path_closed and not late:
             return None
         register = None if session.path_closed else self._register_of_end(session, now)
@@ -213,7 +222,7 @@ class Conduct:
             return self.finish(replace(session, last=_last(session, Sample(closing.at, register.reading))), now)
         # a contactor that did not open, or of which nothing is heard, has let energy pass since the last reading
         asked = closing.sampling or self._connectors.is_quarantined(session.evse_id)  # whose readings are not heard
-        one_more = session.path_closed and not asked and closing.at.boot == now.boot
+        one_more = session.path_closed and not asked
         if late and not one_more:
             return self.finish(session, now)
         if not closing.sampling:
@@ -254,14 +263,18 @@ class Conduct:
             TransactionEnded(evse_id=session.evse_id, transaction_id=transaction_id, stopped_reason=reason)
         )
         self._sessions.forget_samples(transaction_id)
-        session = self._sessions.save(vacated(rested(session)), now)
+        left = vacated(rested(session))
+        session = self._sessions.save(
+            left if self._connectors.exists(left.evse_id) else Session(evse_id=left.evse_id), now
+        )
         self.want(session)
         return session
 
     # the hardware
 
     def _limit_a(self, session: Session) -> float:
-        return limit_a(session, self._connectors, self._limits)
+        known = self._connectors.exists(session.evse_id)
+        return limit_a(session, self._connectors, self._limits) if known else 0.0
 
     def offered_a(self, session: Session) -> float:
         """Amperes per phase that are offered now."""
@@ -270,6 +283,8 @@ class Conduct:
     def want(self, session: Session) -> None:
         """State what follows from the session; the same again is free."""
         evse_id, connector_id = session.evse_id, session.connector_id
+        if not self._connectors.exists(evse_id):
+            return  # taken out of the station's file while its transaction was interrupted
         ceiling = self._limits.ceiling(evse_id)
         phases = self._connectors.phases(evse_id)
         in_use = session.authorized or session.holds_cable or session.path_closed

@@ -54,10 +54,11 @@ class Registers:
         sample = Sample(fact.at, fact.reading)
         self._meters.observe(fact.evse_id, sample)
         session = self._sessions.get(fact.evse_id)
+        if session.is_of_earlier(now.boot):
+            return  # judged by leftover.py
         if session.started and "begin" not in session.owed and fact.reading.quality is Quality.SUSPECT:
             session = self._began_anew(session, fact.at, now)
-        own = session.started and session.boot == now.boot  # of an earlier run's, the last value before it is kept
-        if own and not session.meter_anew:
+        if session.started and not session.meter_anew:
             session = self.read(session, sample)
         match purpose_of(fact.purpose):
             case "begin":
@@ -101,6 +102,8 @@ class Registers:
         """The register did not come: charge without a start value, end with the last one there is."""
         session = self._sessions.get(fact.evse_id)
         purpose = purpose_of(fact.purpose)
+        if session.is_of_earlier(now.boot):
+            return
         if purpose == "begin":
             self._conduct.settle(session, self._conduct.no_start_value(session, now), Cause(fact.at), now)
         elif purpose == "stop" and session.closing is not None:
@@ -110,7 +113,7 @@ class Registers:
     def sampled(self, fact: SampleTaken, now: Now) -> None:
         """J02.FR.11: a reading for the running transaction; an event for what is told now, a row for the Ended."""
         session = self._sessions.get(fact.evse_id)
-        if not session.started or session.closing is not None:
+        if not session.started or session.closing is not None or session.is_of_earlier(now.boot):
             return
         told = session
         sample = None
