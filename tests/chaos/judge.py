@@ -86,38 +86,17 @@ def check_bill(bill: Bill, shown: set[int]) -> None:
         assert tokens, f"{bill.name}: nobody pays for it"
 
 
-class Excuse(NamedTuple):
-    """What may lack: `each_mwh` for every transaction that a cut ended, by the station's own log.
-
-    `before_started`: energy may flow before there is a transaction, so every cut during a visit counts as one, too.
-    """
-
-    each_mwh: int
-    interrupted: frozenset[str]
-    before_started: bool = False
-
-    def most_mwh(self, visit: Visit, found: Sequence[Bill]) -> int:
-        """For one visit."""
-        ended = [
-            bill
-            for bill in found
-            if bill.name in self.interrupted and visit.begin_mwh <= (bill.begin or 0) <= (visit.end_mwh or 0)
-        ]
-        return self.each_mwh * (len(ended) + self.before_started * visit.cuts)
-
-
 class Account(NamedTuple):
-    """All of one EVSE. `unbilled_mwh`: what flowed between the last register that was kept and the end of a lease."""
+    """All of one EVSE."""
 
     billed_mwh: int
-    unbilled_mwh: int
     charged: int
     """Visits of cars that got energy."""
 
 
-def check_account(visits: Sequence[Visit], found: Sequence[Bill], excuse: Excuse) -> Account:
-    """Of each visit everything is billed once, but for what `excuse` allows to lack."""
-    billed, unbilled = 0, 0
+def check_account(visits: Sequence[Visit], found: Sequence[Bill]) -> Account:
+    """Of each visit everything is billed once: no cut of power is an excuse, for the meter has counted on."""
+    billed = 0
     spans = sorted((b.begin, b.end) for b in found if b.begin is not None and b.end is not None and b.end > b.begin)
     for visit in visits:
         assert visit.end_mwh is not None, "a car is still there"
@@ -128,11 +107,11 @@ def check_account(visits: Sequence[Visit], found: Sequence[Bill], excuse: Excuse
             reached = end
         assert reached <= visit.end_mwh, f"billed beyond what was delivered: {visit}: {inside}"
         lacking = visit.end_mwh - visit.begin_mwh - sum(end - begin for begin, end in inside)
-        assert lacking <= excuse.most_mwh(visit, found), f"{lacking} mWh are in no bill: {visit}: {inside}"
-        billed, unbilled = billed + sum(end - begin for begin, end in inside), unbilled + lacking
+        assert not lacking, f"{lacking} mWh are in no bill: {visit}: {inside}"
+        billed += sum(end - begin for begin, end in inside)
     assert billed == sum(end - begin for begin, end in spans), "a bill for energy that went into no car"
     charged = sum(visit.end_mwh != visit.begin_mwh for visit in visits)
-    return Account(billed, unbilled, charged)
+    return Account(billed, charged)
 
 
 def check_offline(frames: Sequence[Frame], connected: Sequence[datetime]) -> int:

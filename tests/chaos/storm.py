@@ -23,9 +23,6 @@ MESSAGE_TIMEOUT_S = 5
 CALM_S = 90.0
 """How long everything may take to come to rest."""
 
-LOST_MWH = 22_080 * 1000 // 3600 * 25
-"""What may lack after a cut: full power for a lease (10 s), the interval of Updated, and a late machine."""
-
 MORE = """\
 - {{component: SampledDataCtrlr, variable: TxUpdatedInterval, value: 1}}
 - {{component: TxCtrlr, variable: TxStartPoint, value: "{start}"}}
@@ -166,7 +163,6 @@ class Storm:
         here = [visit.evse_id for visit in state.visits if visit.end_mwh is None]
         if here:
             dark = world.LastingWorld(self._folder, {}, time.monotonic)
-            dark.interrupted()
             dark.unplug(self._chance.choice(here))
             self.counts["left in the dark"] += 1
 
@@ -213,14 +209,12 @@ class Storm:
         for bill in every:
             judge.check_bill(bill, set(shown.get(bill.evse_id or 0, ())))
         interrupted = frozenset(re.findall(r" transaction\.interrupted .*?transaction=(\S+)", self._agent.log))
-        excuse = judge.Excuse(LOST_MWH, interrupted, before_started=self._kind.start == "EnergyTransfer")
         self.counts["ended by a cut"] = len(interrupted)
         for number in range(1, EVSES + 1):
             visits = [visit for visit in state.visits if visit.evse_id == number]
-            account = judge.check_account(visits, [b for b in every if b.evse_id == number], excuse)
+            account = judge.check_account(visits, [b for b in every if b.evse_id == number])
             self.counts["sessions"] += account.charged
             self.counts["billed Wh"] += account.billed_mwh // 1000
-            self.counts["unbilled mWh"] += account.unbilled_mwh
         self.counts["offline"] = judge.check_offline(frames, [each.at for each in self._csms.handshakes])
         self.counts["transactions"] = len(every)
         self.counts["events"] = len(frames)

@@ -41,20 +41,18 @@ def story() -> list[Event]:
     ]
 
 
-def judged(
-    events: list[Event], visits: list[Visit] = VISITS[:1], interrupted: frozenset[str] = frozenset()
-) -> judge.Account:
+def judged(events: list[Event], visits: list[Visit] = VISITS[:1]) -> judge.Account:
     frames = [
         Frame(NOON, "station", "CALL", str(number), "TransactionEvent", each) for number, each in enumerate(events)
     ]
     found = judge.bills(frames)
     for bill in found:
         judge.check_bill(bill, SHOWN)
-    return judge.check_account(visits, found, judge.Excuse(500, interrupted))
+    return judge.check_account(visits, found)
 
 
 def test_a_record_that_is_right_passes() -> None:
-    assert judged(story()) == judge.Account(billed_mwh=2000, unbilled_mwh=0, charged=1)
+    assert judged(story()) == judge.Account(billed_mwh=2000, charged=1)
 
 
 def _register(events: list[Event], event_number: int, value_number: int, mwh: int) -> None:
@@ -97,15 +95,10 @@ def test_energy_that_is_billed_twice_or_to_nobody_is_found() -> None:
         judged(story(), VISITS)
 
 
-def test_a_cut_of_power_excuses_only_so_much_and_only_what_it_ended() -> None:
-    """What flowed after the last register that was kept."""
-    cut = frozenset({"t"})
-
-    assert judged(story(), [Visit(1, 0, 2400, cuts=1)], cut).unbilled_mwh == 400
-    with pytest.raises(AssertionError, match="600 mWh are in no bill"):
-        judged(story(), [Visit(1, 0, 2600, cuts=1)], cut)
+def test_a_cut_of_power_excuses_nothing() -> None:
+    """What flowed after the last register that was kept is on the meter."""
     with pytest.raises(AssertionError, match="400 mWh are in no bill"):
-        judged(story(), [Visit(1, 0, 2400, cuts=1)])
+        judged(story(), [Visit(1, 0, 2400)])
 
 
 @pytest.mark.parametrize(

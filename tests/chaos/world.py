@@ -26,12 +26,11 @@ FOLDER = "CHAOS_WORLD"
 
 
 class Visit(msgspec.Struct):
-    """A car was here. Registers in milliwatt-hours; `cuts`: how often the agent started anew meanwhile."""
+    """A car was here. Registers in milliwatt-hours."""
 
     evse_id: int
     begin_mwh: int
     end_mwh: int | None = None
-    cuts: int = 0
 
 
 class State(NamedTuple):
@@ -80,12 +79,6 @@ class LastingWorld(SimWorld):
             self._evses, self._visits = state.evses, state.visits
             self.catch_up()
 
-    def interrupted(self) -> None:
-        """The agent was away: it is not to blame for what the meter counted meanwhile."""
-        for visit in self._visits:
-            visit.cuts += visit.end_mwh is None
-        self._save()
-
     def plug_in(
         self,
         evse: int,
@@ -129,6 +122,4 @@ class LastingWorld(SimWorld):
 def build_world(name: str, options: Mapping[str, object], clock: Callable[[], float]) -> LastingWorld:
     """In the place of `hal.sim.driver.build_world`, for an agent that is started by `tests.chaos.station`."""
     plain = driver.build_world(name, options, clock)
-    world = LastingWorld(Path(os.environ[FOLDER]), {n: plain.evse(n).spec for n in plain.numbers}, clock)
-    world.interrupted()
-    return world
+    return LastingWorld(Path(os.environ[FOLDER]), {n: plain.evse(n).spec for n in plain.numbers}, clock)
