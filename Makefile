@@ -8,7 +8,7 @@ CHECKED := $(PACKAGES) tests bench
 SETUP := .ci/setup pyproject.toml requirements.lock
 ARGS ?=
 
-.PHONY: help demo test system chaos model lint style types format generate conformance generated check bench pyc setup clean
+.PHONY: help demo test system chaos powercut model lint style types format generate conformance generated check bench pyc setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -24,6 +24,9 @@ system: .venv/.set-up-dev ## only the tests with real processes, sockets and uni
 
 chaos: .venv/.set-up-dev ## 200 sessions over a bad line, with kill -9 (ARGS="--sessions 50 --seed 1")
 	$(BIN)/python -m tests.chaos $(ARGS)
+
+powercut: .venv/.set-up-dev ## power cut at every write of every scenario (make test takes a sample)
+	$(BIN)/python -m tests.crash $(ARGS)
 
 model: .venv/.set-up-dev ## the model-based test of transactions, at length: make model EXAMPLES=10000
 	MODEL_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/properties/test_transaction_model.py $(ARGS)

@@ -9,10 +9,13 @@ import json
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from hal.api import Fault
+from hal.api import BoardEvent, Fault, MeterReading
+from station.effects import TakeSample
 from station.shell.outlet import Allow
 from tests.bench import Bench
 from tests.crash.recorder import VFS, Recorder
+from tests.scenarios.e_transactions.story import bay
+from tests.scenarios.profiles import limit, put
 from tests.scenarios.reservations import reserve, updates, used
 
 VARIABLES = {
@@ -40,6 +43,19 @@ class Closed(NamedTuple):
 
     evse_id: int
     transaction_id: str | None
+
+
+class Showed(NamedTuple):
+    """A mark: what a charging point is like from now on. `plugged`: the connector with a vehicle, 0: none."""
+
+    evse_id: int
+    mwh: int
+    closed: bool
+    plugged: int
+
+
+class Thins(NamedTuple):
+    """A mark: from now on the queue may drop Updated events."""
 
 
 class Promise(NamedTuple):
@@ -221,20 +237,107 @@ def the_first_boot_of_all(bench: Bench) -> None:
     card_after_cable(bench)
 
 
-SCENARIOS: list[Scenario] = [
-    the_first_boot_of_all,
-    given_up_after_the_last_attempt,
-    what_the_csms_ordered,
-    reserved_and_used_or_not,
-    a_reset_while_charging,
-    card_after_cable,
-    cable_after_card_and_pulled_at_the_car,
-    two_at_once,
-    offline_from_beginning_to_end,
-    the_csms_does_not_answer,
-    started_and_stopped_from_afar,
-    a_fault_while_charging,
-]
+def the_allowance_of_an_invalid_token_is_used_up(bench: Bench) -> None:
+    """Energy up to MaxEnergyOnInvalidId, then none; the vehicle stays a while (E05.FR.03)."""
+    bench.csms.on("TransactionEvent", lambda told: {"idTokenInfo": {"status": "Invalid"}} if "idToken" in told else {})
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=60)
+    assert not bench.evse(1).contactor_closed
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def a_limit_leaves_no_current_for_a_while(bench: Bench) -> None:
+    """A charging profile suspends a transaction, and lets it go on (K01)."""
+    assert put(bench, limit((0, 16), (15, 0), (30, 10))) == "Accepted"
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=20)
+    assert not bench.evse(1).charging
+    bench.advance(seconds=30)
+    assert bench.evse(1).charging
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def nobody_plugs_in(bench: Bench) -> None:
+    """EVConnectionTimeOut ends what a card and a remote start began (E03.FR.05)."""
+    bench.evse(1).present_token("04AABBCC")
+    token = {"idToken": "REMOTE", "type": "Central"}
+    bench.csms.call("RequestStartTransaction", {"idToken": token, "remoteStartId": 8, "evseId": 2})
+    bench.advance(seconds=60)
+
+
+def a_bay_is_entered_and_left(bench: Bench) -> None:
+    """The detector of the parking bay is told of, too."""
+    bay(bench, occupied=True)
+    bench.advance(seconds=5)
+    card_after_cable(bench)
+    bay(bench, occupied=False)
+    bench.advance(seconds=5)
+
+
+def the_vehicle_pauses_and_goes_on(bench: Bench) -> None:
+    """Where the flow of energy starts and ends transactions, each pause does."""
+    bench.evse(1).plug_in(charge=False)
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=15)
+    for wish in ("charge", "pause", "charge"):
+        bench.evse(1).ev(wish)
+        bench.advance(seconds=35)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def every_evse_is_busy(bench: Bench) -> None:
+    """One is closing, one begins, one charges, one only waits."""
+    for number in bench.world.numbers:
+        bench.evse(number).plug_in()
+        bench.evse(number).present_token(f"04AABB0{number}")
+        bench.advance(seconds=7)
+    bench.evse(1).present_token("04AABB01")
+    bench.evse(2).ev("pause")
+    bench.advance(seconds=31)
+    for number in bench.world.numbers:
+        bench.evse(number).unplug()
+    bench.advance(seconds=5)
+
+
+def a_local_list_comes_while_it_charges(bench: Bench) -> None:
+    """Written in pieces beside the events of a transaction; what was answered is in force (D01.FR.01)."""
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=5)
+    entries = [
+        {"idToken": {"idToken": f"LIST{n:04}", "type": "Central"}, "idTokenInfo": {"status": "Accepted"}}
+        for n in range(300)
+    ]
+    update = {"versionNumber": 3, "updateType": "Full", "localAuthorizationList": entries}
+    assert bench.csms.call("SendLocalList", update)["status"] == "Accepted"
+    promise(bench, lambda after: after.station.local_list.version == 3, "version 3 of the local list")
+    bench.advance(seconds=30)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+
+
+def offline_over_the_quota(bench: Bench) -> None:
+    """Every second Updated goes, never Started or Ended (E04.FR.08)."""
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(seconds=5)
+    if isinstance(bench, MarkingBench):
+        bench.recorder.mark(Thins())
+    bench.csms.order.gaps_allowed = True
+    bench.csms.disconnect()
+    quota_bytes = bench.database.used_bytes() + 20_000
+    bench.station.outbox.configure(bench.station.outbox.settings._replace(quota_bytes=quota_bytes))
+    bench.advance(minutes=2)
+    bench.evse(1).unplug()
+    bench.advance(seconds=5)
+    assert bench.database.used_bytes() < quota_bytes + 20_000
+    bench.csms.connect()
+    bench.advance(seconds=30)
 
 
 class MarkingBench(Bench):
@@ -248,6 +351,21 @@ class MarkingBench(Bench):
         """A frame leaves."""
         self.recorder.mark(Sent(text))
         super().sends(text)
+
+    def reading(self, wanted: TakeSample) -> MeterReading:
+        """A meter shows something."""
+        reading = super().reading(wanted)
+        self._shows(wanted.evse_id, reading.energy_import_mwh)
+        return reading
+
+    def _saw(self, event: BoardEvent) -> None:
+        self._shows(event.channel, self.world.reading(event.channel).energy_import_mwh)
+        super()._saw(event)
+
+    def _shows(self, evse_id: int, mwh: int) -> None:
+        point = self.world.evse(evse_id)
+        plugged = point.ev.connector if point.ev is not None else 0
+        self.recorder.mark(Showed(evse_id, mwh, point.snapshot().contactor_closed, plugged))
 
     def _act(self, action: Any) -> str | None:
         if isinstance(action, Allow):
