@@ -138,6 +138,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The security log of before is not there any more."""
     resume: bool = False
     """Go on with a transaction that a restart interrupted, instead of ending it."""
+    queue_bytes: int = 64_000_000
+    """What the database may hold before the queue drops Updated events (E04.FR.08)."""
     keypad: bool = False
     """There are a display and keys: digits come as KeyCode tokens, and a master pass may choose (C16.FR.01)."""
     main_meter: bool = False
@@ -169,6 +171,7 @@ class Station:
         self.facts = Facts()
         self.intents = Intents(db)
         self.outbox = Outbox(db, boot, world.ids.uuid)
+        self.outbox.configure(self.outbox.settings._replace(quota_bytes=setup.queue_bytes))
         self.stamps = Stamps(db=db, boots=boots, outbox=self.outbox)
         self.ports = StepPorts(self.intents)
         speakers = _speakers(setup)

@@ -37,6 +37,7 @@ __all__ = ["Config", "ConfigError", "load"]
 
 _VOLTAGE = 230.0
 _DAY_S = 86_400.0
+_MEGABYTE = 1_000_000
 _DEFAULT_MEASURANDS: tuple[str, ...] = ("Energy.Active.Import.Register",)
 
 
@@ -110,6 +111,7 @@ class Config(msgspec.Struct, frozen=True):
             certificates=frozenset(self._certificates()),
             keypad=self.file.keypad,
             resume=self.file.resume_transactions,
+            queue_bytes=self.file.queue_mb * _MEGABYTE,
             main_meter=self.file.main_meter is not None,
             status_by_event=csms.status_by == "NotifyEvent",
             parts=equipment.parts(self.file),

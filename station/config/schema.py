@@ -262,6 +262,8 @@ class File(Section, frozen=True):
     """Drivers can type digits that one of the readers tells as a key code; with a display, a master pass may choose."""
     resume_transactions: bool = False
     """Go on with a transaction that a restart interrupted, if the vehicle is still there; else it is ended."""
+    queue_mb: Annotated[int, msgspec.Meta(ge=8, le=100_000)] = 64
+    """Megabytes that the database may hold before Updated events of long transactions are thinned out (E04.FR.08)."""
     reboot_command: tuple[Annotated[str, msgspec.Meta(min_length=1)], ...] = ()
     """What restarts the machine on a Reset; without it only the agent is restarted."""
     meter_period_s: Seconds = 60.0

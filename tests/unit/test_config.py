@@ -68,6 +68,14 @@ def test_a_simulator_is_a_whole_station(folder: Folder) -> None:
     assert config.setup("PowerUp").layout.identity == "CS001"
 
 
+def test_the_share_of_the_disk_is_what_the_file_says(folder: Folder) -> None:
+    """64 MB if it says nothing."""
+    default, given = folder.load(), folder.load(f"{GOOD}queue_mb: 8\n")
+
+    assert default.setup("PowerUp").queue_bytes == 64_000_000
+    assert given.setup("PowerUp").queue_bytes == 8_000_000
+
+
 def test_what_meters_sign_follows_from_their_drivers(folder: Folder) -> None:
     """Also from the copy that spares the next start the parser."""
     config = folder.load(GOOD.replace("{evses: 2}", "{evses: 2, signed_meters: true}"))

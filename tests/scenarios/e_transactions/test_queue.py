@@ -13,11 +13,12 @@ from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, values
 
 
-def charging(path: Path, **variables: str) -> Bench:
+def charging(path: Path, queue_bytes: int = 64_000_000, /, **variables: str) -> Bench:
     station = bench(
         path,
         "EVConnected",
         "EVConnected,Authorized",
+        queue_bytes=queue_bytes,
         variables={"AuthCtrlr.OfflineTxForUnknownIdEnabled": "true", **variables},
     )
     station.evse(1).plug_in()
@@ -34,8 +35,7 @@ def security_events(station: Bench, kind: str) -> list[str]:
 @pytest.mark.req("E04.FR.07", "E04.FR.08", "E11.FR.04", "E11.FR.05", "E12.FR.04", "E12.FR.05")
 def test_a_long_time_offline_costs_updated_events_only_and_the_csms_is_told_which(tmp_path: Path) -> None:
     """Started, Ended and the bill are whole; the gaps in seqNo are as many as were said to be dropped."""
-    station = charging(tmp_path, **{"SampledDataCtrlr.TxUpdatedInterval": "10"})
-    station.station.outbox.configure(station.station.outbox.settings._replace(quota_bytes=400_000))
+    station = charging(tmp_path, 400_000, **{"SampledDataCtrlr.TxUpdatedInterval": "10"})
     station.csms.disconnect()
     station.advance(hours=3)
     station.evse(1).present_token(CARD)
