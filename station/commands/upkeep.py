@@ -9,16 +9,20 @@ from __future__ import annotations
 import contextlib
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from station.app import Station
+from station.effects import Effect
+from station.engine import Happened
+from station.facts import SecurityEventOccurred
 from station.now import Now
 from station.state.network import NetworkProfile
 from station.state.own_certificates import USES, OwnCertificates
 from station.store import essentials
 from station.store.db import Database, StoreFailed
+from station.store.presence import Presence
 
 log = logging.getLogger(__name__)
 
@@ -47,12 +51,15 @@ class Upkeep:
         self._state = state
         self._identity = identity
         self._aside = aside
+        self._presence = Presence(station.db)
         self._confirmed = False
         self._way: essentials.Essentials | None = None
         self._copy_at: float | None = None
 
-    def look(self, now: Now) -> None:
-        """Do what is due."""
+    def look(self, now: Now) -> Sequence[Effect]:
+        """Do what is due; gives what follows from it."""
+        if what := self._presence.look():
+            return self._renew(what, now)
         for notice in self._station.db.notices():
             log.warning("store.notice", extra={"kind": notice.kind, "detail": notice.detail})
         try:
@@ -64,6 +71,19 @@ class Upkeep:
                 self._copy(now)
         except (StoreFailed, OSError) as error:
             log.warning("store.upkeep", extra={"reason": str(error)})
+        return ()
+
+    def _renew(self, what: str, now: Now) -> Sequence[Effect]:
+        """The database is gone or another one: what the agent still has of it is written anew."""
+        log.critical("store.file_lost", extra={"what": what})
+        try:
+            self._presence.renew()
+        except (StoreFailed, OSError) as error:  # it goes on with the file that nobody sees, and tries again
+            log.critical("store.not_renewed", extra={"reason": str(error)})
+            return ()
+        self._confirmed = False
+        tampered = SecurityEventOccurred(type="TamperDetectionActivated", tech_info=f"{what}; it was written anew")
+        return self._station.exchange.give(Happened((tampered,)), now)
 
     def _confirm(self) -> None:
         """This image has proved itself; what was put off for a quick start is done now. Raises StoreFailed, OSError."""

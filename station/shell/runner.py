@@ -84,7 +84,7 @@ class Core(msgspec.Struct, frozen=True):
     """Inside a step: keep this boot's offset, now that it is known."""
     last_words: Callable[[Now], None]
     """Inside the last step of an orderly stop."""
-    upkeep: Callable[[Now], None]
+    upkeep: Callable[[Now], Sequence[Effect]]
     """Between steps, about once a minute."""
     link_setup: Callable[[], LinkSetup]
     """Where and how to connect, as variables and files say now."""
@@ -117,7 +117,7 @@ class Runner:
         rounds = Upkeep(
             accepted=core.accepted,
             look_at_clock=lambda: self._clock_changed(self.clock.look()),
-            store=core.upkeep,
+            store=lambda now: self._carry(core.upkeep(now)),
             canary=lambda now: self.exchange.give(Canary(), now),
         )
         self._rounds = Rounds(rounds, self.clock, self._notifier)

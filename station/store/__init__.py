@@ -2,7 +2,7 @@
 
     db.py          the file: opened, checked; `transaction()`; `StoreFailed`;  migrations.py  what its tables are
     fallback.py    a copy in memory while the disk takes no writes;  volatile.py  values that live in memory only
-    salvage.py     what is done with a damaged file
+    salvage.py     what is done with a damaged file;  presence.py  with one that was removed or replaced
     boots.py       the boot counter and what wall time each boot's monotonic clock meant
     intents.py     what is to happen after a reply or when the queue is drained
     essentials.py  what is needed to reach the CSMS when the database is lost

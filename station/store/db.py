@@ -98,7 +98,7 @@ class Database:
     def __init__(self, connection: sqlite3.Connection, path: Path, vfs: str | None = None) -> None:
         self.connection = connection
         self.path = path
-        self._vfs = vfs
+        self.vfs = vfs
         self.disk: sqlite3.Connection | None = None
         """While the station runs on a copy in memory (`Fallback`): the connection to the disk that failed."""
         self.failed: StoreFailed | None = None
@@ -118,13 +118,13 @@ class Database:
         Raises StoreFailed (a damaged file is CORRUPT or NOT_A_DATABASE: see salvage.open_or_salvage) and
         NeedsNewerAgent.
         """
-        with _translated():
+        with translated():
             if not path.exists():
                 create(path, vfs=vfs, schema=schema)
             connection = connect(path, vfs)
             try:
                 db = cls(connection, path, vfs)
-                _configure(connection, _RUNNING)
+                configure(connection, _RUNNING)
                 refuse_newer(connection, schema)
                 if path.stat().st_size > CHECK_AT_ONCE_BYTES:
                     db.check_pending = True
@@ -142,8 +142,8 @@ class Database:
 
         What is read is the file as it is now; the steps go on and commit meanwhile.
         """
-        with _translated():
-            return Database(connect(self.path, self._vfs), self.path, self._vfs)
+        with translated():
+            return Database(connect(self.path, self.vfs), self.path, self.vfs)
 
     def close(self) -> None:
         """Close the file; the WAL is folded back into it."""
@@ -152,7 +152,7 @@ class Database:
     def check(self) -> None:
         """Raise StoreFailed(CORRUPT) if the file is damaged (16 ms for 6 MB); the next start then salvages it."""
         self.check_pending = False
-        with _translated():
+        with translated():
             found = str(self.connection.execute("PRAGMA quick_check(1)").fetchone()[0])
             if found == "ok" and not is_as_made(self.connection):
                 found = "the schema is not as it was made"
@@ -313,7 +313,8 @@ def store_failure(error: BaseException) -> StoreFailed | None:
 
 
 @contextlib.contextmanager
-def _translated() -> Iterator[None]:
+def translated() -> Iterator[None]:
+    """What SQLite says of the medium is StoreFailed."""
     try:
         yield
     except (sqlite3.Error, UnicodeDecodeError) as error:
@@ -348,7 +349,7 @@ def prepare(path: Path, *, vfs: str | None, schema: Path) -> Path:
     connection = connect(temporary, vfs)
     try:
         connection.execute("PRAGMA page_size = 1024")
-        _configure(connection, _CREATING)
+        configure(connection, _CREATING)
         migrate(connection, schema)
     finally:
         connection.close()
@@ -381,8 +382,9 @@ def readable(text: bytes) -> str:
     return str(text, "utf-8", "replace")
 
 
-def _configure(connection: sqlite3.Connection, synchronous: str) -> None:
-    connection.execute(f"PRAGMA synchronous = {synchronous}")
+def configure(connection: sqlite3.Connection, synchronous: str = "") -> None:
+    """How the station's file is read and written."""
+    connection.execute(f"PRAGMA synchronous = {synchronous or _RUNNING}")
     connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA secure_delete = ON")  # tokens and passwords that were deleted are gone
     connection.execute("PRAGMA journal_size_limit = 4000000")

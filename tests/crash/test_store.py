@@ -222,7 +222,7 @@ def test_mutant_creation_in_place_without_extra_is_caught(
     path = recorder.root / "station.db"
     connection = sqlite3.connect(f"file:{path}?vfs={VFS}", uri=True, isolation_level=None)
     connection.execute("PRAGMA page_size = 1024")
-    database._configure(connection, synchronous)
+    database.configure(connection, synchronous)
     migrate(connection, SCHEMA)
     connection.close()
     sessions(Station(recorder.root, VFS), recorder)

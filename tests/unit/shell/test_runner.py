@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -180,7 +180,7 @@ class Stage:
         watchdog_s: float | None = None,
         control_failures: int = 0,
         reboot: tuple[str, ...] = (),
-        upkeep: Callable[[Now], None] = lambda _: None,
+        upkeep: Callable[[Now], Sequence[Effect]] = lambda _: (),
         link_setup: Callable[[], LinkSetup] = lambda: LinkSetup((), ()),
     ) -> None:
         self.journal: list[Any] = []
@@ -556,7 +556,7 @@ def test_a_local_command_gives_its_result_or_its_error() -> None:
 def test_a_mistake_in_the_upkeep_ends_nothing() -> None:
     """A daily copy that fails is no reason to stop charging."""
 
-    def broken(now: Now) -> None:
+    def broken(now: Now) -> Sequence[Effect]:
         raise KeyError(now)
 
     stage, code = play(scene_of(lambda stage: stage.runner.inbox.put_batch(Batch(1, ()))), upkeep=broken)
