@@ -77,10 +77,12 @@ def verified(tls: ssl.SSLObject) -> list[bytes]:
     return [each if isinstance(each, bytes) else each.public_bytes(_DER) for each in chain or ()]
 
 
-def anchor(tls: ssl.SSLObject) -> str:
-    """The fingerprint (SHA-256) of the root that vouched for the peer; "" if that is not known."""
-    chain = verified(tls)
-    return hashlib.sha256(chain[-1]).hexdigest() if chain else ""
+def vouching(tls: ssl.SSLObject) -> tuple[str, ...]:
+    """The fingerprints (SHA-256) of that path; nothing if it is not known.
+
+    It may go on above a root that is trusted, to others that are, too: the nearest one suffices.
+    """
+    return tuple(hashlib.sha256(each).hexdigest() for each in verified(tls))
 
 
 def names_responder(certificate: bytes) -> bool:

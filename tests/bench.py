@@ -168,8 +168,8 @@ class Bench:
         self.roots = Roots(TrustStore(path / "roots"), self.own)
         self.idle_jobs = False
         """Whoever does slow work has no time: it waits in `jobs`."""
-        self.root = ""
-        """The fingerprint of the root that vouches for the CSMS from the next connection on."""
+        self.path_to_root: tuple[str, ...] = ()
+        """The fingerprints of those that vouch for the CSMS from the next connection on."""
         self.jobs: list[StartJob] = []
         self._pieces: deque[tuple[int, JobResult]] = deque()
         self.shown: list[str] = []
@@ -319,7 +319,7 @@ class Bench:
                 new_profile=self._profile not in {None, profile},
                 credentials=self._place(shown),
                 certificate=shown,
-                root=self.root,
+                path=self.path_to_root,
             )
             self._profile = profile
             self._do(self.station.exchange.connected("ocpp2.0.1", restored, self.now))

@@ -250,8 +250,9 @@ class RootCertificates(Block):
     def connected(self, fact: LinkRestored, now: Now) -> None:
         """M05.FR.13: a root that replaces another one has proven itself."""
         del now
-        self._certificates.in_use = fact.root
-        if fact.root and fact.root == self._certificates.unproven:
+        self._certificates.vouched(fact.path)
+        unproven = self._certificates.unproven
+        if unproven and unproven == self._certificates.in_use:
             self._jobs.start(DropReplaced())
 
     def dropped(self, done: ReplacedDropped, now: Now) -> None:

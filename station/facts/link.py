@@ -17,8 +17,8 @@ class LinkRestored(Fact, frozen=True, kw_only=True):
     new_profile: bool = False
     credentials: int = 0
     """Which of the passwords (or certificates) the CSMS has accepted: 0 is the present one, 1 the former one."""
-    root: str = ""
-    """SHA-256 of the root certificate that vouched for the CSMS; "" without TLS, or where that cannot be told."""
+    path: tuple[str, ...] = ()
+    """SHA-256 of the CSMS's certificate and of those that vouched for it, in turn; nothing without TLS."""
     certificate: str = ""
     """The name of the certificate by which the station proved itself; "" where a password did."""
 

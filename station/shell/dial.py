@@ -47,8 +47,8 @@ class Line(Protocol):
         ...
 
     @property
-    def root(self) -> str:
-        """SHA-256 of the root certificate that vouched for the CSMS; "" without TLS, or if that is not known."""
+    def path(self) -> tuple[str, ...]:
+        """SHA-256 of the CSMS's certificate and of those that vouched for it, in turn; as far as it is known."""
         ...
 
     @property

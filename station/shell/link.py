@@ -48,7 +48,7 @@ class LinkUp(Struct, frozen=True):
     """A connection stands; `tls` names version and suite.
 
     `credentials` is the index of those that were accepted, of the certificates if one (`certificate`) was shown.
-    `root`: SHA-256 of the root certificate that vouched for the CSMS.
+    `path`: SHA-256 of the CSMS's certificate and of those that vouched for it, in turn.
     """
 
     subprotocol: str
@@ -56,7 +56,7 @@ class LinkUp(Struct, frozen=True):
     credentials: int
     tls: str | None
     compressed: bool
-    root: str = ""
+    path: tuple[str, ...] = ()
     certificate: str = ""
 
 
@@ -222,7 +222,7 @@ class Link:
         try:
             self._redial.connected()
             self._connection = connection
-            self.up = LinkUp(line.subprotocol, profile, index, line.tls, line.compressed, line.root, shown)
+            self.up = LinkUp(line.subprotocol, profile, index, line.tls, line.compressed, line.path, shown)
             self._listener.on_up(self.up)
             why = await connection.run()
         except asyncio.CancelledError:

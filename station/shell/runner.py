@@ -313,7 +313,7 @@ class Runner:
             offline_s=offline_s,
             new_profile=new,
             credentials=up.credentials,
-            root=up.root,
+            path=up.path,
             certificate=up.certificate,
         )
         log.info("link.up", extra={"url": up.profile.url, "tls": up.tls, "compressed": up.compressed})

@@ -19,7 +19,7 @@ from typing import cast
 
 import msgspec
 
-from certs.tls import anchor, verified
+from certs.tls import verified, vouching
 from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
 from station.shell.postponed import postponed
@@ -97,10 +97,10 @@ class Line(asyncio.BufferedProtocol):
         return verified(tls) if isinstance(tls, ssl.SSLObject) else []
 
     @property
-    def root(self) -> str:
-        """SHA-256 of the root certificate that vouched for the server; "" without TLS, or if that is not known."""
+    def path(self) -> tuple[str, ...]:
+        """SHA-256 of each certificate of that path."""
         tls = self._transport.get_extra_info("ssl_object")
-        return anchor(tls) if isinstance(tls, ssl.SSLObject) else ""
+        return vouching(tls) if isinstance(tls, ssl.SSLObject) else ()
 
     @property
     def compressed(self) -> bool:

@@ -41,6 +41,11 @@ class Certificates:
         self.in_use = ""
         """The fingerprint of the CSMS root that vouched for the CSMS last; "" without TLS, or if it is not known."""
 
+    def vouched(self, path: Sequence[str]) -> None:
+        """The CSMS's certificate and those that vouched for it: the nearest that is installed as a root suffices."""
+        roots = {each.fingerprint for each in self.of(CSMS_ROOT)}
+        self.in_use = next((each for each in path if each in roots), "")
+
     def know(self, installed: Sequence[Certificate]) -> None:
         """This is what there is now."""
         self._installed = tuple(installed)

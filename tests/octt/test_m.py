@@ -32,7 +32,7 @@ class Tool:
         self.csms = root(folder, "CSMS root 1")
         self.configured = {kind: root(folder, f"New {kind}").root_pem for kind in (CSMS, V2G, MO, MANUFACTURER)}
         self.bench.roots._store.add(CSMS, self.csms.root_pem)
-        self.bench.root = fingerprint(self.csms.root_pem)
+        self.bench.path_to_root = (fingerprint(self.csms.root_pem),)
         self.bench.crash()
         self.bench.csms.connect()
 

@@ -38,7 +38,7 @@ class FakeLine:
     subprotocol = "ocpp2.0.1"
     tls = None
     compressed = False
-    root = ""
+    path = ()
 
     def __init__(self, trouble: Exception | None) -> None:
         self.trouble = trouble

@@ -51,7 +51,7 @@ def test_the_root_that_vouches_is_told(pki: Pki, server: str) -> None:
             csms(server_context(getattr(pki, server))) as listening,
             running(setup_for(listening.url("wss", "localhost"), 2, tls=trust)) as bench,
         ):
-            assert (await bench.heard.up()).root == fingerprint(pki.root.root_pem)
+            assert (await bench.heard.up()).path[-1] == fingerprint(pki.root.root_pem)
 
     run(scenario())
 
@@ -61,7 +61,28 @@ def test_without_tls_no_root_is_told() -> None:
 
     async def scenario() -> None:
         async with csms() as listening, running(setup_for(listening.url())) as bench:
-            assert (await bench.heard.up()).root == ""
+            assert (await bench.heard.up()).path == ()
+
+    run(scenario())
+
+
+def test_a_root_that_another_trusted_one_has_signed_is_in_the_path_before_that_one(tmp_path: Path) -> None:
+    """The server sends its own certificate alone: without the new root, the old one would be of no use."""
+
+    async def scenario() -> None:
+        roots = Roots(tmp_path)
+        both = TlsSettings(roots_pem=roots.old.root_pem + roots.new.root_pem)
+        issued = roots.new.issue("localhost", Wish(LOCAL))
+        assert issued.pem.count("BEGIN") == 1
+        async with (
+            csms(server_context(issued)) as listening,
+            running(setup_for(listening.url("wss", "localhost"), 2, tls=both)) as bench,
+        ):
+            path = (await bench.heard.up()).path
+            nearest = [
+                each for each in path if each in {fingerprint(roots.old.root_pem), fingerprint(roots.new.root_pem)}
+            ]
+            assert nearest[0] == fingerprint(roots.new.root_pem)
 
     run(scenario())
 
@@ -77,7 +98,7 @@ def test_a_replaced_root_is_tried_at_once_where_it_may_still_vouch(tmp_path: Pat
             async with running(roots.setup(url, url)) as bench:
                 up = await bench.heard.up()
 
-                assert up.root == fingerprint(roots.old.root_pem)
+                assert up.path[-1] == fingerprint(roots.old.root_pem)
                 assert bench.pauses.waits == []
                 assert bench.heard.downs == []
 
@@ -93,7 +114,7 @@ def test_the_new_root_comes_first(tmp_path: Path) -> None:
         async with csms(server_context(roots.new.issue("localhost", Wish(LOCAL)))) as listening:
             url = listening.url("wss", "localhost")
             async with running(roots.setup(url, url)) as bench:
-                assert (await bench.heard.up()).root == fingerprint(roots.new.root_pem)
+                assert (await bench.heard.up()).path[-1] == fingerprint(roots.new.root_pem)
 
     run(scenario())
 

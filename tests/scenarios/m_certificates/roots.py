@@ -73,10 +73,10 @@ def names(bench: Bench, kind: str = CSMS) -> list[dict[str, str]]:
     return [each["certificateHashData"] for each in listed(bench, kind)]
 
 
-def connect_by(bench: Bench, pem: str) -> None:
-    """The connection is lost, and stands again: this root vouches for the CSMS."""
+def connect_by(bench: Bench, *pems: str) -> None:
+    """The connection is lost, and stands again: this root vouches for the CSMS, and for that the next one."""
     bench.csms.disconnect()
-    bench.root = fingerprint(pem)
+    bench.path_to_root = ("00" * 32, *map(fingerprint, pems))
     bench.csms.connect()
     bench.settle()
 

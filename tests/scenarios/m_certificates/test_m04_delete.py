@@ -109,6 +109,19 @@ def test_the_root_that_vouches_for_the_csms_stays(secured: Bench, tmp_path: Path
     assert delete(secured, named(used)) == "Accepted"
 
 
+@pytest.mark.req("M04.FR.02", "M04.FR.03")
+def test_of_two_roots_that_vouch_one_for_the_other_the_nearer_one_stays(secured: Bench, tmp_path: Path) -> None:
+    """The old root signed the new one: after the change the old one can go."""
+    old = root(tmp_path, "Old")
+    new = old.successor("New", ALWAYS)
+    installed(secured, old.root_pem)
+    installed(secured, new.root_pem)
+    connect_by(secured, new.root_pem, old.root_pem)
+
+    assert delete(secured, named(new.root_pem, issuer=old.root_pem)) == "Failed"
+    assert delete(secured, named(old.root_pem)) == "Accepted"
+
+
 @pytest.mark.req("M04.FR.03")
 def test_the_last_csms_root_stays_while_one_is_needed(secured: Bench, tmp_path: Path) -> None:
     """Even if it is not known which one is in use."""
