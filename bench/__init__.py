@@ -7,5 +7,6 @@ are not comparable; expect +-30 %. Nothing here is a test: figures are read by p
     process.py    readings of a process from /proc, and of its database's log
     listener.py   the CSMS: fast, friendly, judges nothing
     scenario.py   the phases, each a reading before and after
+    loads.py      phases with much of one thing: calls, list entries, monitors, a day's queue at once
     peers.py      what others needed, and what we want to need
 """

@@ -15,6 +15,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import loads
 from bench.listener import Listener
 from bench.peers import table
 from bench.process import calibrate, cpu_ns
@@ -23,6 +24,7 @@ from bench.setting import Setting
 
 ROOT = Path(__file__).parent.parent
 BOOT_WITHIN_S = 60
+QUICK = Sizes(calls=100, repeats=2, sessions=2, idle_s=5, metering_s=6, mixed=500, entries=3000, flooding=10, flood_s=5)
 
 
 class Boot(NamedTuple):
@@ -42,7 +44,7 @@ class Running(NamedTuple):
 
 @asynccontextmanager
 async def agent(setting: Setting, *, deflate: bool = False) -> AsyncIterator[Running]:
-    """Start the agent, wait until it is silent, stop it in the end. RuntimeError if it ends by itself."""
+    """Start the agent, wait until it is silent, stop it in the end. RuntimeError if it does not boot."""
     boots: list[Boot] = []
     process: subprocess.Popen[bytes]
     csms = Listener(on_boot=lambda: boots.append(Boot(cpu_ns(process.pid), time.monotonic() - begin)))
@@ -57,10 +59,11 @@ async def agent(setting: Setting, *, deflate: bool = False) -> AsyncIterator[Run
             stderr=log,
         )
         try:
-            await csms.until(lambda: boots or process.poll() is not None, BOOT_WITHIN_S)
+            while not boots and process.poll() is None and time.monotonic() - begin < BOOT_WITHIN_S:  # noqa: ASYNC110 - a process
+                await asyncio.sleep(0.05)
             await csms.quiet(2)
             if not boots:
-                raise RuntimeError(f"the agent ended by itself; see {log.name}")
+                raise RuntimeError(f"the agent did not boot; see {log.name}")
             yield Running(csms, process.pid, boots[0])
         finally:
             process.send_signal(signal.SIGTERM)
@@ -69,11 +72,12 @@ async def agent(setting: Setting, *, deflate: bool = False) -> AsyncIterator[Run
             await server.wait_closed()
 
 
-async def starts(setting: Setting, restarts: int, unit_ms: float) -> Figures:
+async def starts(setting: Setting, restarts: int) -> Figures:
     """A first start with an empty folder, then restarts, of which the best counts."""
     setting.clean()
     costs = []
     for _ in range(1 + restarts):
+        unit_ms = calibrate()
         async with agent(setting) as running:
             costs.append(running.boot.cpu_ns / 1e6 / unit_ms)
     return {
@@ -84,10 +88,9 @@ async def starts(setting: Setting, restarts: int, unit_ms: float) -> Figures:
 
 async def measure(setting: Setting, sizes: Sizes) -> Figures:
     """All figures."""
-    unit_ms = calibrate()
-    figures = await starts(setting, sizes.repeats, unit_ms)
+    figures = await starts(setting, sizes.repeats)
     async with agent(setting) as running:
-        scenario = Scenario(running.csms, running.pid, setting.database, setting.control, unit_ms)
+        scenario = Scenario(running.csms, running.pid, setting.database, setting.control)
         before, told = scenario.memory()
         figures |= told
         figures |= await scenario.idle(sizes.idle_s)
@@ -99,12 +102,34 @@ async def measure(setting: Setting, sizes: Sizes) -> Figures:
         figures |= await scenario.metering(sizes.metering_s, figures["idle: CPU"])
         after, _ = scenario.memory()
         figures["memory growth over the run: RSS"] = (after.rss - before.rss) / 1000
+        figures |= await loads.mixed(scenario, sizes.mixed)
     setting.clean()
     async with agent(setting, deflate=True) as running:
-        scenario = Scenario(running.csms, running.pid, setting.database, setting.control, unit_ms)
+        scenario = Scenario(running.csms, running.pid, setting.database, setting.control)
         deflated = await scenario.metering(sizes.metering_s / 2, 0)
         figures["the same with deflate"] = deflated["bytes per Updated (4 measurands)"]
-    return figures
+    return figures | await watched(setting, sizes) | await flooded(setting, sizes)
+
+
+async def watched(setting: Setting, sizes: Sizes) -> Figures:
+    """A station with three phases, a long list, and a thousand monitors."""
+    other = Setting(setting.folder, phases=3)
+    other.clean()
+    async with agent(other) as running:
+        scenario = Scenario(running.csms, running.pid, other.database, other.control)
+        figures: Figures = {"monitors": await loads.monitors(scenario)}
+        monitored = await scenario.metering(sizes.metering_s / 2, 0)
+        figures["two sessions at 1 Hz with these monitors: CPU"] = monitored["two sessions at 1 Hz: CPU"]
+        return figures | await loads.local_list(scenario, sizes.repeats, sizes.entries)
+
+
+async def flooded(setting: Setting, sizes: Sizes) -> Figures:
+    """A station with many EVSEs, and an outage."""
+    larger = Setting(setting.folder, sizes.flooding)
+    larger.clean()
+    async with agent(larger) as running:
+        scenario = Scenario(running.csms, running.pid, larger.database, larger.control)
+        return await loads.flood(scenario, sizes.flooding, sizes.flood_s)
 
 
 def main() -> int:
@@ -114,7 +139,7 @@ def main() -> int:
     parser.add_argument("--folder", type=Path, default=ROOT / "build" / "bench", help="on a real disk, not in memory")
     parser.add_argument("--json", type=Path, help="also write the figures there")
     given = parser.parse_args()
-    sizes = Sizes(calls=100, repeats=2, sessions=2, idle_s=5, metering_s=6) if given.quick else Sizes()
+    sizes = QUICK if given.quick else Sizes()
     shutil.rmtree(given.folder, ignore_errors=True)
     given.folder.mkdir(parents=True)
     figures = asyncio.run(measure(Setting(given.folder), sizes))

@@ -72,7 +72,9 @@ class Listener:
 
     def bytes_received(self) -> int:
         """TCP payload from the station on this connection, as the kernel counts it (`tcpi_bytes_received`)."""
-        info = self._connected().transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
+        if self._wire is None:
+            return 0
+        info = self._wire.transport.get_extra_info("socket").getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 232)
         received: int = struct.unpack_from("=Q", info, 128)[0]
         return received
 
@@ -92,12 +94,16 @@ class Listener:
                     future.set_result(frame)
                 self.heard = time.monotonic()
                 self._news.set()
+        if self._wire is wire:
+            self._wire = None
 
     async def _answer(self, wire: ServerConnection, message_id: str, action: str, payload: Payload) -> None:
         if action == "BootNotification" and not self.counts[action]:
             self._on_boot()
         if action == "TransactionEvent":
             self._follow(payload)
+        if action == "NotifyReport":
+            self.counts["reported"] += len(payload.get("reportData", ()))
         self.counts[action] += 1
         await wire.send(json.dumps([3, message_id, friendly(action, payload)], separators=(",", ":")))
 

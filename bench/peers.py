@@ -3,7 +3,8 @@
 Measured in November 2026 with CPython 3.11; libocpp is EVerest libocpp 0.31.1 (v2 part, 2 EVSEs), MicroOcpp is 1.2.0
 in its own simulator, `ocpp` is mobilityhouse's message library 2.1.0 with 100 lines around it (no device model, no
 storage), and the floor is the least Python can be while doing the measured work (msgspec, a hand-written WebSocket,
-SQLite). Unit: u = CPU of the fixed workload in `process.calibrate`, 13.4 ms there.
+SQLite). Unit: u = CPU of the fixed workload in `process.calibrate`, 13.4 ms there. What is told in % of a processor is
+taken in units, too, and then told as of that machine.
 """
 
 from __future__ import annotations
@@ -35,7 +36,8 @@ FIGURES = (
     Figure("CPU per GetVariables (3 items)", "u/1000", "15", "50", "4.9", "143", "6.1"),
     Figure("CPU per SetVariables", "u/1000", "-", "94", "14", "132", "10"),
     Figure("disk per SetVariables", "KB", "-", "24.7", "4.4", "0", "0"),
-    Figure("GetBaseReport FullInventory: CPU", "u", "1.5", "3.6", "0.06", "-", "-"),
+    Figure("memory growth over 10,000 mixed calls", "MB", "1", "-", "-", "-", "-"),
+    Figure("GetBaseReport FullInventory: CPU per 300 variables", "u", "1.5", "3.6", "-", "-", "-"),
     Figure("GetBaseReport FullInventory: messages", "", "-", "3", "1", "-", "-"),
     Figure("CPU per profile or composite call", "u/1000", "52", "162", "-", "-", "-"),
     Figure("disk per session", "KB", "40", "473", "75", "0", "34"),
@@ -44,6 +46,12 @@ FIGURES = (
     Figure("two sessions at 1 Hz: CPU", "%", "0.2", "0.65", "0.17", "0.54", "0.09"),
     Figure("two sessions at 1 Hz: wake-ups", "1/s", "6", "72", "16", "20", "2.6"),
     Figure("CPU per TransactionEvent at 2/s", "u/1000", "60", "220", "44", "200", "35"),
+    Figure("CPU per TransactionEvent in a flood", "u/1000", "26", "-", "-", "195", "17"),
+    Figure("of it: made and stored, while offline", "u/1000", "-", "-", "-", "-", "-"),
+    Figure("of it: sent and acknowledged, afterwards", "u/1000", "-", "-", "-", "-", "-"),
+    Figure("monitors", "", "1000", "-", "-", "-", "-"),
+    Figure("two sessions at 1 Hz with these monitors: CPU", "%", "1", "-", "-", "-", "-"),
+    Figure("longest stall while a list of 50,000 arrives", "ms", "50", "-", "-", "-", "-"),
     Figure("disk per Updated", "KB", "8", "68", "13", "0", "16.6"),
     Figure("commits per Updated", "", "1", "about 11", "0", "0", "-"),
     Figure("bytes per Updated (4 measurands)", "B", "760", "857", "640", "783", "741"),

@@ -6,13 +6,14 @@ import asyncio
 import json
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bench.listener import Listener, Payload
-from bench.process import Log, Memory, Reading, memory, reading
+from bench.process import REFERENCE_UNIT_MS, Log, Memory, Reading, calibrate, memory, reading
 
 VARIABLES = (
     ("OCPPCommCtrlr", "HeartbeatInterval"),
@@ -32,34 +33,57 @@ class Sizes(NamedTuple):
     sessions: int = 10
     idle_s: float = 60
     metering_s: float = 60
+    mixed: int = 10_000
+    entries: int = 50_000
+    flooding: int = 32
+    """So many EVSEs make events, one a second each, for `flood_s`."""
+    flood_s: float = 31
 
 
 class Span:
-    """A stretch of the run; `used` is complete when it has ended."""
+    """A stretch of the run; `used` is complete when it has ended.
+
+    The unit is taken at both ends: what else a machine does may halve its speed from one minute to the next.
+    """
 
     def __init__(self) -> None:
         self.used = Reading(0, 0, 0, 0, 0)
+        self.unit_ns = calibrate() * 1e6
         self.received = 0
-        self.counts: dict[str, int] = {}
+        self.counts: Counter[str] = Counter()
+
+    def end(self, used: Reading) -> None:
+        """It is over."""
+        self.used = used
+        self.unit_ns = (self.unit_ns + calibrate() * 1e6) / 2
+
+    def units(self, n: int = 1) -> float:
+        """CPU in units, for each of `n`."""
+        return self.used.cpu_ns / self.unit_ns / n
+
+    @property
+    def percent(self) -> float:
+        """CPU of the peers' machine."""
+        return 100 * self.units() * REFERENCE_UNIT_MS / 1000 / self.used.at
 
 
 class Scenario:
     """One station, its CSMS and its control socket."""
 
-    def __init__(self, csms: Listener, pid: int, database: Path, control: Path, unit_ms: float) -> None:
+    def __init__(self, csms: Listener, pid: int, database: Path, control: Path) -> None:
         self.csms = csms
         self.pid = pid
         self.log = Log(database)
         self.control = control
-        self.unit_ns = unit_ms * 1e6
 
     @contextmanager
     def span(self) -> Iterator[Span]:
         """Readings at both ends."""
-        span, before, counts = Span(), reading(self.pid, self.log), self.csms.counts.copy()
+        span, counts = Span(), self.csms.counts.copy()
         received = self.csms.bytes_received()
+        before = reading(self.pid, self.log)
         yield span
-        span.used = reading(self.pid, self.log).since(before)
+        span.end(reading(self.pid, self.log).since(before))
         span.received = self.csms.bytes_received() - received
         span.counts = self.csms.counts - counts
 
@@ -74,10 +98,6 @@ class Scenario:
             raise RuntimeError(f"{cmd}: {answer}")
         return answer
 
-    def per(self, ns: float, n: int = 1) -> float:
-        """CPU in units."""
-        return ns / self.unit_ns / n
-
     # --- the phases ---------------------------------------------------------------------------------------------------
 
     def memory(self) -> tuple[Memory, Figures]:
@@ -91,11 +111,12 @@ class Scenario:
         with self.span() as span:
             await asyncio.sleep(seconds)
         return {
-            "idle: CPU": span.used.cpu_ns / 1e7 / span.used.at,
+            "idle: CPU": span.percent,
             "idle: wake-ups": span.used.wakeups / span.used.at,
         }
 
-    async def _calls(self, n: int, make: Callable[[int], tuple[str, Payload]]) -> Span:
+    async def calls(self, n: int, make: Callable[[int], tuple[str, Payload]]) -> Span:
+        """So many calls, one after another."""
         with self.span() as span:
             for index in range(n):
                 await self.csms.call(*make(index))
@@ -104,14 +125,14 @@ class Scenario:
     async def get_variables(self, n: int, repeats: int) -> Figures:
         """Calls one after another; the best of the repeats, for other processes disturb."""
         items = [{"component": {"name": c}, "variable": {"name": v}} for c, v in VARIABLES]
-        spans = [await self._calls(n, lambda _: ("GetVariables", {"getVariableData": items})) for _ in range(repeats)]
-        return {"CPU per GetVariables (3 items)": 1000 * self.per(min(span.used.cpu_ns for span in spans), n)}
+        spans = [await self.calls(n, lambda _: ("GetVariables", {"getVariableData": items})) for _ in range(repeats)]
+        return {"CPU per GetVariables (3 items)": 1000 * min(span.units(n) for span in spans)}
 
     async def set_variables(self, n: int) -> Figures:
         """A value that differs each time."""
-        span = await self._calls(n, lambda i: set_variable("SampledDataCtrlr", "TxUpdatedInterval", 100 + i % 7))
+        span = await self.calls(n, lambda i: set_variable("SampledDataCtrlr", "TxUpdatedInterval", 100 + i % 7))
         return {
-            "CPU per SetVariables": 1000 * self.per(span.used.cpu_ns, n),
+            "CPU per SetVariables": 1000 * span.units(n),
             "disk per SetVariables": span.used.disk_bytes / n / 1000,
         }
 
@@ -121,8 +142,8 @@ class Scenario:
             await self.csms.call("GetBaseReport", {"requestId": 1, "reportBase": "FullInventory"})
             await self.csms.quiet(1.0)
         return {
-            "GetBaseReport FullInventory: CPU": self.per(span.used.cpu_ns),
-            "GetBaseReport FullInventory: messages": span.counts.get("NotifyReport", 0),
+            "GetBaseReport FullInventory: CPU per 300 variables": 300 * span.units(span.counts["reported"]),
+            "GetBaseReport FullInventory: messages": span.counts["NotifyReport"],
         }
 
     async def profiles(self, n: int) -> Figures:
@@ -143,12 +164,12 @@ class Scenario:
             return "SetChargingProfile", {"evseId": 1, "chargingProfile": profile}
 
         try:
-            span = await self._calls(n, make)
+            span = await self.calls(n, make)
         except RuntimeError as error:
             sys.stderr.write(f"not measured: {error}\n")
             return {}
         await self.csms.call("ClearChargingProfile", {"chargingProfileId": 1})
-        return {"CPU per profile or composite call": 1000 * self.per(span.used.cpu_ns, n)}
+        return {"CPU per profile or composite call": 1000 * span.units(n)}
 
     async def start(self, evse_id: int) -> None:
         """Plug in, be started by the CSMS, charge."""
@@ -189,14 +210,14 @@ class Scenario:
             await asyncio.sleep(seconds)
         for evse_id in (1, 2):
             await self.stop(evse_id)
-        n = span.counts.get("TransactionEvent/Updated", 0)
+        n = span.counts["TransactionEvent/Updated"]
         if not n:
             raise RuntimeError("no Updated came in the metering phase")
-        own = span.used.cpu_ns - idle_percent * 1e7 * span.used.at
+        own = (span.percent - idle_percent) / span.percent
         return {
-            "two sessions at 1 Hz: CPU": span.used.cpu_ns / 1e7 / span.used.at,
+            "two sessions at 1 Hz: CPU": span.percent,
             "two sessions at 1 Hz: wake-ups": span.used.wakeups / span.used.at,
-            "CPU per TransactionEvent at 2/s": 1000 * self.per(own, n),
+            "CPU per TransactionEvent at 2/s": 1000 * own * span.units(n),
             "disk per Updated": span.used.disk_bytes / n / 1000,
             "commits per Updated": span.used.commits / n,
             "bytes per Updated (4 measurands)": span.received / n,

@@ -10,7 +10,7 @@ station: {{identity: BENCH001, vendor: Example, model: Bench, serial: "1"}}
 csms: {{url: "{url}", security_profile: 1, password_file: password}}
 state_directory: state
 control_socket: {control}
-simulator: {{evses: 2, phases: 1}}
+simulator: {{evses: {evses}, phases: {phases}}}
 log_level: warning
 """
 
@@ -18,8 +18,10 @@ log_level: warning
 class Setting:
     """Files of one station in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, evses: int = 2, phases: int = 1) -> None:
         self.folder = folder
+        self.evses = evses
+        self.phases = phases
         self.state = folder / "state"
         self.control = folder / "control.sock"
         self.port = 0
@@ -40,5 +42,5 @@ class Setting:
         password.write_text("not a secret, 16+", "utf-8")
         password.chmod(0o600)
         path = self.folder / "station.yaml"
-        path.write_text(CONFIG.format(url=url, control=self.control), "utf-8")
+        path.write_text(CONFIG.format(url=url, control=self.control, evses=self.evses, phases=self.phases), "utf-8")
         return path
