@@ -82,11 +82,18 @@ class SimWorld:
         self.advance(self.clock())
 
     def evse(self, number: int) -> SimEvse:
-        """One charging point, caught up. Raises ValueError if there is none of this number."""
-        self.catch_up()
+        """One charging point, caught up. Raises ValueError if there is none of this number.
+
+        The others need not follow: nothing happens to them until the next change, before which all come together.
+        """
         found = self._evses.get(number)
         if found is None:
             raise ValueError(f"no EVSE {number} (there are: {', '.join(map(str, sorted(self._evses)))})")
+        now = self.clock()
+        if now < self.next_change():
+            found.advance(max(now, found.time))
+        else:
+            self.advance(now)
         return found
 
     def outlet(self, evse: int, connector: int | None) -> None:
