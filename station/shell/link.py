@@ -210,10 +210,9 @@ class Link:
         try:
             line = await self._dial(profile, credentials, options)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt follows
-            all_tried = self._redial.failed()
-            if shown:
-                self._certificate = index + 1 if all_tried else index
-            else:
+            if self._redial.failed():
+                self._certificate += 1
+            if not shown:
                 self._credential = index + 1
             self._tell(explain(error), profile, was_up=False)
             return
