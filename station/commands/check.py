@@ -19,7 +19,7 @@ from typing import Any
 
 from station.commands import local
 from station.commands.findings import Finding, Grade
-from station.commands.network import credentials
+from station.commands.network import as_renewed
 from station.commands.readable import service, unreadable
 from station.commands.trials import devices, reach
 from station.config import Config, ConfigError, checks, load
@@ -196,5 +196,6 @@ def certificates(config: Config) -> Iterator[Finding]:
     from station.commands.pki import own, roots  # noqa: PLC0415 - brings `cryptography`, 60 ms
 
     yield from roots(config)
-    if config.file.csms.certificate is not None:
-        yield from own(config, credentials(config))
+    who = as_renewed(config)
+    if who.tls.chain is not None:
+        yield from own(config, who)

@@ -15,12 +15,13 @@ from certs.trust import TrustStore
 from station.app import Station
 from station.commands import roots
 from station.commands.keystore import key_store
+from station.commands.upkeep import remembered
 from station.config import Config
 from station.shell.backoff import BackoffSettings
 from station.shell.link import LinkSetup
 from station.shell.network import Credentials, LinkOptions, NetworkProfile, OwnCertificate, Replaced, Revocation
 from station.state.certificates import CSMS_ROOT
-from station.state.own_certificates import GIVEN
+from station.state.own_certificates import CHARGING_STATION, GIVEN, use_of
 
 log = logging.getLogger(__name__)
 
@@ -69,16 +70,26 @@ def _with_a_way_back(base: Credentials, urls: tuple[str, ...]) -> Credentials:
 
 def own_certificates(config: Config, names: Iterable[str], given: Credentials) -> Iterator[OwnCertificate]:
     """Certificates of the station by the names of their keys; one whose key is gone is left out."""
-    chains, keys = OwnChains(config.chains), key_store(config)
+    chains = OwnChains(config.chains)
     for name in names:
         if name == GIVEN:
             if given.tls.chain is not None and given.tls.key is not None:
                 yield OwnCertificate(name, given.tls.chain, given.tls.key)
             continue
         try:
-            yield OwnCertificate(name, chains.path(name), keys.tls_key(name))
+            yield OwnCertificate(name, chains.path(name), key_store(config).tls_key(name))
         except CertsError as error:
             log.error("certificate.no_key", extra={"certificate": name, "reason": type(error).__name__})  # noqa: TRY400 - no bug
+
+
+def as_renewed(config: Config) -> Credentials:
+    """As `credentials`, by the certificate that was signed last if there is one: for commands beside the agent."""
+    base, chains = credentials(config), OwnChains(config.chains)
+    kept = remembered(config.state, config.file.station.identity).certificates
+    names = [each for each in kept if use_of(each) == CHARGING_STATION and chains.read(each)]
+    for own in own_certificates(config, names, base):
+        return msgspec.structs.replace(base, tls=base.tls._replace(chain=own.chain, key=own.key))
+    return base
 
 
 def credentials(config: Config) -> Credentials:

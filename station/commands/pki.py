@@ -36,11 +36,13 @@ def roots(config: Config) -> Iterator[Finding]:
 
 def own(config: Config, credentials: Credentials) -> Iterator[Finding]:
     """The station's own certificate: its time, its key, its names."""
-    csms, station = config.file.csms, config.file.station
+    station, file = config.file.station, credentials.tls.chain
+    if file is None:
+        return
     try:
-        chain = x509.load_chain(config.locate(csms.certificate or "").read_text("ascii", "replace"))
+        chain = x509.load_chain(file.read_text("ascii", "replace"))
     except BadCertificate as error:
-        yield Finding(Grade.ERROR, "certificate", f"{csms.certificate}: {error}", "install the station's PEM file")
+        yield Finding(Grade.ERROR, "certificate", f"{file}: {error}", "install the station's PEM file")
         return
     for certificate in chain:
         yield _judged("certificate", certificate)

@@ -12,7 +12,7 @@ from hal.api import Board, Identified, Lock, Meter, Sensor
 from hal.errors import BadOptions, DeviceError, NotFound, Timeout
 from hal.registry import Registry
 from station.commands.findings import Finding, Grade
-from station.commands.network import credentials
+from station.commands.network import as_renewed
 from station.config import Config
 from station.shell.clock import Machine
 from station.shell.dial import Dialer
@@ -115,7 +115,7 @@ async def reach(config: Config, password: str) -> list[Finding]:
         security_profile=csms.security_profile,
         subprotocols=tuple(f"ocpp{version}" for version in csms.versions),
     )
-    who = msgspec.structs.replace(credentials(config), password=password)
+    who = msgspec.structs.replace(as_renewed(config), password=password)
     try:
         line = await Dialer()(profile, who, LinkOptions(connect_timeout_s=DIAL_S, compression=csms.compression))
     except Down as down:

@@ -1,0 +1,83 @@
+"""`ocpp-station check` on the certificates of a station of profile 3."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from certs.file_keys import FileKeys
+from certs.keystore import KeyKind, Subject
+from certs.own import OwnChains
+from certs.throwaway import Authority, Wish
+from station.commands.check import certificates
+from station.commands.findings import Grade
+from station.commands.network import as_renewed
+from station.commands.upkeep import ESSENTIALS
+from station.config import Config, load
+from station.store.essentials import Essentials, save
+
+DAY = timedelta(days=1)
+FILE = """\
+station: {identity: CS001, vendor: Example, model: Twin, serial: "4711"}
+csms:
+  url: wss://csms.example/ocpp
+  security_profile: 3
+  ca_file: root.pem
+  certificate: station.pem
+  key_file: station.key
+state_directory: state
+simulator: {evses: 1}
+"""
+
+
+class Site:
+    """A station whose certificate of the factory has expired."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = Authority.create("Root", folder, valid=(-400 * DAY, 4000 * DAY))
+        issued = self.root.issue("4711", Wish(valid=(-300 * DAY, -DAY), organization="Factory"))
+        (folder / "root.pem").write_text(self.root.root_pem)
+        (folder / "station.pem").write_text(issued.pem)
+        (folder / "station.key").touch(0o600)
+        (folder / "station.key").write_bytes(issued.key.read_bytes())
+        (folder / "station.yaml").write_text(FILE)
+        self.config: Config = load(folder / "station.yaml")
+
+    def renewed(self, name: str = "cs-1") -> None:
+        """As the agent would have left it."""
+        keys = FileKeys(self.config.keys)
+        keys.create(name, KeyKind.EC_P256)
+        chain = self.root.sign_request(keys.csr(name, Subject("4711", "Operator")), Wish(valid=(-DAY, 300 * DAY)))
+        OwnChains(self.config.chains).keep(name, chain)
+        save(self.config.state / ESSENTIALS, Essentials("CS001", certificates={name: "ChargingStationCertificate"}))
+
+
+@pytest.fixture
+def site(tmp_path: Path) -> Site:
+    return Site(tmp_path)
+
+
+def grades(site: Site) -> list[tuple[str, Grade]]:
+    return [(each.what, each.grade) for each in certificates(site.config)]
+
+
+def test_the_certificate_of_the_file_is_judged_until_there_is_another_one(site: Site) -> None:
+    assert ("certificate", Grade.ERROR) in grades(site)
+    assert not site.config.state.exists(), "whoever checks leaves nothing behind"
+
+
+def test_a_renewed_certificate_is_judged_instead(site: Site) -> None:
+    """And shown to the CSMS, as the agent would."""
+    site.renewed()
+
+    assert [grade for _, grade in grades(site)] == [Grade.OK] * 3
+    assert as_renewed(site.config).tls.chain == site.config.chains / "cs-1.pem"
+
+
+def test_one_whose_chain_is_gone_is_not_looked_for(site: Site) -> None:
+    site.renewed()
+    OwnChains(site.config.chains).remove("cs-1")
+
+    assert ("certificate", Grade.ERROR) in grades(site)
