@@ -8,6 +8,7 @@ and its row goes with the first step that writes (`forget_strays`).
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from typing import Final
 
 import msgspec
@@ -56,11 +57,13 @@ class Profiles:
         self._installed: dict[int, Installed] = {}
         self._to_come: dict[int, ToCome] = {}
         self._strays: set[int] = set()
+        self._ordered: list[Installed] | None = None
+        """All by id, until one changes."""
 
     def load(self, now: Now) -> None:
         """Read the tables; one bad row does not hide the others."""
         del now
-        self._installed, self._to_come, self._strays = {}, {}, set()
+        self._installed, self._to_come, self._strays, self._ordered = {}, {}, set(), None
         alive = {session.transaction_id for session in self._sessions.running()}
         rows = self._db.execute("SELECT id, evse_id, source, data FROM charging_profile ORDER BY id").fetchall()
         for number, evse_id, source, data in rows:
@@ -79,9 +82,11 @@ class Profiles:
 
     # --- questions
 
-    def all(self) -> list[Installed]:
+    def all(self) -> Sequence[Installed]:
         """Every profile, external limits too."""
-        return [self._installed[number] for number in sorted(self._installed)]
+        if self._ordered is None:
+            self._ordered = [self._installed[number] for number in sorted(self._installed)]
+        return self._ordered
 
     def find(self, profile_id: int) -> Installed | None:
         """The profile with this id."""
@@ -97,19 +102,22 @@ class Profiles:
 
     # --- changes
 
-    def install(self, new: Installed) -> None:
-        """Add it, or replace the one with its id."""
+    def install(self, new: Installed) -> bool:
+        """Add it, or replace the one with its id; gives whether that changes anything."""
         profile_id = new.profile.id
         if self._installed.get(profile_id) == new:
-            return
+            return False
+        self._ordered = None
         self._installed[profile_id] = new
         self._db.execute(
             "INSERT OR REPLACE INTO charging_profile VALUES (?, ?, ?, ?)",
             (profile_id, new.evse_id, new.source, msgspec.json.encode(new.profile)),
         )
+        return True
 
     def remove(self, profile_id: int) -> None:
         """It is cleared, or its transaction is over."""
+        self._ordered = None
         if self._installed.pop(profile_id, None) is not None:
             self._db.execute("DELETE FROM charging_profile WHERE id = ?", (profile_id,))
 

@@ -118,8 +118,8 @@ class SmartCharging(Block):
         refusal = self._judge.of_set(request.charging_profile, request.evse_id)
         if refusal is not None:
             return SetChargingProfileResponse(status="Rejected", status_info=refusal.info)
-        self._profiles.install(Installed(request.evse_id, request.charging_profile))
-        self._changed(now)
+        if self._profiles.install(Installed(request.evse_id, request.charging_profile)):
+            self._changed(now)
         return SetChargingProfileResponse(status="Accepted")
 
     def report(self, request: GetChargingProfilesRequest, now: Now) -> GetChargingProfilesResponse:

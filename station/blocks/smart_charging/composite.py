@@ -52,7 +52,7 @@ class Supply(msgspec.Struct, frozen=True, gc=False):
 
     def least_a(self, step: Step) -> float:
         """Its minChargingRate as a limit per phase."""
-        return self.amperes(step._replace(limit=step.least)) if step.least else 0.0
+        return self.amperes(step._replace(limit=step.least))
 
     def used(self, phases: int) -> int:
         """How many phases are used where so many are allowed; a board switches between one and all (K01.FR.45)."""
@@ -83,16 +83,17 @@ class Outlet(msgspec.Struct, frozen=True, kw_only=True):
 
     def at(self, time: int) -> tuple[Level, int]:
         """What it may draw by itself, whatever the others do, and until when that holds."""
-        step, until = leading(self.tx, time, self.ready)
-        if step is None:  # K02.FR.04, K02.FR.08
+        step, until = leading(self.tx, time, self.ready) if self.tx else (None, FOREVER)
+        if step is None and self.default:  # K02.FR.04, K02.FR.08
             step, holds = leading(self.default, time, self.ready)
             until = min(until, holds)
         amperes, phases, least_a = self.max_a, self.supply.phases, self.min_a
         if step is not None:
-            least_a = max(least_a, min(self.supply.least_a(step), amperes))
+            if step.least:
+                least_a = max(least_a, min(self.supply.least_a(step), amperes))
             amperes = min(amperes, self.supply.amperes(step))
             phases = min(phases, self.supply.used(step.phases))
-        for plans in (*self.external, self.vehicle):
+        for plans in (*self.external, self.vehicle) if self.external or self.vehicle else ():
             step, holds = leading(plans, time, self.ready)
             until = min(until, holds)
             if step is not None:
@@ -116,6 +117,8 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     def budget(self, time: int) -> tuple[Level, int]:
         """What all EVSEs may draw together, and until when that holds (K04.FR.05, K12.FR.01)."""
         amperes, phases, until = self.fuse_a, self.supply.phases, FOREVER
+        if not (self.most or self.external):
+            return Level(amperes, phases), until
         for plans in (self.most, *self.external):
             step, holds = leading(plans, time, None)
             until = min(until, holds)
