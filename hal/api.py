@@ -17,6 +17,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 import msgspec
 
 from hal.iso15118 import VehicleEvent
+from hal.schedules import VehicleSchedule
 
 LEASE_S = 10.0
 """The longest a permission to charge may be valid without renewal; boards cut it to this."""
@@ -238,7 +239,7 @@ class Permit(msgspec.Struct, frozen=True):
     """The board falls back to `deny` this long after it received the permit, unless renewed; at most LEASE_S."""
 
 
-BoardEvent = BoardSnapshot | VehicleEvent
+BoardEvent = BoardSnapshot | VehicleEvent | VehicleSchedule
 
 
 @runtime_checkable

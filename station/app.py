@@ -44,11 +44,12 @@ from station.blocks.provisioning.variables import VariableAccess
 from station.blocks.remote_control import RemoteControl
 from station.blocks.reservation import Reserving
 from station.blocks.security import Security
-from station.blocks.smart_charging.block import SmartCharging
+from station.blocks.smart_charging.block import Parts, SmartCharging
 from station.blocks.smart_charging.ceilings import Ceilings
 from station.blocks.smart_charging.ceilings import States as SmartChargingStates
 from station.blocks.smart_charging.external import Externals
 from station.blocks.smart_charging.validation import Judge
+from station.blocks.smart_charging.vehicle import Vehicles
 from station.blocks.transactions.block import Transactions
 from station.blocks.transactions.conduct import States as TransactionStates
 from station.blocks.transactions.conduct import World as TransactionWorld
@@ -447,8 +448,17 @@ class Station:
         return SmartCharging(
             states=states,
             judge=self.judge,
-            ceilings=Ceilings(states, times=self.times, facts=self.facts),
-            externals=self.externals,
+            parts=Parts(
+                ceilings=Ceilings(states, times=self.times, facts=self.facts),
+                externals=self.externals,
+                vehicles=Vehicles(
+                    profiles=self.profiles,
+                    sessions=self.sessions,
+                    connectors=self.connectors,
+                    csms=self.csms,
+                    jobs=self.ports,
+                ),
+            ),
             csms=self.csms,
         )
 

@@ -36,6 +36,7 @@ from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
+from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands.roots import JOBS, FileOwn, Roots
 from station.commands.signing import KeyWork, Places
 from station.effects import (
@@ -53,6 +54,7 @@ from station.effects import (
 from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
 from station.now import Instant, Mono, Now, Wall, to_datetime
+from station.shell import vehicles
 from station.shell.clock import plausible
 from station.shell.levels import presented, sampled
 from station.shell.metering import MOMENTS, SIGNED
@@ -405,8 +407,12 @@ class Bench:
         return reason or None
 
     def _saw(self, event: BoardEvent) -> None:
-        if isinstance(event, BoardSnapshot) and not self.world.is_lost("board"):
+        if self.world.is_lost("board"):
+            return
+        if isinstance(event, BoardSnapshot):
             self.hardware.saw(event.channel, event, self.mono)
+        elif (fact := vehicles.told(event, event.channel, self.now.instant)) is not None:
+            self.hardware.tell(fact)
 
     def _do(self, effects: Sequence[Effect]) -> None:  # noqa: C901, PLR0912 - a line for each kind of effect
         for effect in effects:
@@ -424,6 +430,9 @@ class Bench:
                     self._set_clock(effect)
                 case Show(text):
                     self.shown.append(text)
+                case StartJob(_, OfferSchedules(evse_id=evse_id, schedules=schedules)):
+                    offered = SchedulesOffered(evse_id=evse_id, reason=self.world.offer(evse_id, schedules))
+                    self._do(self.station.exchange.job_done(effect.generation, offered, self.now))
                 case StartJob(_, Unlock() as unlock):
                     self._unlock(effect, unlock)
                 case StartJob(generation, NextPiece(due=due)):

@@ -20,7 +20,7 @@ from tests import indexes
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("station", "hal", "device_model", "certs")
 LANGUAGE = ("station.ocpp", "station.now")
-VALUES = (*LANGUAGE, "hal.api", "hal.iso15118")  # hal's value types, nothing that does anything
+VALUES = (*LANGUAGE, "hal.api", "hal.iso15118", "hal.schedules")  # hal's value types, nothing that does anything
 
 MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "hal": (),

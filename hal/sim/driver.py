@@ -33,6 +33,7 @@ from hal.api import (
 from hal.context import DriverContext, parse_options
 from hal.errors import BadOptions, NotFound, Refused
 from hal.iso15118 import VehicleStatus
+from hal.schedules import ScheduleOffer
 from hal.sim.evse import EvseSpec
 from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import MAIN_METER, Listener, SimWorld
@@ -173,6 +174,12 @@ class SimBoard(_SimDevice):
         """Ends a contract vehicle's wait. Raises NotFound."""
         self._reach()
         self._serving(channel).authorized(channel, accepted=accepted)
+
+    async def offer(self, channel: int, schedules: tuple[ScheduleOffer, ...]) -> None:
+        """Hands schedules to the vehicle, which chooses the first. Raises NotFound, Refused (it does not speak)."""
+        self._reach()
+        if reason := self._serving(channel).offer(channel, schedules):
+            raise Refused(self.name, reason)
 
     async def certificate(self, channel: int, *, accepted: bool, exi_response: str) -> None:
         """Hands the vehicle its certificate. Raises NotFound, Refused (nothing is plugged in)."""

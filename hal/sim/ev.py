@@ -32,6 +32,8 @@ class EvSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
     """When paused it stays in pilot state C and draws nothing, instead of going back to B."""
     evcc_id: str | None = None
     """Its MAC address, upper-case hex; None: it does not speak ISO 15118."""
+    tells_schedule: bool = True
+    """It answers an offer of schedules with its own charging profile (ISO 15118)."""
 
     def __post_init__(self) -> None:
         ok = (

@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, Permit, Token, TokenType
-from hal.iso15118 import CertificateWanted, ContractPresented, SessionStopped, VehicleIdentified
+from hal.iso15118 import CertificateWanted, ContractPresented, SessionStopped, VehicleIdentified, VehicleNeeds
+from hal.schedules import ScheduleOffer, VehicleSchedule
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec, SimEvse
 
@@ -56,6 +57,9 @@ class SimWorld:
         self._sampled_at: dict[int, float] = {}
         self.sensors: dict[str, float | bool | str] = {}
         self.displays: dict[str, str] = {}
+        self.offers: dict[int, list[tuple[ScheduleOffer, ...]]] = {}
+        """The schedules that each EVSE's vehicles were offered."""
+        self._waiting: set[int] = set()
         self.certificates: dict[int, tuple[bool, str]] = {}
         """The last answer to each EVSE's `CertificateWanted`: accepted or not, and the EXI response."""
 
@@ -215,6 +219,38 @@ class SimWorld:
         """The vehicle ends the ISO 15118 session by itself, and wants no more energy."""
         self.ev(evse, "stop")
         self._emit(SessionStopped(evse))
+
+    def state_needs(self, evse: int, energy_wh: int = 20_000, departs_in_s: float | None = None) -> None:
+        """An ISO 15118 vehicle says what it needs, and waits for schedules. Raises ValueError if none is there."""
+        ev = self.evse(evse).ev
+        if ev is None or ev.spec.evcc_id is None:
+            raise ValueError(f"EVSE {evse}: no vehicle that speaks ISO 15118")
+        self._waiting.add(evse)
+        spec = ev.spec
+        self._emit(
+            VehicleNeeds(
+                channel=evse,
+                energy_wh=energy_wh,
+                min_a=spec.min_a,
+                max_a=spec.max_a,
+                phases=spec.phases,
+                departs_in_s=departs_in_s,
+            )
+        )
+
+    def offer(self, evse: int, schedules: tuple[ScheduleOffer, ...]) -> str:
+        """The vehicle gets schedules and chooses the first: as much of it as it can take, if it tells that at all."""
+        ev = self.evse(evse).ev
+        if ev is None or ev.spec.evcc_id is None:
+            return "no vehicle that speaks ISO 15118"
+        self.offers.setdefault(evse, []).append(schedules)
+        if evse not in self._waiting:  # it renegotiates, and states its needs again
+            self.state_needs(evse)
+        self._waiting.discard(evse)
+        chosen = schedules[0]
+        own = tuple((start, min(amperes, ev.spec.max_a)) for start, amperes in chosen.periods)
+        self._emit(VehicleSchedule(evse, chosen.id, own if ev.spec.tells_schedule else ()))
+        return ""
 
     def want_certificate(self, evse: int, schema_version: str, exi_request: str, *, update: bool = False) -> None:
         """The vehicle asks for its contract certificate."""

@@ -23,6 +23,7 @@ from hal.errors import BadOptions
 from station.app import Setup, Station, World
 from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
+from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands import errors, network, roots, sealing, signing
 from station.commands.control import commands
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, remembered
@@ -199,6 +200,7 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
         control=control,
         workers=lambda runner: {
             Unlock: _unlocking(runner),
+            OfferSchedules: _offering(runner),
             NextPiece: _next_piece,
             **roots.workers(parts.authorities, runner.retune),
             **signing.KeyWork(signing.of(config)).workers(),
@@ -212,6 +214,18 @@ async def _next_piece(job: NextPiece) -> JobResult:
     """A moment in which whatever has come meanwhile gets into the inbox, and before the piece: all it is for."""
     await asyncio.sleep(PIECES_APART_S)
     return job.due
+
+
+def _offering(runner: Runner) -> Worker:
+    """K15: the vehicle is the hardware thread's."""
+
+    async def offer(job: OfferSchedules) -> SchedulesOffered:
+        reason = await asyncio.wrap_future(runner.hardware.offer(job.evse_id, job.schedules))
+        if reason:
+            log.warning("vehicle.not_offered", extra={"evse": job.evse_id, "reason": reason})
+        return SchedulesOffered(evse_id=job.evse_id, reason=reason)
+
+    return offer
 
 
 def _unlocking(runner: Runner) -> Worker:

@@ -7,6 +7,7 @@ nothing. The others are momentary and never repeated.
 from __future__ import annotations
 
 from hal.api import Fault, Identity, MeterReading
+from hal.iso15118 import VehicleNeeds
 from station.facts.base import Fact
 from station.now import Instant
 from station.ocpp.types import IdTokenType
@@ -88,6 +89,23 @@ class MeterSampled(HardwareFact, frozen=True, kw_only=True):
 
 class VehicleStopped(HardwareFact, frozen=True, kw_only=True):
     """The vehicle ended the charging session itself: ISO 15118 SessionStop with Terminate (E15). Momentary."""
+
+
+class VehicleSpoke(HardwareFact, frozen=True, kw_only=True):
+    """A vehicle has begun to speak ISO 15118. Momentary."""
+
+
+class VehicleNeedsTold(HardwareFact, frozen=True, kw_only=True):
+    """An ISO 15118 vehicle says what it needs, and waits for an offer (K15). Momentary."""
+
+    needs: VehicleNeeds
+
+
+class VehicleScheduleTold(HardwareFact, frozen=True, kw_only=True):
+    """An ISO 15118 vehicle has chosen an offer, and says how it will charge, if it does (K15). Momentary."""
+
+    schedule_id: int
+    periods: tuple[tuple[int, float], ...] = ()
 
 
 class SampleFailed(HardwareFact, frozen=True, kw_only=True):

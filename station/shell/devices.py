@@ -14,11 +14,12 @@ import contextlib
 import functools
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from hal.errors import NotFound
+from hal.schedules import ScheduleOffer
 from station.effects import Want
 from station.now import Mono
 from station.shell.hub import Hub, Setting
@@ -84,12 +85,19 @@ class HardwareThread:
 
     def unlock(self, evse_id: int) -> Future[str]:
         """Open the connector lock (F05); gives the reason if it stays locked, else an empty text."""
+        return self._await(lambda hub: hub.unlock(evse_id))
+
+    def _await(self, what: Callable[[Hub], Coroutine[Any, Any, str]]) -> Future[str]:
         loop, hub = self._loop, self._hub
         if loop is None or hub is None or loop.is_closed():
             gone: Future[str] = Future()
             gone.set_result("the hardware is stopped")
             return gone
-        return asyncio.run_coroutine_threadsafe(hub.unlock(evse_id), loop)
+        return asyncio.run_coroutine_threadsafe(what(hub), loop)
+
+    def offer(self, evse_id: int, schedules: tuple[ScheduleOffer, ...]) -> Future[str]:
+        """Hand charging schedules to a vehicle (K15); gives the reason if that failed, else an empty text."""
+        return self._await(lambda hub: hub.offer(evse_id, schedules))
 
     def call(self, what: Callable[[Mapping[str, object]], T]) -> Future[T]:
         """Run `what(resources)` in the hardware's thread: how a simulated world is commanded. It must not wait.

@@ -17,12 +17,12 @@ import msgspec
 
 from hal.api import BoardSnapshot, LockingBoard, LockState
 from hal.errors import DeviceError, Refused
-from hal.iso15118 import SessionStopped
 from hal.registry import Registry
+from hal.schedules import ScheduleOffer, SchedulingBoard
 from station.effects import Want
-from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead, VehicleStopped
+from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
 from station.now import BootId, Instant, Mono
-from station.shell import sound
+from station.shell import sound, vehicles
 from station.shell.drivers import Drivers, listening, opened, values
 from station.shell.introductions import Introductions
 from station.shell.levels import as_text, presented
@@ -119,6 +119,19 @@ class Hub:
         if self._reconciler.may_carry_current(evse_id, self._clock()):
             return "current may flow through the connector"
         call = asyncio.ensure_future(self._ask(MoveLock(evse_id, locked=False)))
+        done, _ = await asyncio.wait({call}, timeout=CALL_S)
+        if not done:
+            call.cancel()
+            return f"no answer for {CALL_S:.0f} s"
+        return self._error_of(call) or ""
+
+    async def offer(self, evse_id: int, schedules: tuple[ScheduleOffer, ...]) -> str:
+        """Hand charging schedules to the vehicle; gives the reason if that failed."""
+        evse = self._evses[evse_id]
+        board = self.drivers.boards[evse.board]
+        if not isinstance(board, SchedulingBoard):
+            return f"{evse.board} does not speak ISO 15118"
+        call = asyncio.ensure_future(board.offer(evse.channel, schedules))
         done, _ = await asyncio.wait({call}, timeout=CALL_S)
         if not done:
             call.cancel()
@@ -276,8 +289,8 @@ class Hub:
                     continue
                 if isinstance(event, BoardSnapshot):
                     self._saw(evse_id, event)
-                elif isinstance(event, SessionStopped):
-                    self._news(VehicleStopped(evse_id=evse_id, at=self._instant()))
+                elif (fact := vehicles.told(event, evse_id, self._instant())) is not None:
+                    self._news(fact)
         raise DeviceError(name, "it tells no more")
 
     def _saw(self, evse_id: int, snapshot: BoardSnapshot) -> None:

@@ -91,7 +91,7 @@ DELIVERY: Mapping[str, Rule] = {
     "MeterValues": Rule(Lane.STATUS, Delivery.MOMENT),
     "NotifyChargingLimit": Rule(Lane.STATUS, Delivery.LATEST),
     "ClearedChargingLimit": Rule(Lane.STATUS, Delivery.LATEST),
-    "NotifyEVChargingSchedule": Rule(Lane.STATUS, Delivery.MOMENT),
+    "NotifyEVChargingSchedule": Rule(Lane.ASKS, Delivery.ASK),
     "NotifyReport": Rule(Lane.STREAMS, Delivery.STREAM),
     "NotifyMonitoringReport": Rule(Lane.STREAMS, Delivery.STREAM),
     "NotifyCustomerInformation": Rule(Lane.STREAMS, Delivery.STREAM),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from hal.api import Fault, Identity
+from hal.iso15118 import VehicleNeeds
 from station.blocks.certificates import DropReplaced
 from station.engine import Happened
 from station.facts import (
@@ -31,6 +32,9 @@ from station.facts import (
     StoreDegraded,
     StoreRecovered,
     TransactionThinned,
+    VehicleNeedsTold,
+    VehicleScheduleTold,
+    VehicleSpoke,
     VehicleStopped,
     WantFailed,
 )
@@ -150,6 +154,11 @@ def _by_hand(bench: Bench) -> None:
     evse.plug_in()
     evse.present_token(TOKEN)
     bench.advance(seconds=20)
+    needs = VehicleNeeds(channel=VICTIM, energy_wh=9000, min_a=6.0, max_a=32.0)
+    tell(bench, VehicleSpoke(evse_id=VICTIM, at=bench.now.instant))
+    tell(bench, VehicleNeedsTold(evse_id=VICTIM, at=bench.now.instant, needs=needs))
+    bench.advance(seconds=55)  # the CSMS sets no profile
+    tell(bench, VehicleScheduleTold(evse_id=VICTIM, at=bench.now.instant, schedule_id=1))
     evse.fault(Fault.OVER_TEMPERATURE)
     bench.advance(seconds=5)
     evse.fault(Fault.OVER_TEMPERATURE, on=False)

@@ -9,15 +9,17 @@ Invariant: a TxProfile is gone in the step in which its transaction ends.
 
 from __future__ import annotations
 
+import msgspec
 from msgspec.structs import replace
 
-from station.block import Block, Reactions, Routes, on, route
+from station.block import Block, Outcome, Outcomes, Reactions, Routes, on, outcome, route
 from station.blocks.smart_charging import reports
 from station.blocks.smart_charging.ceilings import COMPONENT, Ceilings, States
 from station.blocks.smart_charging.composite import Site, periods, schedule
 from station.blocks.smart_charging.external import Externals
 from station.blocks.smart_charging.plans import millis
 from station.blocks.smart_charging.validation import Judge
+from station.blocks.smart_charging.vehicle import Vehicles
 from station.facts import (
     AuthorizationEnded,
     AuthorizationRefused,
@@ -36,6 +38,9 @@ from station.facts import (
     TransactionEnded,
     TransactionStarted,
     VariableChanged,
+    VehicleNeedsTold,
+    VehicleScheduleTold,
+    VehicleSpoke,
 )
 from station.facts.base import Fact
 from station.now import Deadline, Now
@@ -48,6 +53,8 @@ from station.ocpp.messages import (
     GetChargingProfilesResponse,
     GetCompositeScheduleRequest,
     GetCompositeScheduleResponse,
+    NotifyEVChargingNeedsRequest,
+    NotifyEVChargingScheduleRequest,
     SetChargingProfileRequest,
     SetChargingProfileResponse,
 )
@@ -57,18 +64,30 @@ from station.refusal import Refusal
 from station.state.profiles import STATION, Installed, ToCome
 
 
+class Parts(msgspec.Struct, frozen=True):
+    """What smart charging is made of."""
+
+    ceilings: Ceilings
+    externals: Externals
+    vehicles: Vehicles
+
+
 class SmartCharging(Block):
     """Block K: charging profiles, and what follows from them."""
 
-    def __init__(self, *, states: States, judge: Judge, ceilings: Ceilings, externals: Externals, csms: Csms) -> None:
+    def __init__(self, *, states: States, judge: Judge, parts: Parts, csms: Csms) -> None:
         self._profiles = states.profiles
         self._sessions = states.sessions
         self._connectors = states.connectors
         self._variables = states.variables
         self._judge = judge
-        self._ceilings = ceilings
-        self._externals = externals
-        externals.changed = self._changed
+        self._ceilings = parts.ceilings
+        self._externals = parts.externals
+        self._vehicles = parts.vehicles
+        parts.externals.changed = self._changed
+        parts.vehicles.site = parts.ceilings.site
+        parts.ceilings.also = parts.vehicles.next_due
+        judge.told_needs = parts.vehicles.told_needs
         self._csms = csms
 
     def routes(self) -> Routes:
@@ -80,6 +99,13 @@ class SmartCharging(Block):
             route(GetCompositeScheduleRequest, self.compose),
         ]
 
+    def outcomes(self) -> Outcomes:
+        """K15, K17."""
+        return [
+            outcome(NotifyEVChargingNeedsRequest, self.needs_answered),
+            outcome(NotifyEVChargingScheduleRequest, self.schedule_answered),
+        ]
+
     def reactions(self) -> Reactions:
         """Who comes and goes, and what an EVSE can do."""
         looks = (
@@ -89,7 +115,6 @@ class SmartCharging(Block):
             EvseQuarantined,
             FaultChanged,
             PlugInserted,
-            PlugRemoved,
             PowerPathChanged,
             SnapshotTold,
         )
@@ -102,12 +127,17 @@ class SmartCharging(Block):
             on(TransactionStarted, self.transaction_started),
             on(TransactionEnded, self.transaction_ended),
             on(VariableChanged, self.variable_changed),
+            on(VehicleSpoke, self.vehicle_spoke),
+            on(VehicleNeedsTold, self.needs_told),
+            on(VehicleScheduleTold, self.schedule_told),
+            on(PlugRemoved, self.vehicle_gone),
             *(on(fact, self.look_again) for fact in looks),
         ]
 
     def load(self, now: Now) -> None:
         """The ceilings as the tables say."""
         self._externals.load()
+        self._vehicles.load()
         self._ceilings.load(now)
 
     # --- the requests
@@ -115,11 +145,17 @@ class SmartCharging(Block):
     def set(self, request: SetChargingProfileRequest, now: Now) -> SetChargingProfileResponse:
         """K01."""
         self._need_support()
-        refusal = self._judge.of_set(request.charging_profile, request.evse_id)
+        profile, evse_id = request.charging_profile, request.evse_id
+        refusal = self._judge.of_set(profile, evse_id)
+        of_tx = profile.charging_profile_purpose == "TxProfile"
+        if refusal is None and of_tx and self._vehicles.is_early(evse_id, now):
+            refusal = Refusal("InvalidMessageSeq", "the vehicle has not stated its needs")  # K15.FR.17
         if refusal is not None:
             return SetChargingProfileResponse(status="Rejected", status_info=refusal.info)
-        if self._profiles.install(Installed(request.evse_id, request.charging_profile)):
+        if self._profiles.install(Installed(evse_id, profile)):
             self._changed(now)
+        if of_tx:
+            self._vehicles.profile_set(evse_id, now)
         return SetChargingProfileResponse(status="Accepted")
 
     def report(self, request: GetChargingProfilesRequest, now: Now) -> GetChargingProfilesResponse:
@@ -176,13 +212,13 @@ class SmartCharging(Block):
         return "A" if "A" in self._variables.members(COMPONENT, "RateUnit") else "W"
 
     def _site(self, begin: int) -> Site:
-        """K08.FR.06: where nobody is ready, relative schedules would begin now."""
-        site = self._ceilings.site()
-        waiting = any(each.ready is None for each in site.outlets)
-        if not waiting:
+        """K08.FR.06: where nobody is ready, relative schedules would begin now; SC.04: what vehicles will not take."""
+        site = self._ceilings.site().as_of(begin)
+        choices = {each.evse_id: self._vehicles.choice(each.evse_id) for each in site.outlets}
+        if not any(choices.values()):
             return site
-        ready = [each if each.ready is not None else replace(each, ready=begin) for each in site.outlets]
-        return replace(site, outlets=tuple(ready))
+        outlets = tuple(replace(each, vehicle=choices[each.evse_id]) for each in site.outlets)
+        return replace(site, outlets=outlets)
 
     def _need_support(self) -> None:
         """K01.FR.29."""
@@ -248,10 +284,40 @@ class SmartCharging(Block):
 
     def transaction_ended(self, fact: TransactionEnded, now: Now) -> None:
         """K02.FR.05."""
+        self._vehicles.gone(fact.evse_id)
         for each in self._profiles.all():
             if each.profile.transaction_id == fact.transaction_id:
                 self._profiles.remove(each.profile.id)
         self._changed(now)
+
+    # --- a vehicle that speaks ISO 15118
+
+    def vehicle_spoke(self, fact: VehicleSpoke, now: Now) -> None:
+        """It will state its needs."""
+        self._vehicles.spoke(fact.evse_id, now)
+
+    def needs_told(self, fact: VehicleNeedsTold, now: Now) -> None:
+        """K15.FR.01, K17.FR.01."""
+        self._vehicles.needs(fact, now)
+        self._ceilings.look(now)
+
+    def needs_answered(self, fate: Outcome[NotifyEVChargingNeedsRequest], now: Now) -> None:
+        """K15.FR.15."""
+        self._vehicles.needs_answered(fate, now)
+
+    def schedule_told(self, fact: VehicleScheduleTold, now: Now) -> None:
+        """K15.FR.10, K16.FR.05, K17.FR.10."""
+        self._vehicles.schedule_told(fact, now)
+
+    def schedule_answered(self, fate: Outcome[NotifyEVChargingScheduleRequest], now: Now) -> None:
+        """K15.FR.14, K16.FR.10, K17.FR.14."""
+        del now
+        self._vehicles.schedule_answered(fate)
+
+    def vehicle_gone(self, fact: PlugRemoved, now: Now) -> None:
+        """Whatever it said is over."""
+        self._vehicles.gone(fact.evse_id)
+        self._look(now)
 
     # --- what else matters
 
@@ -260,26 +326,31 @@ class SmartCharging(Block):
         if fact.component != COMPONENT:
             return
         if fact.variable == "Enabled":
-            self._ceilings.look(now)
+            self._look(now)
         if fact.variable == "ExternalControlSignalsEnabled" and not self._externals.enabled:
             self._externals.release_all(now)
 
     def look_again(self, fact: Fact, now: Now) -> None:
         """Another vehicle takes part, or what is offered is limited by something else."""
         del fact
-        self._ceilings.look(now)
+        self._look(now)
 
     def _changed(self, now: Now) -> None:
         self._variables.set(COMPONENT, "Entries", str(len(self._profiles)), "ChargingProfiles")
+        self._look(now)
+
+    def _look(self, now: Now) -> None:
         self._ceilings.look(now)
+        self._vehicles.look(now)
 
     # --- time
 
     def next_due(self) -> Deadline | None:
-        """When anything changes by itself."""
+        """When anything changes by itself, or a vehicle has waited long enough."""
         return self._ceilings.next
 
     def due(self, now: Now) -> None:
         """Another step of a schedule is in force, or an external limit is over."""
         self._externals.expire(now)
+        self._vehicles.due(now)
         self._ceilings.look(now)

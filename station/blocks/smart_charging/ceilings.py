@@ -8,7 +8,7 @@ One deadline, no polling: the next instant at which anything changes by itself.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 import msgspec
@@ -52,6 +52,8 @@ class Ceilings:
         self._plans: dict[int, tuple[Installed, Plan]] = {}
         self._drawn: dict[int, Drawn] = {}
         self.next: Deadline | None = None
+        self.also: Callable[[], Deadline | None] = lambda: None
+        """What else the block waits for."""
 
     def load(self, now: Now) -> None:
         """Nothing is drawn that is known of; the ceilings as they are by the tables."""
@@ -75,7 +77,7 @@ class Ceilings:
 
     # --- what limits
 
-    def site(self, *, nth: int = 0) -> Site:
+    def site(self, nth: int = 0) -> Site:
         """The station as the composition sees it. `nth`: by which schedule of each TxProfile (K15.FR.22)."""
         outlets = [self._outlet(evse_id, nth) for evse_id in self._connectors.evse_ids()]
         outlets.sort(key=lambda each: (not each.active, each.ready or 0, each.evse_id))
@@ -187,6 +189,8 @@ class Ceilings:
 
     def _plan_next(self, until: int, now: Now) -> None:
         due: list[Deadline] = [MonoDeadline(Mono(each.until)) for each in self._drawn.values()]
+        if (also := self.also()) is not None:
+            due.append(also)
         if until < FOREVER:
             due.append(WallDeadline(Wall(until / 1000)))
         self.next = min(due, key=lambda each: seconds_until(each, now), default=None)

@@ -10,6 +10,7 @@ import math
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from station.blocks.smart_charging.plans import FOREVER, Plans, Step, leading
 from station.blocks.smart_charging.shares import Claim, divide
@@ -113,6 +114,13 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     fuse_a: float = math.inf
     most: Plans = ()
     external: tuple[Plans, ...] = ()
+
+    def as_of(self, time: int) -> Site:
+        """The same as if every EVSE that waits for a vehicle was ready now."""
+        if all(each.ready is not None for each in self.outlets):
+            return self
+        outlets = [each if each.ready is not None else replace(each, ready=time) for each in self.outlets]
+        return replace(self, outlets=tuple(outlets))
 
     def budget(self, time: int) -> tuple[Level, int]:
         """What all EVSEs may draw together, and until when that holds (K04.FR.05, K12.FR.01)."""

@@ -5,7 +5,7 @@ The CSMS's own duties are checked too: a profile that breaks them means nothing 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final
 
@@ -32,6 +32,8 @@ class Judge:
         self._sessions = sessions
         self._connectors = connectors
         self._variables = variables
+        self.told_needs: Callable[[int], bool] = lambda _evse_id: False
+        """Whether a vehicle has told its needs by ISO 15118; the block says."""
 
     @property
     def enabled(self) -> bool:
@@ -124,15 +126,11 @@ class Judge:
             return Refusal("InvalidProfile", "recurrencyKind goes with Recurring")
         if _validity(profile)[0] >= _validity(profile)[1]:
             return Refusal("InvalidProfile", "validTo is not after validFrom")
-        count = len(profile.charging_schedule)
-        if count > (SCHEDULES if self._may_choose(profile, evse_id) else 1):  # K01.FR.34
+        count, of_tx = len(profile.charging_schedule), profile.charging_profile_purpose == "TxProfile"
+        if count > (SCHEDULES if of_tx and self.told_needs(evse_id) else 1):  # K01.FR.34
             return Refusal("InvalidProfile", "one chargingSchedule, unless a vehicle told its needs by ISO 15118")
         refusals = (self._schedule(profile, schedule, evse_id) for schedule in profile.charging_schedule)
         return next((refusal for refusal in refusals if refusal is not None), None)
-
-    def _may_choose(self, profile: ChargingProfileType, evse_id: int) -> bool:
-        del profile, evse_id
-        return False
 
     def _schedule(self, profile: ChargingProfileType, schedule: ChargingScheduleType, evse_id: int) -> Refusal | None:
         if schedule.charging_rate_unit not in self._variables.members(COMPONENT, "RateUnit"):  # K01.FR.26
