@@ -10,7 +10,6 @@ from __future__ import annotations
 import msgspec
 
 from hal.api import BoardEvent, BoardSnapshot, Token
-from hal.iso15118 import VehicleEvent
 from hal.sim.evse import EvseSpec
 from hal.sim.world import Listener, SimWorld
 from station.effects import Want
@@ -41,7 +40,7 @@ class SimHardware:
         self.reconciler = Reconciler(places, boot, timing)
         self._idle_period_s = idle_period_s
         self._idle_at = self._clock()
-        self.vehicle_events: list[VehicleEvent] = []
+        self.vehicle_events: list[BoardEvent] = []
         self._stop = [
             world.listen(Listener(self._heard, lambda: None)),
             world.add_reader("reader", world.numbers, self._read_card),
