@@ -15,7 +15,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self
@@ -207,8 +207,9 @@ class SoftHsm:
         )
 
     def take_out(self) -> None:
-        """The token is gone."""
+        """The token is gone, and with it every session; SoftHSM would go on with what it has in memory."""
         self._tokens.rename(self._away)
+        Module(self.module).finish()
 
     def put_back(self) -> None:
         """It is there again."""
@@ -237,8 +238,11 @@ def opened(kind: str, folder: Path) -> Iterator[tuple[KeyStore, SoftwareTpm | So
         yield chip.keys(folder / "keys", PERSISTENT if kind == "tpm-persistent" else None), chip
 
 
-def in_own_process(test: Callable[P, None]) -> Callable[P, None]:
-    """Run a test function in a fresh interpreter; its arguments must be what `repr` can write down."""
+def in_own_process(test: Callable[P, None], prefix: Sequence[str] = ()) -> Callable[P, None]:
+    """Run a test function in a fresh interpreter; its arguments must be what `repr` can write down.
+
+    `prefix` stands in front of the command.
+    """
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -246,7 +250,7 @@ def in_own_process(test: Callable[P, None]) -> Callable[P, None]:
         given = repr(kwargs)
         program = f"from tests import hardware; hardware._child({test.__module__!r}, {test.__name__!r}, {given!r})"
         done = subprocess.run(  # noqa: S603 - our own interpreter
-            [sys.executable, "-X", "faulthandler", "-c", program],
+            [*prefix, sys.executable, "-X", "faulthandler", "-c", program],
             cwd=ROOT,
             env={**os.environ, "TSS2_LOG": "all+none"},
             stdin=subprocess.DEVNULL,
@@ -265,3 +269,5 @@ def _child(module: str, name: str, given: str) -> None:
     """What runs there."""
     test = importlib.import_module(module).__dict__[name].__wrapped__
     test(**eval(given, {"PosixPath": Path}))  # noqa: S307 - our own repr
+    sys.stdout.flush()
+    os._exit(0)  # as the agent does: SoftHSM may crash when libraries are torn down

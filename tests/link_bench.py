@@ -202,14 +202,15 @@ async def csms(
     context: ssl.SSLContext | None = None,
     *,
     handle: Callable[[ServerConnection], Awaitable[None]] | None = None,
+    host: str = "127.0.0.1",
     **how: Any,
 ) -> AsyncIterator[Csms]:
-    """A CSMS that listens on a free port of loopback."""
+    """A CSMS that listens on a free port, of loopback if nothing else is said."""
     server = Csms()
     how.setdefault("subprotocols", ["ocpp2.0.1"])
     async with serve(
         handle or server.handle,
-        "127.0.0.1",
+        host,
         0,
         ssl=context,
         process_request=server.check,

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import gc
 import logging
 import socket
 import ssl
@@ -20,6 +19,7 @@ import msgspec
 
 from certs.errors import CertsError
 from certs.tls import TlsSettings, client_context
+from station.shell.contexts import Contexts
 from station.shell.linkdown import Down, DownKind, LinkDown, explain
 from station.shell.names import Address, Resolver
 from station.shell.network import Credentials, LinkOptions, NetworkProfile, connection_url
@@ -33,6 +33,10 @@ _PROBE_EVERY_S = 600.0
 _KEEPALIVE_IDLE_S = 60
 _KEEPALIVE_INTERVAL_S = 10
 _KEEPALIVE_COUNT = 3
+_OWN_CERTIFICATE = 3
+_KEY = "the station's key"
+_SUSPECT = {DownKind.TLS_OTHER, DownKind.TLS_CLIENT, DownKind.TLS_CIPHER, DownKind.CLOSED, DownKind.TIMEOUT}
+"""How a handshake ends whose key does not sign."""
 _DEFAULT_PORTS = {"ws": 80, "wss": 443}
 
 
@@ -94,8 +98,7 @@ class Dialer:
         make_context: Callable[[TlsSettings], ssl.SSLContext] = client_context,
     ) -> None:
         self._resolver = resolver or Resolver()
-        self._make_context = make_context
-        self._context: tuple[TlsSettings, ssl.SSLContext] | None = None
+        self._contexts = Contexts(make_context)
         self._phase = ""
         self._revoked = Revoked(Resolver())  # of its own: a responder's name must not hold up the CSMS's
         self._probed: tuple[float, Down | None] | None = None
@@ -106,14 +109,34 @@ class Dialer:
         Raises Down; after `options.connect_timeout_s` each is given up, whatever it waits for.
         """
         try:
-            return await self._limited(profile, credentials, options)
+            return await self._proven(profile, credentials, options)
         except Down as down:
             replaced = credentials.replaced
             if down.why.kind is not DownKind.TLS_CERTIFICATE or replaced is None or profile.url not in replaced.urls:
                 raise
             log.warning("link.root_replaced", extra={"url": profile.url, "detail": down.why.detail})
         tls = credentials.tls._replace(roots_pem=replaced.pem)
-        return await self._limited(profile, msgspec.structs.replace(credentials, tls=tls, replaced=None), options)
+        return await self._proven(profile, msgspec.structs.replace(credentials, tls=tls, replaced=None), options)
+
+    async def _proven(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
+        """One attempt. If it failed although name and line were right, a key in a TPM or token is proven anew.
+
+        Without it the CSMS gets no certificate, or OpenSSL says nothing but "EVP lib".
+        """
+        try:
+            return await self._limited(profile, credentials, options)
+        except Down as down:
+            why = down.why
+        key = credentials.tls.key if profile.security_profile == _OWN_CERTIFICATE else None
+        if key is not None and key.prepare is not None and why.kind in _SUSPECT:
+            self._contexts.drop()  # now that nothing refers to it any more, not even the error
+            try:
+                await asyncio.wait_for(self._tls(profile, credentials), options.connect_timeout_s)
+            except Down as down:
+                why = down.why
+            except TimeoutError:
+                why = LinkDown(DownKind.KEY, f"the key's TPM or token does not answer ({why.detail})")
+        raise Down.of(why)
 
     async def _limited(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
         attempt = asyncio.ensure_future(self._attempt(profile, credentials, options))
@@ -127,11 +150,13 @@ class Dialer:
             raise Down.of(self._in_phase(explain(error))) from error
         finally:
             await _give_up(attempt)
-        raise Down(DownKind.TIMEOUT, f"{self._phase}: no answer within {options.connect_timeout_s:g} s")
+        kind = DownKind.KEY if self._phase == _KEY else DownKind.TIMEOUT
+        raise Down(kind, f"{self._phase}: no answer within {options.connect_timeout_s:g} s")
 
     async def _attempt(self, profile: NetworkProfile, credentials: Credentials, options: LinkOptions) -> Line:
         url = connection_url(profile, credentials.identity)
-        context = self._tls(profile, credentials)
+        self._phase = _KEY
+        context = await self._tls(profile, credentials)
         parts = urlsplit(url)
         host, port = parts.hostname or "", parts.port or _DEFAULT_PORTS[parts.scheme]
         self._phase = "name resolution"
@@ -162,27 +187,25 @@ class Dialer:
             self._probed = (now, await tls_problem(sock, host, options.connect_timeout_s / 2))
         return self._probed[1]
 
-    def _tls(self, profile: NetworkProfile, credentials: Credentials) -> ssl.SSLContext | None:
-        """The context for a profile. Raises Down(CONFIG)."""
-        if profile.security_profile == 1:
-            return None
-        settings = credentials.tls
-        if profile.security_profile == 2:  # noqa: PLR2004 - the name of the profile is its number
-            settings = settings._replace(chain=None, key=None)
-        elif settings.chain is None or settings.key is None:
-            raise Down(DownKind.CONFIG, "security profile 3 needs the station's certificate and its key")
-        if self._context is None or self._context[0] != settings:
-            if self._context is not None:
-                self._context = None
-                gc.collect()  # after a failed handshake it stays in a cycle, and with it its slot in a TPM
-            try:
-                self._context = (settings, self._make_context(settings))
-            except (CertsError, OSError) as error:
-                raise Down(DownKind.CONFIG, str(error)) from error
-        return self._context[1]
+    async def _tls(self, profile: NetworkProfile, credentials: Credentials) -> ssl.SSLContext | None:
+        """The context for a profile. Raises Down(CONFIG) and Down(KEY)."""
+        settings = _settings(profile, credentials)
+        return await self._contexts.of(settings) if settings is not None else None
 
     def _in_phase(self, why: LinkDown) -> LinkDown:
         return LinkDown(why.kind, f"{self._phase}: {why.detail}" if self._phase else why.detail)
+
+
+def _settings(profile: NetworkProfile, credentials: Credentials) -> TlsSettings | None:
+    """How to do TLS by a profile; None: without. Raises Down(CONFIG)."""
+    if profile.security_profile == 1:
+        return None
+    settings = credentials.tls
+    if profile.security_profile == 2:  # noqa: PLR2004 - the name of the profile is its number
+        return settings._replace(chain=None, key=None)
+    if settings.chain is None or settings.key is None:
+        raise Down(DownKind.CONFIG, "security profile 3 needs the station's certificate and its key")
+    return settings
 
 
 async def _connect(addresses: list[Address], options: LinkOptions) -> socket.socket:

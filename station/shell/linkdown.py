@@ -16,6 +16,7 @@ class DownKind(enum.Enum):
     """Causes, as they appear in logs and in `ocpp-station status`."""
 
     CONFIG = "config"
+    KEY = "key"
     DNS = "dns"
     REFUSED = "refused"
     UNREACHABLE = "unreachable"
@@ -40,6 +41,7 @@ class DownKind(enum.Enum):
 
 REMEDIES: dict[DownKind, str] = {
     DownKind.CONFIG: "correct the network profile or the credentials named in the detail",
+    DownKind.KEY: "bring the TPM or token back that has the station's key: nothing else is used in its place",
     DownKind.DNS: "check the host name in the CSMS URL and the station's DNS server",
     DownKind.REFUSED: "the host answers but not on this port: check the port in the URL and whether the CSMS runs",
     DownKind.UNREACHABLE: "there is no way to the host: check cable, modem, gateway and firewall",
