@@ -105,9 +105,23 @@ def credentials(config: Config) -> Credentials:
             roots_pem=pem,
             system_roots=csms.system_roots,
             chain=config.locate(csms.certificate) if csms.certificate is not None else None,
-            key=TlsKey(config.locate(csms.key_file)) if csms.key_file is not None else None,
+            key=_key(config),
         ),
         user_name=csms.user_name,
         revocation=Revocation(policy=csms.revocation, crls=tuple(map(config.locate, csms.crl_files))),
         replaced=Replaced(store.bundle(CSMS_ROOT, fallback), store.register().places) if fallback else None,
     )
+
+
+def _key(config: Config) -> TlsKey | None:
+    """That of the certificate which the file names. A store that cannot tell now is asked again."""
+    csms = config.file.csms
+    if csms.key_file is not None:
+        return TlsKey(config.locate(csms.key_file))
+    if csms.key is None:
+        return None
+    try:
+        return key_store(config).tls_key(csms.key)
+    except (CertsError, OSError) as error:
+        log.error("key.unavailable", extra={"key": csms.key, "reason": str(error)})  # noqa: TRY400 - no bug
+        return None

@@ -26,7 +26,8 @@ from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands import errors, network, roots, sealing, signing
 from station.commands.control import commands
-from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, remembered
+from station.commands.keystore import key_store
+from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
 from station.config import Config, ConfigError, load
 from station.now import Now
 from station.shell import boot, logs
@@ -113,7 +114,9 @@ def _run(config: Config) -> int:
     reason = disk.attempt(lambda: _boot_reason(database, config.state))
     clock.begin(disk.attempt(lambda: boots.begin(clock.mono(), clock.now().wall)), boots.wall_of)
     database.join(SavedTime(clock, boots.save))
-    seals = sealing.Seals(config.keys)
+    seals = sealing.Seals(lambda: key_store(config))
+    if config.file.keys.store != "file":
+        seals.unlock()  # now, since no step may wait for a TPM
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
     authorities = roots.of(config, fresh=FactoryState(database).is_fresh())
     setup = msgspec.structs.replace(config.setup(reason), installed=authorities.installed())
@@ -124,7 +127,7 @@ def _run(config: Config) -> int:
     station = Station(setup, world, database, boots, clock.now().boot)
     clock.sources = lambda: station.variables.members("ClockCtrlr", "TimeSource")
     log.info("agent.started", extra={"boot": clock.now().boot, "reason": reason, "pid": os.getpid()})
-    return asyncio.run(_serve(config, station, Parts(clock, notifier, authorities)))
+    return asyncio.run(_serve(config, station, Parts(clock, notifier, authorities, seals)))
 
 
 def _with_what_was_remembered(setup: Setup, config: Config, database: Database) -> Setup:
@@ -158,20 +161,29 @@ class Parts(NamedTuple):
     clock: StationClock
     notifier: Notifier
     authorities: roots.Roots
+    seals: sealing.Seals
 
 
 async def _serve(config: Config, station: Station, parts: Parts) -> int:
-    runner = Runner(_core(config, station), _outside(config, station, parts))
+    unlocking = sealing.Unlocking(parts.seals, station, in_a_thread)
+    runner = Runner(_core(config, station, unlocking), _outside(config, station, parts))
+    unlocking.retune = runner.retune
     code = await runner.run()
     log.info("agent.stopped", extra={"code": code})
     return code
 
 
-def _core(config: Config, station: Station) -> Core:
+def _core(config: Config, station: Station, unlocking: sealing.Unlocking) -> Core:
+    store = Upkeep(station, config.state, config.file.station.identity)
+
     def last_words(now: Now) -> None:
         station.outbox.flush()
         if now.trusted:
             station.boots.save(now.wall)
+
+    def upkeep(now: Now) -> None:
+        store.look(now)
+        unlocking.look(now)
 
     return Core(
         exchange=station.exchange,
@@ -179,7 +191,7 @@ def _core(config: Config, station: Station) -> Core:
         accepted=lambda: station.registration.ever_accepted,
         learn=station.stamps.learn,
         last_words=last_words,
-        upkeep=Upkeep(station, config.state, config.file.station.identity).look,
+        upkeep=upkeep,
         link_setup=lambda: network.link_setup(config, station),
     )
 

@@ -33,7 +33,7 @@ AT_THE_EARLIEST_S = 300.0
 """After a start: an agent that restarts often must not spend its time copying."""
 
 
-Work = Callable[[], None]
+Work = Callable[[], object]
 
 
 def in_a_thread(work: Work) -> None:

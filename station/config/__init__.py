@@ -6,7 +6,7 @@ config.wiring                             for the hardware thread
 config.link(...)                          for the link
 
 schema.py     what may stand in the file         source.py    YAML -> plain data and lines
-shape.py      plain data -> structs              checks.py    what types cannot say
+shape.py      plain data -> structs              checks.py    what types cannot say;  keys.py: of key stores
 devices.py    hardware, simulated or real        sharing.py   what is claimed twice
 equipment.py  what devices are in the device model   monitoring.py  what the station watches by itself
 trial.py      each driver built once             mistakes.py  how a mistake is told
@@ -25,7 +25,7 @@ from certs import expiry
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.app import Setup
-from station.config import cache, checks, devices, equipment, monitoring
+from station.config import cache, checks, devices, equipment, keys, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
 from station.shell.wiring import Wiring
@@ -166,7 +166,7 @@ def _raw(path: Path) -> bytes:
 
 def _secrets(file: File, folder: Path) -> list[Mistake]:
     """What may have changed without the file: the files it names."""
-    return list(checks.network(file, lambda name: folder / name))
+    return [*checks.network(file, lambda name: folder / name), *keys.mistakes(file, lambda name: folder / name)]
 
 
 def _read(path: Path, raw: bytes, sha256: str) -> Config:
@@ -182,7 +182,7 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
     if file is None:
         raise _error(path, mistakes, parsed.lines)
     file = devices.completed(file)
-    mistakes += checks.network(file, lambda name: folder / name)
+    mistakes += _secrets(file, folder)
     mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file)]
     ill_formed = devices.form(file)
     mistakes += [*ill_formed, *devices.references(file), *sharing.conflicts(file)]

@@ -62,9 +62,9 @@ def network(file: File, locate: Locate) -> Iterator[Mistake]:
     for key, secret in {"password_file": True, "key_file": True, "ca_file": False, "certificate": False}.items():
         name = getattr(csms, key)
         if name is not None:
-            yield from _readable(("csms", key), locate(name), secret=secret)
+            yield from readable(("csms", key), locate(name), secret=secret)
     for place, name in enumerate(csms.crl_files):
-        yield from _readable(("csms", "crl_files", place), locate(name), secret=False)
+        yield from readable(("csms", "crl_files", place), locate(name), secret=False)
 
 
 def _needed(file: File) -> Iterator[Mistake]:
@@ -75,14 +75,18 @@ def _needed(file: File) -> Iterator[Mistake]:
         needed.append(("password_file", "the file that holds the password, and nothing else"))
     if profile >= _TLS and csms.ca_file is None and not csms.system_roots:
         needed.append(("ca_file", "the PEM file of the authority that certified the CSMS, or `system_roots: true`"))
-    if profile == _OWN_CERTIFICATE:
-        texts = {"certificate": "the station's certificate chain, PEM", "key_file": "its private key, PEM"}
-        needed += [(key, text) for key, text in texts.items() if getattr(csms, key) is None]
+    if profile == _OWN_CERTIFICATE and csms.certificate is None:
+        needed.append(("certificate", "the station's certificate chain, PEM"))
+    if profile == _OWN_CERTIFICATE and csms.key_file is None and csms.key is None:
+        needed.append(("key_file", "its private key, PEM; or `key:`, the name of one in the store of `keys`"))
+    if csms.key_file is not None and csms.key is not None:
+        yield Mistake(("csms", "key"), "the key of the certificate is told twice", "key_file or key, not both")
     for key, text in needed:
         yield Mistake(("csms",), f"security profile {profile} needs {key!r}", f"add `{key}:` {text}")
 
 
-def _readable(path: tuple[str | int, ...], file: Path, *, secret: bool) -> Iterator[Mistake]:
+def readable(path: tuple[str | int, ...], file: Path, *, secret: bool) -> Iterator[Mistake]:
+    """Whether a file that is named at `path` is there, can be read and, if it holds a secret, not by everybody."""
     try:
         state = file.stat()
     except OSError as error:

@@ -67,6 +67,8 @@ class Csms(Section, frozen=True):
     """PEM: the station's certificate followed by its intermediates."""
     key_file: FileName | None = None
     """PEM: its private key."""
+    key: Annotated[str, msgspec.Meta(pattern="^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")] | None = None
+    """Instead of the file: the name of a key in the store of `keys`."""
     compression: bool = True
     strict: bool = False
     """Refuse unknown fields of a CSMS instead of logging them."""
@@ -74,15 +76,31 @@ class Csms(Section, frozen=True):
 
 
 class Keys(Section, frozen=True):
-    """Where private keys are kept that the agent makes."""
+    """Where private keys are kept that the agent makes, and the key that seals its passwords."""
 
-    store: Literal["file"] = "file"
+    store: Literal["file", "tpm", "pkcs11"] = "file"
     directory: FileName | None = None
     """`keys` in the state directory if it is not said."""
     kind: Literal["ec-p256", "rsa-2048", "rsa-3072"] = "ec-p256"
     """Of the keys that the agent makes; one for vehicles is always ec-p256."""
     renew_days_ahead: Annotated[float, msgspec.Meta(ge=1.0, le=365.0)] = 30.0
     """How long before its end a certificate is renewed; of one that lives for weeks the last third of its life."""
+    passphrase_file: FileName | None = None
+    """Of `file`: encrypts what is made from then on."""
+    tcti: Annotated[str, msgspec.Meta(min_length=1)] = "device:/dev/tpmrm0"
+    """Of `tpm`: the way to it, as tpm2-tss writes that."""
+    parent: Annotated[int, msgspec.Meta(ge=0x8100_0000, le=0x81FF_FFFF)] | None = None
+    """Of `tpm`: the persistent handle below which keys are made; it is made if it is not there."""
+    owner_auth_file: FileName | None = None
+    """Of `tpm`: the password of the owner's hierarchy, for whoever makes the parent."""
+    module: FileName | None = None
+    """Of `pkcs11`: the PKCS#11 module."""
+    token: Annotated[str, msgspec.Meta(min_length=1, max_length=32)] | None = None
+    """Of `pkcs11`: its label."""
+    pin_file: FileName | None = None
+    """Of `pkcs11`: the user's PIN and nothing else."""
+    provider: FileName | None = None
+    """Of `tpm` and `pkcs11`: the file of OpenSSL's provider, where it is not among OpenSSL's modules."""
 
 
 class Clock(Section, frozen=True):
