@@ -76,3 +76,9 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def keep(path: Path, data: bytes, by: Write) -> None:
+    """Write a file by `by` into a directory that only its owner sees, made if it is missing. Raises OSError."""
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    by(path, data)

@@ -18,14 +18,13 @@ from certs.keystore import SECRET_BYTES, KeyKind, Subject, TlsKey
 
 
 class FileKeys:
-    """A `KeyStore` in `directory`, which is made if it is missing. Raises OSError if that cannot be done.
+    """A `KeyStore` in `directory`, which is made when it is needed.
 
     `write` replaces a file whole or not at all and leaves it readable by the agent alone. `password` tells the password
     whenever it is needed, empty for none; what was written before there was one stays readable.
     """
 
     def __init__(self, directory: Path, write: atomic.Write = atomic.write, password: Callable[[], str] = str) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
         self._write = write
         self._password = password
@@ -37,7 +36,7 @@ class FileKeys:
         path = self._path(name, ".key")
         if path.exists():
             raise KeyExists(name)
-        self._write(path, software.generate(kind, self._password()))
+        atomic.keep(path, software.generate(kind, self._password()), self._write)
 
     def names(self) -> list[str]:
         """The names of all keys, sorted."""
@@ -91,7 +90,7 @@ class FileKeys:
             from certs import software  # noqa: PLC0415 - heavy, used rarely
 
             kept = software.encrypt(secret, password)
-        self._write(path, kept)
+        atomic.keep(path, kept, self._write)
         return secret
 
     def tls_key(self, name: str) -> TlsKey:

@@ -49,7 +49,7 @@ class Pkcs11Keys:
 
     Every method but `tls_key` of a key made here may block and raise KeyUnavailable. A PIN that was refused is not
     tried again until another one is told: a token locks itself after a few. `provider_file` is that of
-    pkcs11-provider, if it is not where OpenSSL looks. Raises OSError if the directory cannot be made.
+    pkcs11-provider, if it is not where OpenSSL looks.
     """
 
     def __init__(
@@ -59,7 +59,6 @@ class Pkcs11Keys:
         provider_file: Path | None = None,
         write: atomic.Write = atomic.write,
     ) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
         self._settings = settings
         self._write = write
@@ -86,7 +85,7 @@ class Pkcs11Keys:
             if _find(session, cryptoki.PRIVATE_KEY, name) is not None:
                 raise KeyExists(name)
             session.generate_pair(how, public, private)
-        self._write(path, self._reference(name))
+        atomic.keep(path, self._reference(name), self._write)
 
     def names(self) -> list[str]:
         """The names of all keys in the token that this store could have made, sorted."""
@@ -135,7 +134,7 @@ class Pkcs11Keys:
         """
         path = self._path(name, _WRAPPED)
         if not path.exists():
-            self._write(path, self._wrap(secrets.token_bytes(SECRET_BYTES)))
+            atomic.keep(path, self._wrap(secrets.token_bytes(SECRET_BYTES)), self._write)
         wrapped = path.read_bytes()
         with self._session() as session:
             key = _find(session, cryptoki.SECRET_KEY, _WRAPPING_KEY)
@@ -155,7 +154,7 @@ class Pkcs11Keys:
         if not path.is_file():
             with self._session() as session:
                 _existing(session, cryptoki.PRIVATE_KEY, name)
-            self._write(path, self._reference(name))
+            atomic.keep(path, self._reference(name), self._write)
         return TlsKey(path, self._settings.pin, self._prepare)
 
     def _prepare(self, chain: Path, key: TlsKey) -> None:

@@ -28,7 +28,7 @@ class TpmKeys:
     """A `KeyStore` whose keys live in a TPM, and their wrapped forms in `directory`. Safe to use from several threads.
 
     Every method but `names` and `tls_key` may block for seconds and raise KeyUnavailable. `module` is the file of
-    tpm2-openssl, if it is not where OpenSSL looks. Raises OSError if the directory cannot be made.
+    tpm2-openssl, if it is not where OpenSSL looks.
     """
 
     def __init__(
@@ -38,7 +38,6 @@ class TpmKeys:
         module: Path | None = None,
         write: atomic.Write = atomic.write,
     ) -> None:
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._directory = directory
         self._settings = settings
         self._write = write
@@ -57,7 +56,7 @@ class TpmKeys:
                 made = keys.create_ecc(connection, parent=parent)
             else:
                 made = keys.create_rsa(connection, _RSA_BITS[kind], parent=parent)
-        self._write(path, made.to_pem())
+        atomic.keep(path, made.to_pem(), self._write)
 
     def names(self) -> list[str]:
         """The names of all keys, sorted."""
@@ -120,7 +119,7 @@ class TpmKeys:
             parent = self._parent(connection)
             with keys._getparent(connection, None, parent) as handle:  # noqa: SLF001 - the very parent that load takes
                 private, made, *_ = connection.create(handle, sensitive, public)
-        self._write(path, keys(private, made, parent=parent).to_pem())
+        atomic.keep(path, keys(private, made, parent=parent).to_pem(), self._write)
 
     def _parent(self, connection: Any) -> int:
         """The handle that key files name: the owner hierarchy, or the persistent parent, made if it is missing."""

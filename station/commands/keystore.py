@@ -29,7 +29,7 @@ class SecretFile(msgspec.Struct, frozen=True):
 
 
 def key_store(config: Config) -> KeyStore:
-    """The store of a configuration. Raises OSError if its directory cannot be made; KeyUnavailable never."""
+    """The store of a configuration; made without asking for TPM or token, which may be away."""
     return _opened(config.file.keys, config.folder, config.keys)
 
 

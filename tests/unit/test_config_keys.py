@@ -45,7 +45,7 @@ def test_each_store_is_made_as_the_file_says(folder: Folder, section: str, expec
 
     assert type(store) is expected
     assert key_store(config) is store
-    assert config.keys.is_dir()
+    assert not config.keys.exists()
 
 
 @pytest.mark.parametrize(
