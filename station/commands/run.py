@@ -12,7 +12,7 @@ import fcntl
 import logging
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ from station.commands.control import commands
 from station.commands.keystore import key_store
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
 from station.config import Config, ConfigError, load
+from station.effects import Effect
 from station.now import Now
 from station.shell import boot, logs
 from station.shell.clock import SavedTime, StationClock, boot_token
@@ -181,9 +182,9 @@ def _core(config: Config, station: Station, unlocking: sealing.Unlocking) -> Cor
         if now.trusted:
             station.boots.save(now.wall)
 
-    def upkeep(now: Now) -> None:
-        store.look(now)
+    def upkeep(now: Now) -> Sequence[Effect]:
         unlocking.look(now)
+        return store.look(now)
 
     return Core(
         exchange=station.exchange,
