@@ -294,7 +294,7 @@ class Station:
                 facts=self.facts,
                 renew_ahead_s=self.setup.renew_ahead_s,
             ),
-            CertificateExpiry(told=self.expiry_told, jobs=self.ports, facts=self.facts),
+            CertificateExpiry(told=self.expiry_told, own=self.own_certificates, jobs=self.ports, facts=self.facts),
             BootSequence(
                 identity=_identity(self.setup.layout),
                 registration=self.registration,

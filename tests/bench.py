@@ -191,7 +191,9 @@ class Bench:
                 keys=FileKeys(path / "keys", files.replace),
                 chains=ChainFiles(path / "certificates", files.replace),
                 roots=lambda use: TrustStore(path / "roots").bundle(use),
-                installed=lambda: [(file.parent.name, file) for file in sorted((path / "roots").glob("*/*.pem"))],
+                installed=lambda _given: [
+                    (file.parent.name, file) for file in sorted((path / "roots").glob("*/*.pem"))
+                ],
             )
         )
         """What makes keys and checks certificates, at once."""

@@ -23,6 +23,7 @@ from station.facts import (
 from station.now import Deadline, Mono, MonoDeadline, Now, Wall, to_datetime
 from station.ports import Jobs
 from station.state.expiry import ExpiryTold
+from station.state.own_certificates import GIVEN, OwnCertificates
 
 EVENT: Final = "CertificateExpiry"
 """Not in the appendix, which has no name for it."""
@@ -34,7 +35,9 @@ DAY_S: Final = 86_400.0
 
 
 class LookAtCertificates(Job, frozen=True, kw_only=True):
-    """Read the periods of all certificates that are installed."""
+    """Read the periods of all certificates that are installed; `given`: the one of the station's file counts, too."""
+
+    given: bool
 
 
 class Seen(msgspec.Struct, frozen=True):
@@ -55,8 +58,9 @@ class CertificatesSeen(JobResult, frozen=True, kw_only=True):
 class CertificateExpiry(Block):
     """Warns of certificates that end soon."""
 
-    def __init__(self, *, told: ExpiryTold, jobs: Jobs, facts: Facts) -> None:
+    def __init__(self, *, told: ExpiryTold, own: OwnCertificates, jobs: Jobs, facts: Facts) -> None:
         self._told = told
+        self._own = own
         self._jobs = jobs
         self._facts = facts
         self._look_at: Mono | None = None
@@ -106,7 +110,7 @@ class CertificateExpiry(Block):
         """Once a day."""
         self._look_at = now.after(LOOK_EVERY_S)
         if now.trusted:
-            self._jobs.start(LookAtCertificates())
+            self._jobs.start(LookAtCertificates(given=GIVEN in self._own.ways()))
 
     def seen(self, seen: CertificatesSeen, now: Now) -> None:
         """Tell each step of the way once; of several that are passed already only the nearest to the end."""

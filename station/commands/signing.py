@@ -5,6 +5,7 @@ Blocking, one thing after another (a chip does one), and so in threads of their 
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import ssl
@@ -54,13 +55,14 @@ SECC_DOMAIN = "CPO"
 class Places(msgspec.Struct, frozen=True):
     """Where everything is.
 
-    `roots` gives the PEM text of all roots of a use; `installed` every certificate file by its role, for the dates.
+    `roots` gives the PEM text of all roots of a use; `installed` the files of certificates by their roles, for the
+    dates: the one that the station's file names only if it is asked for.
     """
 
     keys: KeyStore
     chains: OwnChains
     roots: Callable[[str], str]
-    installed: Callable[[], Iterable[tuple[str, Path]]]
+    installed: Callable[[bool], Iterable[tuple[str, Path]]]
     kind: KeyKind = KeyKind.EC_P256
 
 
@@ -135,9 +137,10 @@ class KeyWork:
         except Exception as error:  # the library's have no base in common
             raise BadCertificate("it cannot be read") from error
         for each in job.candidates:
-            if self._places.keys.public_key(each.name) == theirs:
-                client = each.use == CHARGING_STATION
-                return each, Expected(theirs, each.common_name, client=client)
+            with contextlib.suppress(NoSuchKey):
+                if self._places.keys.public_key(each.name) == theirs:
+                    client = each.use == CHARGING_STATION
+                    return each, Expected(theirs, each.common_name, client=client)
         raise BadCertificate("it is for another key than the one that was asked for")
 
     def _try(self, chosen: Candidate) -> None:
@@ -168,11 +171,10 @@ class KeyWork:
 
     def look(self, job: LookAtCertificates) -> CertificatesSeen:
         """The periods of all that are installed."""
-        del job
-        return CertificatesSeen(found=tuple({each.fingerprint: each for each in self._seen()}.values()))
+        return CertificatesSeen(found=tuple({each.fingerprint: each for each in self._seen(job)}.values()))
 
-    def _seen(self) -> Iterator[Seen]:
-        for role, file in self._places.installed():
+    def _seen(self, job: LookAtCertificates) -> Iterator[Seen]:
+        for role, file in self._places.installed(job.given):
             try:
                 text = file.read_text("ascii", "replace")
             except OSError:
@@ -217,7 +219,7 @@ def of(config: Config) -> Places:
         keys=key_store(config),
         chains=OwnChains(config.chains, files.replace),
         roots=lambda use: _roots(config, use),
-        installed=lambda: _installed(config),
+        installed=lambda given: _installed(config, given=given),
         kind=KeyKind(config.file.keys.kind),
     )
 
@@ -232,9 +234,9 @@ def _roots(config: Config, use: str) -> str:
     return tls.roots_pem + replaced + (Path(system).read_text("ascii", "replace") if system is not None else "")
 
 
-def _installed(config: Config) -> Iterator[tuple[str, Path]]:
+def _installed(config: Config, *, given: bool) -> Iterator[tuple[str, Path]]:
     name = config.file.csms.certificate
-    if name is not None:
+    if given and name is not None:
         yield CHARGING_STATION, config.locate(name)
     for file in sorted(config.roots.glob("*/*.pem")):
         yield file.parent.name, file

@@ -1,4 +1,4 @@
-"""`ocpp-station check` on the certificates of a station of profile 3."""
+"""The certificates of a station of profile 3, as `check` and the agent find them on the disk."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from certs.file_keys import FileKeys
 from certs.keystore import KeyKind, Subject
 from certs.own import OwnChains
 from certs.throwaway import Authority, Wish
+from certs.trust import TrustStore
+from station.blocks.certificate_expiry import LookAtCertificates
 from station.commands.check import certificates
 from station.commands.findings import Grade
 from station.commands.network import as_renewed
+from station.commands.signing import KeyWork, of
 from station.commands.upkeep import ESSENTIALS
 from station.config import Config, load
 from station.store.essentials import Essentials, save
@@ -81,3 +84,17 @@ def test_one_whose_chain_is_gone_is_not_looked_for(site: Site) -> None:
     OwnChains(site.config.chains).remove("cs-1")
 
     assert ("certificate", Grade.ERROR) in grades(site)
+
+
+def test_the_agent_looks_at_the_dates_of_all_that_counts(site: Site) -> None:
+    """The factory's certificate only as long as it is the one that is shown."""
+    site.renewed()
+    TrustStore(site.config.roots).add("V2GRootCertificate", site.root.root_pem)
+    work = KeyWork(of(site.config))
+
+    with_it = work.look(LookAtCertificates(given=True)).found
+    without = work.look(LookAtCertificates(given=False)).found
+
+    assert sorted(each.role for each in without) == ["ChargingStationCertificate", "V2GRootCertificate"]
+    assert len(with_it) == 3
+    assert {each.fingerprint for each in without} < {each.fingerprint for each in with_it}
