@@ -90,6 +90,9 @@ def test_tc_a_11_cs(tmp_path: Path, pki: Authority) -> None:
         assert csms.handshakes[-1].serial == serial(chain)
         (key,) = (tmp_path / "state" / "keys").glob("*.key")
         assert key.stat().st_mode & 0o777 == 0o600
+        ends = x509.load_pem_x509_certificate(chain.encode()).not_valid_after_utc.isoformat().replace("+00:00", "Z")
+        shown = [each["until"] for each in agent.command("status")["certificates"] if each["role"] == STATION]
+        assert shown == [ends], "the one that it replaced is not shown any more"
 
         agent.kill()
         agent.start()
