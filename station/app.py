@@ -29,8 +29,10 @@ from station.blocks.data_transfer import DataTransfers
 from station.blocks.diagnostics.customers import CustomerInformation
 from station.blocks.diagnostics.events import Notices
 from station.blocks.diagnostics.hard_wired import HardWiring
+from station.blocks.diagnostics.logs import LogRetrieval
 from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
+from station.blocks.firmware import Firmware
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.provisioning.boot import BootSequence
@@ -73,6 +75,7 @@ from station.state.expiry import ExpiryTold
 from station.state.factory import FactoryState
 from station.state.limits import Limits
 from station.state.local_list import LocalList
+from station.state.log_uploads import LogUploads
 from station.state.meters import Meters
 from station.state.monitoring import Factory, Monitoring
 from station.state.network import Network, NetworkProfile
@@ -106,7 +109,15 @@ FEATURES = frozenset(
 """What of the catalogue's optional features this agent has built in; what depends on the hardware, the layout says."""
 
 TRIGGERS = frozenset(
-    {"Heartbeat", "MeterValues", "SignChargingStationCertificate", "StatusNotification", "TransactionEvent"}
+    {
+        "FirmwareStatusNotification",
+        "Heartbeat",
+        "LogStatusNotification",
+        "MeterValues",
+        "SignChargingStationCertificate",
+        "StatusNotification",
+        "TransactionEvent",
+    }
 )
 """What TriggerMessage may ask for besides BootNotification (F06); SignV2GCertificate where there is an SECC."""
 
@@ -201,6 +212,7 @@ class Station:
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
         self.security_log = SecurityLog(db)
+        self.log_uploads = LogUploads(db=db, seal=world.seal, unseal=world.unseal)
         self.tokens = Tokens(db)
         self.local_list = LocalList(db)
         self.reservations = Reservations(
@@ -258,6 +270,7 @@ class Station:
             self.resets,
             self.connectors,
             self.sessions,
+            self.log_uploads,
             self.tokens,
             self.local_list,
             self.reservations,
@@ -345,6 +358,15 @@ class Station:
                 own_certificates=self.own_certificates,
             ),
             self._customer_information(),
+            LogRetrieval(
+                uploads=self.log_uploads,
+                security_log=self.security_log,
+                variables=self.variables,
+                csms=self.csms,
+                jobs=self.ports,
+                identity=self.setup.layout.identity,
+            ),
+            Firmware(csms=self.csms),
             Display(displays=self.ports),
             self.data_transfers,
             self.operator,

@@ -126,7 +126,12 @@ def setup(  # noqa: PLR0913 - by keyword, what a test wants different
         model="Twin",
         serial_number="B-1",
         firmware_version="1.0",
-        **{"identity": "CS-BENCH", "evses": (evse,) * evses, **(layout or {})},
+        **{
+            "identity": "CS-BENCH",
+            "evses": (evse,) * evses,
+            "file_transfer_protocols": ("FTP", "FTPS", "HTTP", "HTTPS", "SFTP"),
+            **(layout or {}),
+        },
     )
     profile = NetworkProfile(slot=0, url="ws://csms.example/ocpp", security_profile=built.security_profile)
     values = tuple(initial(name, value) for name, value in (variables or {}).items())
@@ -305,6 +310,7 @@ class Bench:
         self._downtime = self._profile = None
         self._late.clear()
         self._pieces.clear()
+        self.jobs.clear()
         if boot:
             self.boot()
 

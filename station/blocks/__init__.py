@@ -9,8 +9,10 @@
     G  availability       status of connectors, ChangeAvailability
     H  reservation        an EVSE is kept for a driver until he comes
     M  certificates       roots of authorities, managed by the CSMS; ISO 15118's services are not built yet
-    I  tariff, K  smart charging, L  firmware: not built yet
+    I  tariff, K  smart charging: not built yet
     J  metering/          when a meter is read, and MeterValues
+    L  firmware           what became of an update; updates are not built yet
+    N  diagnostics/       monitors, events, logs, what is known of a customer
     O  display            what the station says to a driver; messages of the CSMS are not built yet
     P  data_transfer      a vendor's own messages
 

@@ -28,6 +28,7 @@ from station.app import Setup
 from station.config import cache, checks, devices, equipment, keys, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
+from station.shell.transfer import protocols
 from station.shell.wiring import Wiring
 from station.state.network import PASSWORD, NetworkProfile
 from station.state.own_certificates import Given
@@ -224,6 +225,7 @@ def layout(file: File, measurands: Mapping[str, tuple[str, ...]], signing: froze
         readers=tuple(file.readers) if len(file.readers) > 1 else ("",) * len(file.readers),
         displays=tuple(file.displays) if len(file.displays) > 1 else ("",) * len(file.displays),
         security_profile=file.csms.security_profile,
+        file_transfer_protocols=protocols(),
         equipment=equipment.equipment(file),
     )
 

@@ -47,7 +47,7 @@ Locate = Callable[[str], Path]
 
 
 def network(file: File, locate: Locate) -> Iterator[Mistake]:
-    """The section `csms`."""
+    """The section `csms`, and files that `transfers` names."""
     csms = file.csms
     profile = NetworkProfile(slot=0, url=csms.url, security_profile=csms.security_profile)
     try:
@@ -65,6 +65,8 @@ def network(file: File, locate: Locate) -> Iterator[Mistake]:
             yield from readable(("csms", key), locate(name), secret=secret)
     for place, name in enumerate(csms.crl_files):
         yield from readable(("csms", "crl_files", place), locate(name), secret=False)
+    if file.transfers.known_hosts is not None:
+        yield from readable(("transfers", "known_hosts"), locate(file.transfers.known_hosts), secret=False)
 
 
 def _needed(file: File) -> Iterator[Mistake]:

@@ -110,6 +110,16 @@ class Clock(Section, frozen=True):
     """Whether the agent sets the machine's clock by what the CSMS tells; needs CAP_SYS_TIME."""
 
 
+class Transfers(Section, frozen=True):
+    """How files are brought and fetched: logs."""
+
+    rate_limit_kbit_s: Annotated[int, msgspec.Meta(ge=8, le=1_000_000)] | None = None
+    """No faster than this: on a line that others use, too."""
+    known_hosts: FileName | None = None
+    """The only SFTP servers, in OpenSSH's form; without it a server is believed at first sight and has to stay the
+    same."""
+
+
 class Board(Section, frozen=True):
     """Which channel of which board."""
 
@@ -272,6 +282,7 @@ class File(Section, frozen=True):
     simulator: Simulator | None = None
     keys: Keys = Keys()
     clock: Clock = Clock()
+    transfers: Transfers = Transfers()
     components: Annotated[tuple[OwnComponent, ...], msgspec.Meta(max_length=200)] = ()
     """Of the device model, what the vendor adds to it."""
     variables: tuple[InitialVariable, ...] = ()

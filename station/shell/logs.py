@@ -1,8 +1,9 @@
 """Log lines are events with fields, one line each: `level event key=value ...` (style: an event, not a sentence).
 
-The standard library's logging with one formatter. Under systemd each line bears its priority in front (`<4>`), which
-journald takes off; time and process are the journal's business there. Secrets never reach a line: values of fields
-whose name says so are hidden, and so is whatever looks like a credential in a text.
+The standard library's logging with one handler. Under systemd each line bears its priority in front (`<4>`), which
+journald takes off; time and process are the journal's business there. The last lines are kept in memory, too, for a log
+that is asked for where there is no journal (N01). Secrets never reach a line: values of fields whose name says so are
+hidden, and so is whatever looks like a credential in a text.
 """
 
 from __future__ import annotations
@@ -13,8 +14,9 @@ import re
 import sys
 import time
 import traceback
+from collections import deque
 from collections.abc import Mapping
-from typing import Any, TextIO
+from typing import Any, NamedTuple, TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -29,39 +31,72 @@ _SECRET_TEXT = re.compile(
 )
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+*,-]+")
 _LONGEST = 1000
+KEPT_LINES = 1500
+KEPT_CHARACTERS = 200_000
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
-class EventFormatter(logging.Formatter):
-    """One line per record. `journal`: with a priority in front and without the time."""
+class Line(NamedTuple):
+    """What was logged, and when by the wall clock."""
 
-    def __init__(self, *, journal: bool) -> None:
-        super().__init__()
+    created: float
+    level: int
+    text: str
+
+    def __str__(self) -> str:
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.created))
+        level = logging.getLevelName(self.level).lower()
+        return f"{stamp}.{int(self.created * 1000) % 1000:03d}Z {level:7} {self.text}"
+
+
+class Keeping(logging.StreamHandler[TextIO]):
+    """Writes lines, and keeps the last of them. `journal`: with a priority in front and without the time."""
+
+    def __init__(self, stream: TextIO, *, journal: bool) -> None:
+        super().__init__(stream)
         self._journal = journal
+        self._lines: deque[Line] = deque()
+        self._characters = 0
 
     def format(self, record: logging.LogRecord) -> str:
         """`<6>link.up url=wss://... tls="TLSv1.3 ..."`."""
-        if self._journal:
-            head = f"<{_PRIORITY.get(record.levelno, 6)}>"
-        else:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-            head = f"{stamp}.{int(record.msecs):03d}Z {record.levelname.lower():7} "
-        line = head + hidden(one_line(record.getMessage()))
-        fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
-        if record.exc_info and record.exc_info[0] is not None:
-            fields["error"] = "".join(traceback.format_exception(*record.exc_info))
-        return line + "".join(f" {name}={_shown(name, value)}" for name, value in fields.items())
+        line = Line(record.created, record.levelno, _told(record))
+        self._lines.append(line)
+        self._characters += len(line.text)
+        while len(self._lines) > KEPT_LINES or self._characters > KEPT_CHARACTERS:
+            self._characters -= len(self._lines.popleft().text)
+        return f"<{_PRIORITY.get(record.levelno, 6)}>{line.text}" if self._journal else str(line)
+
+    def recent(self) -> list[Line]:
+        """What is kept, the oldest first."""
+        self.acquire()  # lines come from other threads, too
+        try:
+            return list(self._lines)
+        finally:
+            self.release()
 
 
 def set_up(level: str, stream: TextIO | None = None, environment: Mapping[str, str] = os.environ) -> None:
     """Log to `stream` (stderr) from `level` on, in the form that whoever reads it wants."""
-    handler = logging.StreamHandler(stream or sys.stderr)
-    handler.setFormatter(EventFormatter(journal="JOURNAL_STREAM" in environment))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    root.handlers[:] = [Keeping(stream or sys.stderr, journal="JOURNAL_STREAM" in environment)]
     root.setLevel(level.upper())
     logging.raiseExceptions = False  # a closed stderr must not cost a step
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
+
+
+def recent() -> list[Line]:
+    """The last lines of this process; none if `set_up` was not called."""
+    handlers = logging.getLogger().handlers
+    return [line for each in handlers if isinstance(each, Keeping) for line in each.recent()]
+
+
+def _told(record: logging.LogRecord) -> str:
+    line = hidden(one_line(record.getMessage()))
+    fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
+    if record.exc_info and record.exc_info[0] is not None:
+        fields["error"] = "".join(traceback.format_exception(*record.exc_info))
+    return line + "".join(f" {name}={_shown(name, value)}" for name, value in fields.items())
 
 
 def hidden(text: str) -> str:

@@ -9,6 +9,7 @@ Invariant: an event is here when the step that noticed it has committed.
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator
 
 import msgspec
@@ -72,6 +73,16 @@ class SecurityLog:
     def _base(self) -> Head:
         row = self._db.execute("SELECT last, hash FROM security_log_base").fetchone()
         return Head(*row) if row is not None else Head(0, _NOTHING)
+
+    def has(self, oldest: Wall | None, latest: Wall | None) -> bool:
+        """Whether anything was logged in that time."""
+        low, high = -math.inf if oldest is None else oldest, math.inf if latest is None else latest
+        row = self._db.execute("SELECT EXISTS (SELECT 1 FROM security_log WHERE at BETWEEN ? AND ?)", (low, high))
+        return bool(row.fetchone()[0])
+
+    def chained(self, after: int, limit: int) -> list[tuple[Entry, bytes]]:
+        """As `entries`, each with its hash."""
+        return list(self._rows(after, limit))
 
     def entries(self, after: int = 0, limit: int = KEPT) -> list[Entry]:
         """The oldest entries with a number above `after`."""

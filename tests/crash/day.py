@@ -10,6 +10,7 @@ from typing import Any
 from hal.api import Fault, Identity
 from hal.iso15118 import VehicleNeeds
 from station.blocks.certificates import DropReplaced
+from station.blocks.diagnostics.logs import AssembleLog, LogAssembled, LogUploaded, UploadLog
 from station.engine import Happened
 from station.facts import (
     AuthorizationRefused,
@@ -95,6 +96,10 @@ _CALLS: list[tuple[str, dict[str, Any]]] = [
     ("InstallCertificate", {"certificateType": "CSMSRootCertificate", "certificate": "rubbish"}),
     ("DeleteCertificate", {"certificateHashData": _NAME}),
     ("GetInstalledCertificateIds", {}),
+    *(
+        ("TriggerMessage", {"requestedMessage": each})
+        for each in ("LogStatusNotification", "FirmwareStatusNotification")
+    ),
     ("Reset", {"type": "OnIdle", "evseId": VICTIM}),
     (
         "SetNetworkProfile",
@@ -119,6 +124,7 @@ def bad_day(bench: Bench) -> None:
         if bench.csms.connected:
             bench.csms.send(action, payload)
             bench.advance(seconds=1)
+    _a_log(bench)
     bench.csms.send_text("[9]")
     _from_afar(bench)
     _by_hand(bench)
@@ -129,6 +135,17 @@ def bad_day(bench: Bench) -> None:
     bench.advance(minutes=2)
     bench.csms.send("ClearChargingProfile", {"chargingProfileId": 2})
     _restart(bench)
+
+
+def _a_log(bench: Bench) -> None:
+    """It cannot be uploaded, the first time; whether a broken handler lets it get there or not."""
+    location = {"remoteLocation": "https://files.example/logs/"}
+    bench.csms.send("GetLog", {"requestId": 5, "logType": "DiagnosticsLog", "log": location})
+    for done in (LogAssembled(request_id=5), LogUploaded(request_id=5, status="UploadFailure")) * 2:
+        bench.advance(minutes=1)
+        kind = AssembleLog if isinstance(done, LogAssembled) else UploadLog
+        for job in [each for each in bench.jobs if isinstance(each.job, kind)]:
+            bench.job_done(job, done)
 
 
 def _from_afar(bench: Bench) -> None:

@@ -12,6 +12,7 @@ from tests.bench import MEASURANDS, Bench
 from tests.octt.session import Session
 from tests.octt.states import VALID2
 from tests.scenarios.e_transactions.story import bench as station
+from tests.scenarios.n_diagnostics.logs import assembled, get_log, statuses
 
 Make = Callable[..., Bench]
 
@@ -195,3 +196,46 @@ def test_tc_f_27_cs_what_is_not_built_in(make: Make) -> None:
 @pytest.mark.req("F06.FR.03")
 def test_an_evse_that_does_not_matter_is_passed_over(make: Make) -> None:
     assert trigger(make(), "Heartbeat", {"id": 99}) == "Accepted"
+
+
+# --- logs and firmware
+
+
+@pytest.mark.octt("TC_F_15_CS")
+@pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.10", "F06.FR.15")
+def test_tc_f_15_cs_log_status_idle(make: Make) -> None:
+    bench = make()
+    bench.csms.forget()
+
+    assert trigger(bench, "LogStatusNotification") == "Accepted"
+
+    assert statuses(bench) == [("Idle", None)]
+    assert answered_before_sent(bench, "LogStatusNotification")
+
+
+@pytest.mark.octt("TC_F_16_CS")
+@pytest.mark.req("F06.FR.04", "F06.FR.05", "F06.FR.10", "F06.FR.14")
+def test_tc_f_16_cs_log_status_uploading(make: Make) -> None:
+    bench = make()
+    assert get_log(bench, 16)["status"] == "Accepted"
+    assembled(bench)
+    assert statuses(bench) == [("Uploading", 16)]
+    bench.csms.forget()
+
+    assert trigger(bench, "LogStatusNotification") == "Accepted"
+
+    assert statuses(bench) == [("Uploading", 16)]
+    assert answered_before_sent(bench, "LogStatusNotification")
+
+
+@pytest.mark.octt("TC_F_17_CS", "TC_F_18_CS")
+@pytest.mark.req("F06.FR.03", "F06.FR.04", "F06.FR.05", "F06.FR.10", "F06.FR.16")
+@pytest.mark.parametrize("evse", [{"id": 1}, None], ids=["an-evse-that-does-not-matter", "idle"])
+def test_firmware_status(make: Make, evse: dict[str, int] | None) -> None:
+    bench = make()
+    bench.csms.forget()
+
+    assert trigger(bench, "FirmwareStatusNotification", evse) == "Accepted"
+
+    assert bench.csms.received("FirmwareStatusNotification") == [{"status": "Idle"}]
+    assert answered_before_sent(bench, "FirmwareStatusNotification")

@@ -5,5 +5,6 @@ events       from what a monitor saw to NotifyEvent                             
 report       NotifyMonitoringReport, page by page                                N02
 telemetry    what the hardware shows, as variables of the device model           N07
 customers    what is known of a customer, told and removed                N09, N10
+logs         GetLog: put together, uploaded, told                            N01
 hard_wired   faults of the hardware, told whatever is set                        N07, G05
 """

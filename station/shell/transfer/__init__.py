@@ -8,3 +8,12 @@ hostkeys     which SSH servers are known
 A server is a stranger: whatever it says is bounded in size and time, redirects stay within their scheme, and names of
 files on our side are never its choice. Invariant: credentials leave for the host of their URL alone, and for no log.
 """
+
+from __future__ import annotations
+
+from importlib.util import find_spec
+
+
+def protocols() -> tuple[str, ...]:
+    """FileTransferProtocols: what this installation can do. SFTP comes with the extra of that name."""
+    return ("FTP", "FTPS", "HTTP", "HTTPS", *(("SFTP",) if find_spec("asyncssh") is not None else ()))

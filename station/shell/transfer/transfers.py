@@ -10,15 +10,14 @@ known to `Outgoing` and `Incoming`: give the same one again.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
 import logging
-import threading
 from collections.abc import Callable
 from typing import cast
 
 from station.location import Location
 from station.shell.linkdown import explain
+from station.shell.threads import in_thread
 from station.shell.transfer.line import Line, Pace, Trust
 from station.shell.transfer.ways import Failed, Incoming, Kind, Outgoing, Way
 
@@ -61,7 +60,7 @@ class Transfers:
         log.info("transfer.downloaded", extra={"source": source.shown, "bytes": into.path.stat().st_size})
 
     async def _watched(self, line: Line, work: Callable[[], None], where: Location) -> None:
-        done = _in_thread(lambda: _explained(line, work, where))
+        done = in_thread(lambda: _explained(line, work, where), "transfer")
         look_s = min(LOOK_S, line.pace.stall_s / 4)
         left = GRACE_S
         try:
@@ -100,31 +99,3 @@ def _explained(line: Line, work: Callable[[], None], where: Location) -> None:
             raise Failed(Kind.FAILED, f"{where.shown}: {explain(error).detail}") from error
         log.exception("transfer.failed", extra={"where": where.shown})
         raise Failed(Kind.FAILED, f"{where.shown}: {type(error).__name__}") from error
-
-
-def _in_thread(work: Callable[[], None]) -> asyncio.Future[None]:
-    """Run it in a daemon thread: the end of the process waits for no server."""
-    loop = asyncio.get_running_loop()
-    done: asyncio.Future[None] = loop.create_future()
-
-    def run() -> None:
-        error: Exception | None = None
-        try:
-            work()
-        except Exception as raised:  # noqa: BLE001 - told to whoever waits
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(_deliver, done, error)
-
-    threading.Thread(target=run, name="transfer", daemon=True).start()
-    return done
-
-
-def _deliver(done: asyncio.Future[None], error: Exception | None) -> None:
-    if done.done():
-        return
-    if error is None:
-        done.set_result(None)
-    else:
-        done.set_exception(error)
-        done.exception()  # read, so that nobody has to

@@ -122,3 +122,34 @@ def test_a_long_text_is_cut_in_the_middle(log: Log) -> None:
 
     assert len(line) < 1200
     assert "THE END" in line
+
+
+def test_the_last_lines_are_kept_with_their_times(root: logging.Logger, log: Log) -> None:
+    """Whether a journal dates them or not, and without secrets as everywhere."""
+    log("first", n=1, password="opensesame")
+    root.debug("below its level")
+    written = log("second", n=2)
+
+    kept = logs.recent()
+
+    assert [line.text for line in kept] == ["first n=1 password=***", "second n=2"]
+    assert written == f"<6>{kept[1].text}\n"
+    stamp, level, event, _ = str(kept[1]).split()
+    assert (len(stamp), stamp[-1], level, event) == (24, "Z", "info", "second")
+
+
+def test_what_is_kept_is_bounded(log: Log) -> None:
+    """By lines and by characters: memory is for other things."""
+    for n in range(logs.KEPT_LINES + 10):
+        log("event", n=n)
+    assert (len(logs.recent()), logs.recent()[0].text) == (logs.KEPT_LINES, "event n=10")
+
+    for _ in range(logs.KEPT_LINES):
+        log("event", text="x" * 900)
+    assert sum(len(line.text) for line in logs.recent()) <= logs.KEPT_CHARACTERS
+
+
+def test_who_never_set_it_up_has_kept_nothing(root: logging.Logger) -> None:
+    root.handlers[:] = []
+
+    assert logs.recent() == []
