@@ -27,7 +27,7 @@ from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffer
 from station.commands import errors, network, roots, sealing, signing
 from station.commands.control import commands
 from station.commands.keystore import key_store
-from station.commands.logfiles import LogFiles
+from station.commands.logjobs import LogJobs
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
 from station.config import Config, ConfigError, load
 from station.effects import Effect
@@ -218,7 +218,7 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
             NextPiece: _next_piece,
             **roots.workers(parts.authorities, runner.retune),
             **signing.KeyWork(signing.of(config)).workers(),
-            **LogFiles(config, station, runner).workers(),
+            **LogJobs(config, station, runner).workers(),
         },
         notifier=parts.notifier,
         reboot=config.file.reboot_command,
