@@ -9,6 +9,7 @@ due) is one synchronous step inside one SQLite transaction: state and queued mes
     exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out;  stamps.py  their times
     engine.py       the step: one input -> one transaction -> reply, messages, wants;  recovery.py: when a step fails
     block.py        the shape of a functional block: routes, outcomes, results, reactions, guards, next_due;  refusal.py
+    extension.py    what a vendor's package builds on, for messages of its own
     facts/          what happened inside the station, past tense: how one block learns what another must know
     ports.py        what a block may ask of the world;  effects.py, csms.py: how it is collected during a step
     now.py          time as an argument;  location.py: a URL of a file

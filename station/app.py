@@ -25,7 +25,7 @@ from station.blocks.availability import Availability
 from station.blocks.certificate_expiry import CertificateExpiry
 from station.blocks.certificate_signing import CertificateSigning
 from station.blocks.certificates import RootCertificates
-from station.blocks.data_transfer import DataTransfers
+from station.blocks.data_transfer import DataTransfers, Installed
 from station.blocks.diagnostics.customers import CustomerInformation
 from station.blocks.diagnostics.events import Notices
 from station.blocks.diagnostics.hard_wired import HardWiring
@@ -162,6 +162,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The status of connectors is told by NotifyEvent instead of StatusNotification (G01)."""
     parts: Mapping[str, Part] = {}
     """Which component of the device model shows which device."""
+    extensions: tuple[Installed, ...] = ()
+    """Vendors' messages of their own (P); the layout names the vendors, too."""
 
 
 class World(msgspec.Struct, frozen=True):
@@ -238,7 +240,7 @@ class Station:
             station=self.ports,
             facts=self.facts,
         )
-        self.data_transfers = DataTransfers(csms=self.csms, vendors={})
+        self.data_transfers = DataTransfers(csms=self.csms, variables=self.variables, installed=setup.extensions)
         blocks = self._blocks()
         for block in blocks:
             self.vetoes.add(block.guards())

@@ -29,6 +29,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "station.ocpp": (),
     "station.now": (),
     "station.location": (),
+    "station.extension": LANGUAGE,
     "station.block": (*LANGUAGE, "station.refusal"),
     "station.recovery": LANGUAGE,
     "station.facts": VALUES,
@@ -39,7 +40,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     "station.blocks": (
         *VALUES,
         *("station.state", "station.facts", "station.ports", "station.block", "station.refusal", "device_model"),
-        "station.location",
+        *("station.location", "station.extension"),
     ),
     "station.engine": (
         *VALUES,

@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from station.commands import local
+from station.commands import extensions, local
 from station.commands.findings import Finding, Grade
 from station.commands.network import as_renewed
 from station.commands.readable import service, unreadable
@@ -65,6 +65,7 @@ def findings(path: Path) -> Iterator[Finding]:
     yield from state_directory(config)
     yield from clock(Machine())
     yield from certificates(config)
+    yield from extensions.findings(config)
     if runs_already(config):
         yield from running(config)
         return

@@ -13,7 +13,7 @@ from station.blocks.smart_charging.external import ExternalLimit, Source
 from station.commands import status
 from station.config import Config
 from station.config.schema import worded
-from station.now import to_datetime
+from station.now import Now, to_datetime
 from station.ocpp.messages import DataTransferRequest
 from station.refusal import Refusal
 from station.shell.control import Address, Answer, CommandError, Handler
@@ -197,7 +197,8 @@ def _data_transfer(station: Station, runner: Runner) -> Handler:
         message = DataTransferRequest(vendor_id=given.vendor_id, message_id=given.message_id, data=given.data)
         heard: asyncio.Future[Outcome[DataTransferRequest]] = asyncio.get_running_loop().create_future()
 
-        def told(outcome: Outcome[DataTransferRequest]) -> None:
+        def told(outcome: Outcome[DataTransferRequest], now: Now) -> None:
+            del now
             if not heard.done():
                 heard.set_result(outcome)
 

@@ -12,7 +12,7 @@ import fcntl
 import logging
 import os
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -24,13 +24,14 @@ from station.app import Setup, Station, World
 from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
-from station.commands import errors, network, roots, sealing, signing
+from station.commands import errors, extensions, network, roots, sealing, signing
 from station.commands.control import commands
 from station.commands.keystore import key_store
 from station.commands.logjobs import LogJobs
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
 from station.config import Config, ConfigError, load
 from station.effects import Effect
+from station.engine import Ask
 from station.now import Now
 from station.shell import boot, logs
 from station.shell.clock import SavedTime, StationClock, boot_token
@@ -122,6 +123,7 @@ def _run(config: Config) -> int:
     world = World(ids=boot.RandomIds(), random=random.SystemRandom(), seal=seals.seal, unseal=seals.unseal)
     authorities = roots.of(config, fresh=FactoryState(database).is_fresh())
     setup = msgspec.structs.replace(config.setup(reason), installed=authorities.installed())
+    setup = extensions.equipped(setup, config)
     lost = _lost_its_security_log(config, database, salvaged)
     setup = msgspec.structs.replace(setup, security_log_lost=lost)
     if salvaged is not None or lost:
@@ -170,6 +172,7 @@ async def _serve(config: Config, station: Station, parts: Parts) -> int:
     unlocking = sealing.Unlocking(parts.seals, station, in_a_thread)
     runner = Runner(_core(config, station, unlocking), _outside(config, station, parts))
     unlocking.retune = runner.retune
+    station.data_transfers.in_step = _in_step(runner)
     code = await runner.run()
     log.info("agent.stopped", extra={"code": code})
     return code
@@ -223,6 +226,17 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
         notifier=parts.notifier,
         reboot=config.file.reboot_command,
     )
+
+
+def _in_step(runner: Runner) -> Callable[[Callable[[Now], None]], None]:
+    """P: for the threads of extensions."""
+    loop = asyncio.get_running_loop()
+
+    def in_step(command: Callable[[Now], None]) -> None:
+        with contextlib.suppress(RuntimeError):  # the station has stopped
+            loop.call_soon_threadsafe(runner.inbox.put, lambda now: runner.exchange.give(Ask(command), now))
+
+    return in_step
 
 
 async def _next_piece(job: NextPiece) -> JobResult:

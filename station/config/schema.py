@@ -283,6 +283,8 @@ class File(Section, frozen=True):
     keys: Keys = Keys()
     clock: Clock = Clock()
     transfers: Transfers = Transfers()
+    extensions: Mapping[Name, Options] = {}
+    """Vendors' messages (P): the name of an installed extension, and its options."""
     components: Annotated[tuple[OwnComponent, ...], msgspec.Meta(max_length=200)] = ()
     """Of the device model, what the vendor adds to it."""
     variables: tuple[InitialVariable, ...] = ()

@@ -160,7 +160,7 @@ def _from_afar(bench: Bench) -> None:
     bench.evse(VICTIM).unplug()
     message = DataTransferRequest(vendor_id="com.example")
     _, effects = bench.station.exchange.ask(
-        lambda now: bench.station.data_transfers.send(message, lambda _outcome: None, now), bench.now
+        lambda now: bench.station.data_transfers.send(message, lambda _outcome, _now: None, now), bench.now
     )
     bench._do(effects)
     bench.settle()

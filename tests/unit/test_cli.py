@@ -100,8 +100,21 @@ def test_the_command_line_imports_nothing_heavy() -> None:
 
 def test_the_agent_imports_no_library_it_may_not_need() -> None:
     """Neither parsers nor bus libraries nor cryptography: each costs a start tens of milliseconds."""
-    heavy = ("yaml", "cryptography", "pymodbus", "can", "cantools", "importlib.metadata", "argparse", "email")
-    heavy += ("asyncssh", "ftplib", "http.client", "tempfile", "zipfile")
+    heavy = (
+        "yaml",
+        "cryptography",
+        "pymodbus",
+        "can",
+        "cantools",
+        "importlib.metadata",
+        "argparse",
+        "email",
+        "asyncssh",
+        "ftplib",
+        "http.client",
+        "tempfile",
+        "zipfile",
+    )
     code = f"import sys; import station.commands.run; print([m for m in {heavy!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, cwd=ROOT)  # noqa: S603 - our own code
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from station.block import Answered, NotSent
-from station.ocpp.messages import DataTransferRequest, DataTransferResponse
+from station.ocpp.messages import DataTransferRequest
 from tests.bench import Bench
 
 
@@ -21,21 +21,6 @@ def ask(bench: Bench, vendor: str, message: str | None = None, data: Any = None)
 def test_an_unknown_vendor_is_said_to_be_unknown(bench: Bench, data: Any) -> None:
     """Whatever the message holds."""
     assert ask(bench, "com.example", "hello", data) == {"status": "UnknownVendorId"}
-
-
-@pytest.mark.req("P01.FR.06", "P01.FR.07")
-def test_a_vendors_extension_answers_its_own_messages(bench: Bench) -> None:
-    """And says which of them it does not know."""
-
-    def echo(data: Any, now: object) -> DataTransferResponse:
-        del now
-        return DataTransferResponse(status="Accepted", data=data)
-
-    bench.station.data_transfers._vendors = {"com.example": {"echo": echo}}
-
-    assert ask(bench, "com.example", "echo", {"n": 1}) == {"status": "Accepted", "data": {"n": 1}}
-    assert ask(bench, "com.example", "shout") == {"status": "UnknownMessageId"}
-    assert ask(bench, "com.example") == {"status": "UnknownMessageId"}
 
 
 @pytest.mark.parametrize("status", ["Accepted", "Rejected", "UnknownMessageId", "UnknownVendorId"])
@@ -76,7 +61,7 @@ def test_of_a_message_that_cannot_be_said_its_sender_hears(bench: Bench) -> None
 def send(bench: Bench, heard: list[Any], vendor_id: str = "com.example") -> None:
     message = DataTransferRequest(vendor_id=vendor_id, message_id="echo", data={"n": 1})
     _, effects = bench.station.exchange.ask(
-        lambda now: bench.station.data_transfers.send(message, heard.append, now), bench.now
+        lambda now: bench.station.data_transfers.send(message, lambda told, _now: heard.append(told), now), bench.now
     )
     bench._do(effects)
     bench.settle()
