@@ -97,6 +97,7 @@ class Unlocking:
         seals.locked = False
         self._station.variables.load(now)
         self._station.network.load(now)
+        self._station.log_uploads.load(now)
         self.retune()
         log.info("secret.unlocked")
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -12,6 +13,9 @@ from station.now import Now, Wall
 from station.store.db import Database
 
 log = logging.getLogger(__name__)
+
+_SECRETIVE = re.compile(r"[@?]")
+"""What only a URL has that may hold a secret: most do not, and to seal one takes a library that is dear."""
 
 
 class LogUpload(msgspec.Struct, frozen=True, kw_only=True):
@@ -57,8 +61,22 @@ class LogUploads:
     def keep(self, upload: LogUpload) -> None:
         """This is wanted from now on, and nothing else."""
         data = msgspec.json.encode(msgspec.structs.replace(upload, location=""))
-        self._db.execute("INSERT OR REPLACE INTO log_upload VALUES (0, ?, ?)", (self._seal(upload.location), data))
+        if self.wanted is not None and self.wanted.location == upload.location:
+            self._db.execute("UPDATE log_upload SET data = ?", (data,))
+        else:
+            row = (self._closed(upload.location), data)
+            self._db.execute("INSERT OR REPLACE INTO log_upload VALUES (0, ?, ?)", row)
         self.wanted = upload
+
+    def _closed(self, location: str) -> str:
+        """As it lies on the disk. Where it cannot be sealed, a restart will not know it."""
+        if not _SECRETIVE.search(location):
+            return location
+        try:
+            return self._seal(location)
+        except Exception as error:  # noqa: BLE001 - the errors of the key store are its own
+            log.warning("state.not_sealed", extra={"table": "log_upload", "reason": str(error)})
+            return ""
 
     def done(self) -> None:
         """Nothing is wanted any more."""

@@ -325,6 +325,33 @@ def test_no_password_of_the_location_lies_on_the_disk_in_clear(tmp_path: Path) -
     assert b"secret" not in data
 
 
+def test_what_holds_no_secret_is_not_sealed(bench: Bench) -> None:
+    """To seal takes a library that costs more than the request."""
+    bench.station.log_uploads._seal = lambda text: str(1 / 0) + text
+
+    assert get_log(bench)["status"] == "Accepted"
+
+    assert bench.database.execute("SELECT location FROM log_upload").fetchone() == (LOCATION,)
+
+
+def test_where_nothing_can_be_sealed_the_log_is_fetched_all_the_same(bench: Bench) -> None:
+    """The key store is away. Only a restart makes an end of it, which is told."""
+    bench.station.log_uploads._seal = lambda text: str(1 / 0) + text
+    get_log(bench, 4, location="https://user:secret@files.example/", retries=1)
+    assembled(bench)
+    uploaded(bench, "UploadFailure")
+    bench.advance(minutes=1)
+    assembled(bench)
+    assert wanted(bench, UploadLog)[0].location == "https://user:secret@files.example/"
+    assert bench.database.execute("SELECT location FROM log_upload").fetchone() == ("",)
+
+    bench.crash()
+    assembled(bench)
+    uploaded(bench, "UploadFailure")
+
+    assert statuses(bench)[-1] == ("UploadFailure", 4)
+
+
 def test_a_row_that_cannot_be_read_prevents_nothing(bench: Bench) -> None:
     get_log(bench, 4)
     bench._do(
