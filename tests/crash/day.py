@@ -10,6 +10,7 @@ from typing import Any
 from hal.api import Fault, Identity
 from hal.iso15118 import VehicleNeeds
 from station.blocks.certificates import DropReplaced
+from station.blocks.data_transfer import Installed
 from station.blocks.diagnostics.logs import AssembleLog, LogAssembled, LogUploaded, UploadLog
 from station.engine import Happened
 from station.facts import (
@@ -44,8 +45,14 @@ from station.ocpp.messages import DataTransferRequest
 from station.ocpp.types import IdTokenType
 from tests.bench import Bench
 from tests.csms import EPOCH, later
+from tests.scenarios.p_data_transfer.vendors import VENDOR, Vendor
 from tests.scenarios.profiles import MAX, TX, limit
 
+BROUGHT: dict[str, Any] = {
+    "extensions": (Installed(VENDOR, lambda way: Vendor(way, {})),),
+    "layout": {"custom_vendors": (VENDOR,)},
+}
+"""What a station needs for the day: an extension that has turns."""
 VICTIM = 3
 """The EVSE where things happen."""
 TOKEN = "04C0FFEE"

@@ -16,7 +16,7 @@ import pytest
 
 from station.engine import Engine
 from tests.bench import Bench
-from tests.crash.day import VICTIM, bad_day
+from tests.crash.day import BROUGHT, VICTIM, bad_day
 
 VARIABLES = {"TxCtrlr.TxStartPoint": "PowerPathClosed", "TxCtrlr.TxStopPoint": "EVConnected,Authorized"}
 
@@ -135,7 +135,7 @@ def billed(bench: Bench) -> list[tuple[str, str]]:
 def test_no_handler_that_always_raises_brings_the_station_down(fast: Path, handler: Handler) -> None:
     """On a day on which every handler is called."""
     with broken(handler) as bug:
-        bench = Bench(fast, evses=3, lock=True, variables=VARIABLES)
+        bench = Bench(fast, evses=3, lock=True, variables=VARIABLES, **BROUGHT)
         bad_day(bench)
         assert_answers(bench, handler)
         bench.csms.forget()
@@ -175,7 +175,7 @@ CHARGING = [handler for handler in HANDLERS if handler.table == "reaction" and h
 @pytest.mark.parametrize("handler", CHARGING, ids=str)
 def test_an_evse_whose_facts_cannot_be_borne_does_not_stop_the_others(fast: Path, handler: Handler) -> None:
     with broken(handler, evse_id=VICTIM) as bug:
-        bench = Bench(fast, evses=3, lock=True, variables=VARIABLES)
+        bench = Bench(fast, evses=3, lock=True, variables=VARIABLES, **BROUGHT)
         bad_day(bench)
         bench.csms.forget()
         charge(bench, 1)
