@@ -41,10 +41,14 @@ def link_setup(config: Config, station: Station) -> LinkSetup:
         for profile in station.network.profiles()
     )
     base = _with_a_way_back(credentials(config), tuple(profile.url for profile in profiles))
+    ways = station.own_certificates.ways()
     return LinkSetup(
         profiles=profiles,
-        credentials=tuple(msgspec.structs.replace(base, password=each) for each in station.network.passwords()),
-        certificates=tuple(own_certificates(config, station.own_certificates.ways(), base)),
+        credentials=tuple(
+            msgspec.structs.replace(_without_what_was_replaced(base, ways), password=each)
+            for each in station.network.passwords()
+        ),
+        certificates=tuple(own_certificates(config, ways, base)),
         options=LinkOptions(
             ping_interval_s=comm("OCPPCommCtrlr", "WebSocketPingInterval"), compression=csms.compression
         ),
@@ -66,6 +70,13 @@ def _with_a_way_back(base: Credentials, urls: tuple[str, ...]) -> Credentials:
     if replaced is None or set(replaced.urls) & set(urls):
         return base
     return msgspec.structs.replace(base, replaced=Replaced(replaced.pem, urls))
+
+
+def _without_what_was_replaced(base: Credentials, ways: tuple[str, ...]) -> Credentials:
+    """The certificate of the file is not shown again because the key of the one that replaced it is away."""
+    if not ways or GIVEN in ways:
+        return base
+    return msgspec.structs.replace(base, tls=base.tls._replace(chain=None, key=None))
 
 
 def own_certificates(config: Config, names: Iterable[str], given: Credentials) -> Iterator[OwnCertificate]:
