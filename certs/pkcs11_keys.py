@@ -157,6 +157,11 @@ class Pkcs11Keys:
             atomic.keep(path, self._reference(name), self._write)
         return TlsKey(path, self._settings.pin, self._prepare)
 
+    def present(self) -> str:
+        """That the token is there and takes the PIN, and how it is called."""
+        with self._session():
+            return self._settings.token
+
     def _prepare(self, chain: Path, key: TlsKey) -> None:
         """First by our own means, which say what is wrong with module, token, PIN or key; the provider does not."""
         name = key.file.name.removesuffix(_URI)

@@ -66,6 +66,13 @@ def handles(connection: Any, first: int, most: int) -> list[int]:
     return [int(listed.handle[place]) for place in range(listed.count)]
 
 
+def maker(connection: Any) -> str:
+    """The four letters that stand for the TPM's manufacturer."""
+    pytss = library()
+    _, found = connection.get_capability(pytss.TPM2_CAP.TPM_PROPERTIES, pytss.TPM2_PT.MANUFACTURER, 1)
+    return int(found.data.tpmProperties.tpmProperty[0].value).to_bytes(4, "big").decode("ascii", "replace").strip("\0 ")
+
+
 _CODE = re.compile(r"(?:^|: )(\d+) ")
 
 

@@ -98,6 +98,11 @@ class TpmKeys:
         """What an SSLContext needs to use this key. Raises NoSuchKey."""
         return TlsKey(self._existing(name), prepare=self.provider.prove)
 
+    def present(self) -> str:
+        """That the TPM answers, and who made it."""
+        with self._session() as connection:
+            return tpm.maker(connection)
+
     def _seal(self, path: Path, secret: bytes) -> None:
         pytss = tpm.library()
         sensitive = pytss.TPM2B_SENSITIVE_CREATE(pytss.TPMS_SENSITIVE_CREATE(data=secret))

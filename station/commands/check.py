@@ -64,6 +64,10 @@ def findings(path: Path) -> Iterator[Finding]:
     yield from unreadable(path, config, service())
     yield from state_directory(config)
     yield from clock(Machine())
+    if config.file.keys.store != "file":
+        from station.commands.stores import store  # noqa: PLC0415 - rarely needed
+
+        yield from store(config)
     yield from certificates(config)
     yield from extensions.findings(config)
     if runs_already(config):

@@ -82,6 +82,12 @@ def _factory_reset(given: argparse.Namespace) -> int:
     return factory.factory_reset(config, local.address_of(given.config, given.socket), sure=given.yes)
 
 
+def _keys(given: argparse.Namespace) -> int:
+    from station.commands.keys import keys  # noqa: PLC0415 - see the module's first lines
+
+    return keys(Path(given.config), given.what, given.name, sure=given.yes)
+
+
 def _hal(given: argparse.Namespace) -> int:
     del given
     from station.commands import hal  # noqa: PLC0415 - see the module's first lines
@@ -106,6 +112,7 @@ _COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "si
     "variables": _variables,
     "security-log": _security_log,
     "factory-reset": _factory_reset,
+    "keys": _keys,
 }
 
 
@@ -121,7 +128,13 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check", help="validate the configuration, then everything it names; exit 1 on error", formatter_class=plain
     )
-    for parser_ in (agent, check):
+    keys = commands.add_parser("keys", help="private keys of the station, in the store that station.yaml names")
+    keys.add_argument(
+        "what", choices=("list", "create", "csr", "delete"), help="csr: a request in PEM, for the authority"
+    )
+    keys.add_argument("name", nargs="?", metavar="NAME", help="such as station-1; a name is never used twice")
+    keys.add_argument("--yes", action="store_true", help="delete: even what the station connects with")
+    for parser_ in (agent, check, keys):
         parser_.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
 
     demo = commands.add_parser("demo", help="a whole station on simulated hardware, shown live; needs nothing")

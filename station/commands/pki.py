@@ -9,7 +9,7 @@ from cryptography.x509 import Certificate
 from cryptography.x509.oid import NameOID
 
 from certs import x509
-from certs.errors import BadCertificate, CertsError
+from certs.errors import BadCertificate, CertsError, KeyUnavailable
 from certs.tls import client_context
 from certs.trust import TrustStore, certificates
 from station.commands.findings import Finding, Grade
@@ -49,6 +49,8 @@ def own(config: Config, credentials: Credentials) -> Iterator[Finding]:
     try:
         x509.check_key(chain[0])
         client_context(credentials.tls)
+    except KeyUnavailable as error:
+        yield Finding(Grade.ERROR, "private key", error.reason, error.remedy)
     except (CertsError, OSError) as error:
         yield Finding(Grade.ERROR, "private key", str(error), "install certificate and key that belong together")
     else:

@@ -210,7 +210,8 @@ class Link:
         try:
             line = await self._dial(profile, credentials, options)
         except Exception as error:  # noqa: BLE001 - whatever it is, the next attempt follows
-            if self._redial.failed():
+            of_the_key = explain(error).kind is DownKind.KEY  # another certificate may have a weaker one: never instead
+            if self._redial.failed() and not of_the_key:
                 self._certificate += 1
             if not shown:
                 self._credential = index + 1
