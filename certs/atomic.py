@@ -46,7 +46,9 @@ def remove(path: Path) -> None:
 
 def make_directory(path: Path) -> None:
     """Create a private directory, with its parents; an existing one is left alone. Raises OSError."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if not path.is_dir():
+        make_directory(path.parent)  # mkdir's own way would leave the parents open to everybody
+        path.mkdir(mode=0o700, exist_ok=True)
 
 
 def write(path: Path, data: bytes) -> None:
@@ -80,5 +82,5 @@ def sync_directory(path: Path) -> None:
 
 def keep(path: Path, data: bytes, by: Write) -> None:
     """Write a file by `by` into a directory that only its owner sees, made if it is missing. Raises OSError."""
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_directory(path.parent)
     by(path, data)
