@@ -107,6 +107,10 @@ class Layout(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     field_lengths: Mapping[str, int] = {}
     evse_reset: bool = True
     phase_switching: bool = False
+    fuse_a: float | None = None
+    """What all EVSEs together may draw per phase."""
+    supply_voltage_v: float = 230.0
+    """Between phase and neutral, as set for the area."""
     secc_id: str = ""
     country_name: str = ""
 

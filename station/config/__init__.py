@@ -36,7 +36,6 @@ from station.version import VERSION
 
 __all__ = ["Config", "ConfigError", "load"]
 
-_VOLTAGE = 230.0
 _DAY_S = 86_400.0
 _MEGABYTE = 1_000_000
 _DEFAULT_MEASURANDS: tuple[str, ...] = ("Energy.Active.Import.Register",)
@@ -212,11 +211,14 @@ def _line_in(text: str) -> int:
 
 def layout(file: File, measurands: Mapping[str, tuple[str, ...]], signing: frozenset[str]) -> Layout:
     """What is bolted together, for the device model. `measurands` and `signing` by the meter's name."""
-    station = file.station
+    station, supply, sim = file.station, file.supply, file.simulator
     return Layout(
         vendor_name=station.vendor,
         model=station.model,
-        evses=tuple(_evse(evse, measurands, signing) for evse in file.evses),
+        evses=tuple(_evse(evse, supply.voltage_v, measurands, signing) for evse in file.evses),
+        phase_switching=supply.phase_switching or (sim is not None and sim.phase_switching),
+        fuse_a=supply.max_current_a,
+        supply_voltage_v=supply.voltage_v,
         serial_number=station.serial,
         firmware_version=station.firmware_version or VERSION,
         identity=station.identity,
@@ -230,8 +232,8 @@ def layout(file: File, measurands: Mapping[str, tuple[str, ...]], signing: froze
     )
 
 
-def _evse(evse: Evse, measurands: Mapping[str, tuple[str, ...]], signing: frozenset[str]) -> EvseLayout:
-    watts = evse.max_power_w if evse.max_power_w is not None else _VOLTAGE * evse.max_current_a * evse.phases
+def _evse(evse: Evse, volts: float, measurands: Mapping[str, tuple[str, ...]], signing: frozenset[str]) -> EvseLayout:
+    watts = evse.max_power_w if evse.max_power_w is not None else volts * evse.max_current_a * evse.phases
     connectors = tuple(
         ConnectorLayout(
             type=each.type,

@@ -120,6 +120,17 @@ class Transfers(Section, frozen=True):
     same."""
 
 
+class Supply(Section, frozen=True):
+    """The connection to the grid, as far as charging profiles need it."""
+
+    max_current_a: Amperes | None = None
+    """What all EVSEs together may draw per phase, whatever the CSMS says (K04.FR.02)."""
+    voltage_v: Annotated[float, msgspec.Meta(ge=50.0, le=1000.0)] = 230.0
+    """Between phase and neutral: limits in watts are converted by it (K01.FR.50)."""
+    phase_switching: bool = False
+    """The boards can change between one phase and all of them (Phases3to1)."""
+
+
 class Board(Section, frozen=True):
     """Which channel of which board."""
 
@@ -150,7 +161,7 @@ class Evse(Section, frozen=True):
     phase_rotation: Annotated[str, msgspec.Meta(pattern="^[RSTx]{3}$")] | None = None
     max_current_a: Amperes = 32.0
     max_power_w: Watts | None = None
-    """230 V times current times phases if it is not said."""
+    """The supply's voltage times current times phases if it is not said."""
     iso15118: bool = False
     iso15118_evse_id: Annotated[str, msgspec.Meta(max_length=37)] = ""
     connectors: Annotated[tuple[Connector, ...], msgspec.Meta(min_length=1, max_length=32)] = (Connector(),)
@@ -278,6 +289,7 @@ class File(Section, frozen=True):
     sensors: Mapping[Name, Options] = {}
     displays: Mapping[Name, Options] = {}
     main_meter: Name | None = None
+    supply: Supply = Supply()
     evses: Annotated[tuple[Evse, ...], msgspec.Meta(max_length=100)] = ()
     simulator: Simulator | None = None
     keys: Keys = Keys()

@@ -7,6 +7,7 @@ Invariant: an EVSE in a transaction stays as it is whatever is ordered; the orde
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Literal, NamedTuple
 
@@ -119,6 +120,19 @@ class Connectors:
     def supply_phases(self) -> int:
         """The phases the station is connected to."""
         return self._layout.supply_phases
+
+    @property
+    def fuse_a(self) -> float:
+        """What all EVSEs together may draw per phase, infinite if nothing is said (K04.FR.02)."""
+        fuse_a = self._layout.fuse_a
+        return fuse_a if fuse_a is not None else math.inf
+
+    def volts(self, evse_id: int | None = None) -> float:
+        """The line voltage of the area; of a direct current EVSE the voltage at which it gives its most."""
+        evse = self._layout.evses[evse_id - 1] if evse_id is not None else None
+        if evse is None or evse.phases:
+            return self._layout.supply_voltage_v
+        return evse.max_power_w / min(connector.max_current_a for connector in evse.connectors)
 
     @property
     def switches_phases(self) -> bool:

@@ -81,9 +81,11 @@ class Ceilings:
         """The station as the composition sees it. `nth`: by which schedule of each TxProfile (K15.FR.22)."""
         outlets = [self._outlet(evse_id, nth) for evse_id in self._connectors.evse_ids()]
         outlets.sort(key=lambda each: (not each.active, each.ready or 0, each.evse_id))
+        connectors = self._connectors
         return Site(
             outlets=tuple(outlets),
-            supply=Supply(self._connectors.supply_phases(), switching=self._connectors.switches_phases),
+            supply=Supply(connectors.supply_phases(), connectors.volts(), connectors.switches_phases),
+            fuse_a=connectors.fuse_a,
             most=self._of("ChargingStationMaxProfile", STATION),
             external=self._external(STATION),
         )
@@ -92,7 +94,7 @@ class Ceilings:
         session, connectors = self._sessions.get(evse_id), self._connectors
         return Outlet(
             evse_id=evse_id,
-            supply=Supply(connectors.phases(evse_id), switching=connectors.switches_phases),
+            supply=Supply(connectors.phases(evse_id), connectors.volts(evse_id), connectors.switches_phases),
             max_a=self._most(session),
             min_a=MIN_A,
             ready=millis(to_wall(self._times.utc(session.ready_at))) if session.ready_at is not None else None,

@@ -32,7 +32,7 @@ DAY_S = 86_400
 WEEK_S = 7 * DAY_S
 
 
-@pytest.mark.req("K01.FR.15", "K01.FR.51", "K07.FR.01")
+@pytest.mark.req("K01.FR.02", "K01.FR.15", "K01.FR.51")
 def test_a_default_of_one_evse_limits_each_phase_there_and_only_there(bench: Bench) -> None:
     put(bench, limit(10))
 
@@ -123,6 +123,7 @@ def test_a_profile_is_in_force_while_it_is_valid(bench: Bench) -> None:
     assert amperes(bench) == 10.0
     bench.advance(50)
     assert amperes(bench) == 16.0
+    bench.evse(1).unplug()
     bench.advance(days=2)
     put(bench, limit(16, id=3, stackLevel=2, validFrom=ahead(bench, 999)))
     assert composite(bench, 1, 60) == [(0, 16.0)]
@@ -209,6 +210,17 @@ def test_watts_are_shared_by_the_phases(bench: Bench, phases: int | None) -> Non
     assert composite(bench, unit="W") == [(0, 6900.0)]
 
 
+@pytest.mark.req("K01.FR.50")
+def test_the_voltage_is_that_of_the_area(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, layout={"supply_voltage_v": 115.0})
+    charge(bench)
+
+    put(bench, limit(6900, unit="W"))
+
+    assert amperes(bench) == 20.0
+    assert composite(bench, unit="W") == [(0, 6900.0)]
+
+
 @pytest.mark.req("K01.FR.47", "K01.FR.50")
 def test_a_board_that_can_switch_charges_on_one_phase(tmp_path: Path) -> None:
     bench = switching(tmp_path)
@@ -232,7 +244,21 @@ def switching(path: Path) -> Bench:
     return bench
 
 
-@pytest.mark.req("K06.FR.01", "K06.FR.02", "K07.FR.01")
+@pytest.mark.req("K07.FR.01")
+def test_who_comes_while_the_csms_is_away_charges_by_what_is_installed(bench: Bench) -> None:
+    charge(bench)
+    bench.evse(1).unplug()
+    put(bench, limit(10))
+    bench.csms.disconnect()
+    bench.advance(60)
+
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04A1B2C3")
+
+    assert amperes(bench) == 10.0
+
+
+@pytest.mark.req("K06.FR.01", "K06.FR.02")
 def test_without_the_csms_everything_goes_on_as_it_was_told(bench: Bench) -> None:
     transaction_id = charge(bench)
     put(bench, limit((0, 16), (300, 10), purpose=TX, transactionId=transaction_id))
@@ -243,9 +269,8 @@ def test_without_the_csms_everything_goes_on_as_it_was_told(bench: Bench) -> Non
     bench.advance(300)
     assert amperes(bench, 1) == 10.0
     bench.evse(2).plug_in()
-    bench.evse(2).present_token("04A1B2C3")  # known, but unlimited
-    bench.advance(15)
-    bench.csms.connect()
+    bench.evse(2).present_token("04A1B2C3")
+    assert amperes(bench, 2) == 32.0
 
 
 @pytest.mark.req("K01.FR.27")

@@ -155,6 +155,23 @@ def test_after_a_power_cut_the_limit_still_holds(tmp_path: Path) -> None:
     assert (amperes(bench, 1), amperes(bench, 2)) == (10.0, 10.0)
 
 
+@pytest.mark.req("K04.FR.05", "K04.FR.02")
+def test_the_fuse_of_the_station_holds_whatever_the_csms_says(tmp_path: Path) -> None:
+    """Two vehicles share it; a maximum of the CSMS can only be lower."""
+    bench = Bench(tmp_path, layout={"fuse_a": 40.0})
+    charge(bench, 1)
+    assert amperes(bench) == 32.0
+    charge(bench, 2, SECOND)
+    assert (amperes(bench, 1), amperes(bench, 2)) == (20.0, 20.0)
+
+    put(bench, station_limit(bench, 60), 0)
+    assert (amperes(bench, 1), amperes(bench, 2)) == (20.0, 20.0)
+
+    put(bench, station_limit(bench, 30), 0)
+    assert (amperes(bench, 1), amperes(bench, 2)) == (15.0, 15.0)
+    assert composite(bench, 0) == [(0, 30.0)]
+
+
 def test_a_maximum_from_later_on_limits_nothing_before(bench: Bench) -> None:
     put(bench, station_limit(bench, 20, start=ahead(bench, 60)), 0)
     charge(bench, 1)

@@ -128,7 +128,7 @@ def test_a_choice_that_the_csms_rejects_is_not_believed(bench: Bench) -> None:
     assert composite(bench, 1, 900) == [(0, 16.0)]
 
 
-@pytest.mark.req("K15.FR.19", "K16.FR.13", "K17.FR.16", "K15.FR.21", "K16.FR.14")
+@pytest.mark.req("K15.FR.19", "K16.FR.13", "K17.FR.16")
 def test_of_a_vehicle_that_tells_no_profile_the_schedule_it_chose_is_told(bench: Bench) -> None:
     """By the id that the CSMS gave it."""
     transaction_id = arrive(bench, tells_schedule=False)
