@@ -15,7 +15,7 @@ from station.shell.outlet import Allow
 from tests.bench import Bench
 from tests.crash.recorder import VFS, Recorder
 from tests.scenarios.e_transactions.story import bay
-from tests.scenarios.profiles import limit, put
+from tests.scenarios.profiles import clear, limit, put
 from tests.scenarios.reservations import reserve, updates, used
 
 VARIABLES = {
@@ -259,6 +259,33 @@ def a_limit_leaves_no_current_for_a_while(bench: Bench) -> None:
     assert bench.evse(1).charging
     bench.evse(1).unplug()
     bench.advance(seconds=5)
+
+
+def profiles_come_and_go(bench: Bench) -> None:
+    """What was accepted stays, what was cleared is gone, and no TxProfile outlives its transaction (K01.FR.27, K02)."""
+    assert put(bench, limit(20, id=1)) == "Accepted"
+    promise(bench, lambda b: _has(b, 1), "profile 1")
+    assert put(bench, limit(16, id=2), 2) == "Accepted"
+    wish = {"idToken": {"idToken": "04AABBCC", "type": "Central"}, "remoteStartId": 5, "evseId": 1}
+    profile = limit(12, id=3, purpose="TxProfile")
+    assert bench.csms.call("RequestStartTransaction", {**wish, "chargingProfile": profile})["status"] == "Accepted"
+    promise(bench, _only_of_running, "a TxProfile has its transaction")
+    bench.evse(1).plug_in()
+    bench.advance(seconds=20)
+    assert bench.world.evse(1).offered_a == 12.0
+    assert clear(bench, 2) == "Accepted"
+    promise(bench, lambda b: not _has(b, 2), "profile 2 is cleared")
+    bench.evse(1).unplug()
+    bench.advance(seconds=10)
+
+
+def _has(bench: Bench, number: int) -> bool:
+    return bench.station.profiles.find(number) is not None
+
+
+def _only_of_running(bench: Bench) -> bool:
+    running = {session.transaction_id for session in bench.station.sessions.running()}
+    return all(each.profile.transaction_id in {None, *running} for each in bench.station.profiles.all())
 
 
 def nobody_plugs_in(bench: Bench) -> None:

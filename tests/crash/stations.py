@@ -54,6 +54,7 @@ SCENARIOS: Mapping[Scenario, Given] = {
             do.a_fault_while_charging,
             do.a_limit_leaves_no_current_for_a_while,
             do.a_local_list_comes_while_it_charges,
+            do.profiles_come_and_go,
         ],
         kind(),
     ),
