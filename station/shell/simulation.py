@@ -80,6 +80,14 @@ class Ev(Command, frozen=True, kw_only=True):
     state: Literal["charge", "pause", "stop"]
 
 
+class Needs(Command, frozen=True, kw_only=True):
+    """A vehicle that speaks ISO 15118 says what it needs, and waits for charging schedules (K15)."""
+
+    evse: Positive = 1
+    energy_wh: Annotated[int, msgspec.Meta(gt=0, le=1_000_000)] = 20_000
+    departs_in_s: Annotated[float, msgspec.Meta(gt=0.0)] | None = None
+
+
 class Swipe(Command, frozen=True, kw_only=True):
     """A card is held to a reader; `evses`: those that the reader serves, or the one chosen there."""
 
@@ -156,6 +164,7 @@ class Simulation:
             "plug_in": self._on(PlugIn, self.plug_in),
             "unplug": self._on(Unplug, self.unplug),
             "ev": self._on(Ev, lambda given: self._do(lambda world: world.ev(given.evse, given.state))),
+            "needs": self._on(Needs, self.needs),
             "swipe": self._on(Swipe, self.swipe),
             "fault": self._on(SetFault, self.fault),
             "meter": self._on(Meter, self.meter),
@@ -219,6 +228,10 @@ class Simulation:
     async def unplug(self, given: Unplug) -> None:
         """It leaves."""
         await self._at(given.evse, given.connector, lambda world: world.unplug(given.evse))
+
+    async def needs(self, given: Needs) -> None:
+        """A vehicle says what it needs."""
+        await self._do(lambda world: world.state_needs(given.evse, given.energy_wh, given.departs_in_s))
 
     async def swipe(self, given: Swipe) -> None:
         """A card is held to a reader."""

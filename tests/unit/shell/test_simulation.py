@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from hal.api import Fault
+from hal.schedules import ScheduleOffer
 from station.effects import Want
 from station.facts import (
     DeviceIdentified,
@@ -22,6 +23,9 @@ from station.facts import (
     SensorRead,
     SnapshotTold,
     TokenPresented,
+    VehicleNeedsTold,
+    VehicleScheduleTold,
+    VehicleSpoke,
 )
 from station.now import BootId
 from station.shell.clock import StationClock
@@ -164,6 +168,28 @@ def test_a_vehicle_wants_energy_when_it_is_told_to(bench: Bench) -> None:
     bench.do("ev", evse=2, state="charge")
 
     assert bench.hears(EnergyRequested)[0].requested
+
+
+def test_a_vehicle_that_speaks_iso15118_says_what_it_needs_and_chooses_an_offer(bench: Bench) -> None:
+    """It takes as much of it as it can."""
+    bench.do("plug_in", evse=1, protocol="iso15118-2", current_a=12)
+    bench.hears(VehicleSpoke)
+
+    bench.do("needs", evse=1, energy_wh=9000, departs_in_s=3600)
+
+    (wish,) = bench.hears(VehicleNeedsTold)
+    assert (wish.evse_id, wish.needs.energy_wh, wish.needs.max_a, wish.needs.departs_in_s) == (1, 9000, 12, 3600)
+    assert bench.hardware.offer(1, (ScheduleOffer(7, ((0, 16.0), (60, 8.0)), 3600),)).result(5) == ""
+    (choice,) = bench.hears(VehicleScheduleTold)
+    assert (choice.evse_id, choice.schedule_id, choice.periods) == (1, 7, ((0, 12.0), (60, 8.0)))
+
+
+def test_where_no_vehicle_speaks_nothing_is_offered(bench: Bench) -> None:
+    bench.do("plug_in", evse=2)
+
+    assert bench.answer("needs", evse=2)["error"] == "needs: EVSE 2: no vehicle that speaks ISO 15118"
+    offer = (ScheduleOffer(1, ((0, 16.0),), 3600),)
+    assert "no vehicle that speaks ISO 15118" in bench.hardware.offer(2, offer).result(5)
 
 
 @pytest.mark.parametrize(
