@@ -202,7 +202,8 @@ class DeviceModel:
         self._exact: dict[tuple[ComponentId, VariableId], Variable] = {}
         """By the names as they are spelt here, which is how nearly everybody spells them."""
         self._fallback = lru_cache(maxsize=256)(default)
-        self._asked: dict[tuple[str | ComponentId, str, str], Variable | None] = {}
+        self._asked: dict[tuple[str | ComponentId, str, str], Attribute | None] = {}
+        """What typed questions were asked about, and where its value is; None for what the station lacks."""
         for variable in variables:
             self.add(variable)
 
@@ -344,9 +345,10 @@ class DeviceModel:
 
         Raises UnknownVariableError if the catalogue does not know it either.
         """
-        found = self._ask(component, variable, instance)
-        if found is not None and found.actual is not None:
-            return found.actual
+        asked = (component, variable, instance)
+        found = self._asked[asked] if asked in self._asked else self._ask(component, variable, instance)
+        if found is not None and found.value is not None:
+            return found.value
         name = component if isinstance(component, str) else component.name
         default = self._fallback(name, variable, instance)
         if default is None:
@@ -371,15 +373,12 @@ class DeviceModel:
         """The members of a list in their order, by the rules of `text`."""
         return values.members(self.text(component, variable, instance))
 
-    def _ask(self, component: str | ComponentId, variable: str, instance: str) -> Variable | None:
-        asked = (component, variable, instance)
-        try:
-            return self._asked[asked]
-        except KeyError:
-            id_ = ComponentId(component) if isinstance(component, str) else component
-            found = self.find(id_, VariableId(variable, instance))
-            answer = self._asked[asked] = found if isinstance(found, Variable) else None
-            return answer
+    def _ask(self, component: str | ComponentId, variable: str, instance: str) -> Attribute | None:
+        id_ = ComponentId(component) if isinstance(component, str) else component
+        found = self.find(id_, VariableId(variable, instance))
+        answer = found.attribute() if isinstance(found, Variable) else None
+        self._asked[component, variable, instance] = answer
+        return answer
 
 
 def describe(variable: Variable) -> str:

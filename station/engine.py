@@ -228,7 +228,7 @@ class Engine:
 
     def _hear(self, fact: object, now: Now) -> None:
         for culprit, react in self._reactions.get(type(fact), ()):
-            if culprit in self._skipped or self._failures.muted(culprit, now.mono):
+            if (self._skipped and culprit in self._skipped) or self._failures.muted(culprit, now.mono):
                 continue
             self._running, self._hearing = culprit, fact
             react(fact, now)

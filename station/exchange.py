@@ -354,6 +354,7 @@ class Exchange:
     def _pump(self, now: Now) -> None:
         while self._csms.connected and self.endpoint.in_flight is None and (row := self.outbox.next(now)) is not None:
             try:
+                row = _read(row)
                 payload = self._rendered(row)
             except Exception as error:  # noqa: BLE001 - a row that ends the process would do so after each start
                 reason = error.description if isinstance(error, CannotRender) else repr(error)
@@ -370,10 +371,7 @@ class Exchange:
 
     def _rendered(self, row: rows.Row) -> bytes:
         """The row in the words of the negotiated version, with the time as it is known now."""
-        try:
-            message = as_told = row.request
-        except ValueError as error:
-            raise CannotRender(str(error)) from error
+        message = as_told = row.request
         shift_s = self._stamps.shift_s(row, message)
         if shift_s:
             message = codec.shifted(message, timedelta(seconds=shift_s))
@@ -401,3 +399,13 @@ class Exchange:
 
     def _take(self, effects: list[Effect]) -> None:
         self._out.extend(effects)
+
+
+def _read(row: rows.Row) -> rows.Row:
+    """The row with its message, which it keeps until it is settled. Raises CannotRender for what cannot be read."""
+    if row.made is not None:
+        return row
+    try:
+        return msgspec.structs.replace(row, made=rows.Made(row.request, {}))
+    except ValueError as error:
+        raise CannotRender(str(error)) from error

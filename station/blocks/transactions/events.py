@@ -140,6 +140,8 @@ class Writer:
 
     def _dated(self, at: Instant, event: _Dated) -> datetime:
         """When a value was read: moved with its event where that was, and never after it."""
+        if at == event.at:
+            return event.stamp
         moved = event.stamp - self._times.utc(event.at) if at.boot == event.at.boot else timedelta()
         return min(self._times.utc(at) + moved, event.stamp)
 
