@@ -22,8 +22,6 @@ from station.blocks.authorization.block import Authorization
 from station.blocks.authorization.wish import States as AuthorizationStates
 from station.blocks.authorization.wish import World as AuthorizationWorld
 from station.blocks.availability import Availability
-from station.blocks.certificate_expiry import CertificateExpiry
-from station.blocks.certificate_signing import CertificateSigning
 from station.blocks.certificates import RootCertificates
 from station.blocks.data_transfer import DataTransfers, Installed
 from station.blocks.diagnostics.customers import CustomerInformation
@@ -35,6 +33,9 @@ from station.blocks.display import Display
 from station.blocks.firmware import Firmware
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
+from station.blocks.own_certificates.expiry import CertificateExpiry
+from station.blocks.own_certificates.signing import CertificateSigning
+from station.blocks.own_certificates.switch import CertificateSwitch
 from station.blocks.provisioning.boot import BootSequence
 from station.blocks.provisioning.delivery import DeliverySettings
 from station.blocks.provisioning.equipment import Equipment
@@ -309,6 +310,7 @@ class Station:
                 facts=self.facts,
                 renew_ahead_s=self.setup.renew_ahead_s,
             ),
+            CertificateSwitch(own=self.own_certificates, jobs=self.ports, station=self.ports, facts=self.facts),
             CertificateExpiry(told=self.expiry_told, own=self.own_certificates, jobs=self.ports, facts=self.facts),
             BootSequence(
                 identity=_identity(self.setup.layout),

@@ -1,6 +1,7 @@
 """POLICY: the functional blocks of OCPP 2.x, a file each, a folder where one has parts.
 
-    A  security           security events, passwords
+    A  security           security events
+       own_certificates/  the station's own: asked for, renewed, given up; what ends
     B  provisioning/      boot, variables, reports, network profiles, reset
     C  authorization/     tokens, the cache, master pass
     D  local_list         the list that the CSMS manages here, whole or in changes

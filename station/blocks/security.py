@@ -2,7 +2,7 @@
 
 Whoever notices something emits SecurityEventOccurred; the link's failures, a clock that jumps and broken frames are
 judged here. Nobody can fill the disk or the CSMS with it: each kind has a limit, and what it cut is counted.
-Not here: certificates and their renewal (certificate_signing.py), what ends (certificate_expiry.py).
+Not here: certificates, their renewal and their end (own_certificates/, certificates.py).
 Invariant: when its step has committed, an event is in the log, a critical one also in the queue, which never gives it
 up (A04.FR.02, A04.FR.04).
 """

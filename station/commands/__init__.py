@@ -5,5 +5,6 @@
     local.py    status and sim: a line to the control socket of a running agent, a line back
     hal.py      the drivers there are
 
-control.py, status.py, network.py, sealing.py and upkeep.py are what the running agent is given besides its parts.
+control.py, status.py, network.py, keystore.py, sealing.py, signing.py, roots.py and upkeep.py are what the running
+agent is given besides its parts.
 """

@@ -24,8 +24,8 @@ from certs.own import Expected, OwnChains, Signed, judged
 from certs.tls import TlsSettings, client_context
 from certs.trust import TrustStore
 from station.block import Job, JobResult
-from station.blocks.certificate_expiry import CertificatesSeen, LookAtCertificates, Seen
-from station.blocks.certificate_signing import (
+from station.blocks.own_certificates.expiry import CertificatesSeen, LookAtCertificates, Seen
+from station.blocks.own_certificates.jobs import (
     Candidate,
     ChainChecked,
     CheckChain,

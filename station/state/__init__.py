@@ -3,6 +3,7 @@
     registration   whether the CSMS has accepted us, and why we last started
     network        the ways to the CSMS, their order, passwords
     certificates   which are installed, and which one vouches for the CSMS
+    own_certificates   those of the station itself;  expiry: of whose end the CSMS was warned
     resets         what is to be reset as soon as nobody is there
     variables      the device model;  naming: between its names and those of messages
     monitoring     monitors, their alarms, the ids of events

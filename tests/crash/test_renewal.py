@@ -18,8 +18,8 @@ from certs.own import OwnChains
 from certs.tls import TlsSettings, client_context
 from certs.trust import TrustStore
 from station.block import Job, JobResult
-from station.blocks import certificate_signing
-from station.blocks.certificate_signing import DestroyKeys
+from station.blocks.own_certificates import signing as certificate_signing
+from station.blocks.own_certificates.jobs import DestroyKeys
 from station.commands.signing import KeyWork
 from station.state.own_certificates import CHARGING_STATION, GIVEN, OwnCertificates
 from tests.bench import Bench

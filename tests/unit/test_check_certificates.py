@@ -12,7 +12,7 @@ from certs.keystore import KeyKind, Subject
 from certs.own import OwnChains
 from certs.throwaway import Authority, Wish
 from certs.trust import TrustStore
-from station.blocks.certificate_expiry import LookAtCertificates
+from station.blocks.own_certificates.expiry import LookAtCertificates
 from station.commands.check import certificates
 from station.commands.findings import Grade
 from station.commands.network import as_renewed

@@ -14,7 +14,7 @@ from cryptography.x509.oid import NameOID
 
 from certs.throwaway import Wish
 from device_model.build import EvseLayout
-from station.blocks.certificate_signing import MakeRequest
+from station.blocks.own_certificates.jobs import MakeRequest
 from station.state.own_certificates import CHARGING_STATION, V2G, Given
 from tests.csms import EPOCH, Error
 from tests.scenarios.a_security.signing import DAY, FROM, Operator

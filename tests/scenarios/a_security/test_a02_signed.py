@@ -11,7 +11,8 @@ import pytest
 
 from certs.throwaway import Authority, Wish
 from device_model.build import EvseLayout
-from station.blocks.certificate_signing import CHECKING_PATIENCE_S, CheckChain
+from station.blocks.own_certificates.jobs import CheckChain
+from station.blocks.own_certificates.signing import CHECKING_PATIENCE_S
 from station.commands.signing import Places
 from station.state.own_certificates import CHARGING_STATION, GIVEN, V2G, Given
 from station.store.files import replace

@@ -9,7 +9,7 @@ import pytest
 
 from certs.throwaway import Authority
 from certs.trust import TrustStore
-from station.blocks.certificate_expiry import EVENT
+from station.blocks.own_certificates.expiry import EVENT
 from tests.bench import Bench
 from tests.csms import EPOCH
 

@@ -1,15 +1,15 @@
-"""Block A, the life of the station's own certificates: asked for, checked, switched to, given up (A02, A03).
+"""Block A, how the station comes by its own certificates: asked for, checked, installed (A02, A03).
 
     TriggerMessage, or a certificate that ends soon
         -> a new key and its request are made (job)         making
         -> SignCertificate, until the CSMS accepts it        sending
         -> CertificateSigned is awaited, asked for again     waiting, stopped
         -> the chain is checked and written (job)            Accepted: connect with it
-        -> the CSMS is reached with the new one, or again with the old one: the other one is destroyed (job)
+        -> the CSMS is reached with the new one, or again with the old one: switch.py
 
 All of it is in tables, so that a power cut anywhere only makes a step be done again. Nothing here touches a key or
-reads a certificate: jobs do. The dialling with several certificates is the link's: it asks `state/own_certificates.py`.
-Invariant: the certificate that worked last is given up only when another one has worked.
+reads a certificate: jobs do.
+Invariant: of each use one request is under way, and every key that was made for one is installed, asked for or doomed.
 """
 
 from __future__ import annotations
@@ -23,8 +23,6 @@ from device_model.model import ComponentId, VariableId
 from station.block import (
     Answered,
     Block,
-    Job,
-    JobResult,
     Later,
     NotSent,
     Outcome,
@@ -39,25 +37,31 @@ from station.block import (
     result,
     route,
 )
+from station.blocks.own_certificates.jobs import (
+    Candidate,
+    ChainChecked,
+    CheckChain,
+    MakeRequest,
+    RequestMade,
+)
+from station.blocks.own_certificates.switch import destroy
 from station.facts import (
     ClockStepped,
     Facts,
     LinkRestored,
     MessageTriggered,
     OwnCertificateInstalled,
-    OwnCertificatesRemoved,
     RegistrationChanged,
     SecurityEventOccurred,
     StationStarted,
 )
-from station.now import Deadline, Mono, MonoDeadline, Now, Wall, rfc3339
+from station.now import Deadline, Mono, MonoDeadline, Now, rfc3339
 from station.ocpp.messages import CertificateSignedRequest, CertificateSignedResponse, SignCertificateRequest
 from station.ports import Csms, Ids, Jobs, Station
 from station.refusal import Refusal
 from station.state.network import Network
 from station.state.own_certificates import (
     CHARGING_STATION,
-    GIVEN,
     ISO15118,
     PREFIXES,
     USES,
@@ -90,71 +94,6 @@ LOOK_EVERY_S = 6 * 3600.0
 DAY_S = 86_400.0
 SHARE_OF_LIFE = 1 / 3
 """A certificate that lives only for weeks is renewed in the last third of its life: a month before would be always."""
-
-
-class MakeRequest(Job, frozen=True, kw_only=True):
-    """Make a key of this name and a PKCS#10 request for it."""
-
-    use: Use
-    name: str
-    common_name: str
-    organization: str
-    country: str = ""
-
-    @property
-    def key(self) -> str:
-        """Each use has one."""
-        return f"MakeRequest/{self.use}"
-
-
-class RequestMade(JobResult, frozen=True, kw_only=True):
-    """The request in PEM; `flaw` if it could not be made."""
-
-    use: Use
-    name: str
-    csr: str = ""
-    flaw: str = ""
-
-
-class Candidate(msgspec.Struct, frozen=True):
-    """A request that a signed certificate may belong to."""
-
-    use: Use
-    name: str
-    common_name: str
-
-
-class CheckChain(Job, frozen=True, kw_only=True):
-    """Find out whose certificate this is, whether it is good at `at`, and write it down if it is."""
-
-    pem: str
-    candidates: tuple[Candidate, ...]
-    at: Wall
-    by: Mono
-
-
-class ChainChecked(JobResult, frozen=True, kw_only=True):
-    """A good chain lies in its file; or `flaw` says what is wrong. `by` is the job's."""
-
-    use: Use
-    name: str
-    by: Mono
-    flaw: str = ""
-    not_before: Wall = Wall(0.0)
-    not_after: Wall = Wall(0.0)
-    root: str = ""
-
-
-class DestroyKeys(Job, frozen=True, kw_only=True):
-    """Destroy these keys and their chains; what is gone already is no error."""
-
-    names: tuple[str, ...]
-
-
-class KeysDestroyed(JobResult, frozen=True, kw_only=True):
-    """They are gone."""
-
-    names: tuple[str, ...]
 
 
 class _Asked(msgspec.Struct, frozen=True):
@@ -194,7 +133,6 @@ class CertificateSigning(Block):
         self._due: dict[str, Mono] = {}
         self._refused_at: dict[str, Mono] = {}
         self._asking: set[str] = set()
-        self._missed: set[str] = set()
         self._look_at: Mono | None = None
 
     def routes(self) -> Routes:
@@ -220,7 +158,6 @@ class CertificateSigning(Block):
         return [
             result(RequestMade, self.request_made),
             result(ChainChecked, self.chain_checked),
-            result(KeysDestroyed, self.keys_destroyed),
         ]
 
     def load(self, now: Now) -> None:
@@ -256,7 +193,6 @@ class CertificateSigning(Block):
         for signing in self._own.all_signing():
             if signing.stage == "making":
                 self._make(signing, now)
-        self._destroy()
         self._look(now)
 
     def clock_stepped(self, fact: ClockStepped, now: Now) -> None:
@@ -291,7 +227,7 @@ class CertificateSigning(Block):
     def _begin(self, use: Use, now: Now, *, asked: bool) -> None:
         signing = Signing(use=use, key=PREFIXES[use] + self._ids.uuid(), asked=asked)
         self._own.ask(signing)
-        self._destroy()
+        destroy(self._own, self._jobs)
         log.info("certificate.requested", extra={"use": use, "certificate": signing.key, "asked": asked})
         self._make(signing, now)
 
@@ -377,7 +313,7 @@ class CertificateSigning(Block):
         self._own.give_up(signing.use)
         self._due.pop(signing.use, None)
         self._refused_at[signing.use] = now.mono
-        self._destroy()
+        destroy(self._own, self._jobs)
         if signing.use == V2G:  # A02.FR.21: in memory, so that the next start finds it as it was
             self._variables.measure(ComponentId(ISO15118), VariableId("PnCEnabled"), "false")
 
@@ -413,7 +349,7 @@ class CertificateSigning(Block):
         self._own.install(Own(checked.name, checked.use, "new", checked.not_before, checked.not_after, checked.root))
         self._due.pop(checked.use, None)
         self._refused_at.pop(checked.use, None)
-        self._destroy()
+        destroy(self._own, self._jobs)
         until = rfc3339(checked.not_after)
         self._event("ReconfigurationOfSecurityParameters", f"{checked.use} {checked.name}, valid until {until}")
         self._facts.emit(OwnCertificateInstalled(use=checked.use))
@@ -431,27 +367,12 @@ class CertificateSigning(Block):
     def _event(self, type_: str, info: str) -> None:
         self._facts.emit(SecurityEventOccurred(type=type_, tech_info=info))
 
-    # --- the switch
+    # --- the link
 
     def link_restored(self, fact: LinkRestored, now: Now) -> None:
-        """A02.FR.10, A02.FR.28, A02.FR.29: whichever certificate has worked, the other one goes."""
-        if fact.certificate:
-            self._connected_with(fact.certificate, first=fact.credentials == 0)
+        """What could not be sent before may be now."""
+        del fact
         self._go_on(now, accepted=self._csms.online)
-
-    def _connected_with(self, key: str, *, first: bool) -> None:
-        ways = self._own.ways()
-        if first and key in ways[1:] and ways[0] not in self._missed:
-            self._missed.add(ways[0])  # dialled before the new one was there: it has not been tried
-            self._station.reconnect(after="now")
-            return
-        new = {each.key for each in self._own.chains(CHARGING_STATION) if each.stage == "new"}
-        given_up = self._own.proved(key)
-        for each in new & set(given_up):
-            self._event("DiscardedRenewedClientCertificate", f"{each}: the CSMS was not reached with it")
-        if GIVEN in given_up:
-            log.warning("certificate.superseded", extra={"by": key})
-        self._destroy()
 
     def registered(self, fact: RegistrationChanged, now: Now) -> None:
         """What could not be sent before may be now."""
@@ -462,17 +383,6 @@ class CertificateSigning(Block):
         for signing in self._own.all_signing():
             if signing.stage == "sending" and signing.key not in self._asking and (accepted or signing.asked):
                 self._send(signing, now)
-
-    def _destroy(self) -> None:
-        doomed = self._own.doomed()
-        if doomed:
-            self._jobs.start(DestroyKeys(names=doomed))
-
-    def keys_destroyed(self, done: KeysDestroyed, now: Now) -> None:
-        """A02.FR.10: nothing is left of them."""
-        del now
-        self._own.destroyed(done.names)
-        self._facts.emit(OwnCertificatesRemoved())
 
     # --- timers
 
