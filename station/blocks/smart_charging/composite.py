@@ -115,6 +115,12 @@ class Site(msgspec.Struct, frozen=True, kw_only=True):
     most: Plans = ()
     external: tuple[Plans, ...] = ()
 
+    @property
+    def plans(self) -> int:
+        """How many plans there are to be looked at."""
+        own = sum(len(each.tx) + len(each.default) + len(each.external) + len(each.vehicle) for each in self.outlets)
+        return own + len(self.most) + len(self.external)
+
     def as_of(self, time: int) -> Site:
         """The same as if every EVSE that waits for a vehicle was ready now."""
         if all(each.ready is not None for each in self.outlets):
@@ -173,8 +179,8 @@ class Span(NamedTuple):
     phases: int
 
 
-BOUNDARIES: Final = 4096
-"""So many changes are looked at for one schedule: a step of the station must be short (design 6)."""
+WORK: Final = 40_000
+"""So often a plan is looked at for one schedule, at most: a step of the station must be short (design 6)."""
 
 
 def schedule(site: Site, evse_id: int, begin: int, end: int) -> tuple[list[Span], int]:
@@ -185,7 +191,7 @@ def schedule(site: Site, evse_id: int, begin: int, end: int) -> tuple[list[Span]
     outlet = next((each for each in site.outlets if each.evse_id == evse_id), None)
     spans: list[Span] = []
     time = begin
-    for _ in range(BOUNDARIES):
+    for _ in range(max(WORK // (1 + site.plans), 1)):
         span, until = _of_evse(site, outlet, time) if outlet is not None else _of_station(site, time)
         if not spans or spans[-1][1:] != span[1:]:
             spans.append(span)

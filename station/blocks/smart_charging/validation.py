@@ -20,8 +20,8 @@ from station.state.variables import Variables
 COMPONENT: Final = "SmartChargingCtrlr"
 SCHEDULES: Final = 3
 """As many schedules a vehicle that speaks ISO 15118 may choose from."""
-PHASE_OF: Final = {"R": 1, "S": 2, "T": 3}
-"""Phase rotation -> phase of the grid."""
+PERIODS_IN_ALL: Final = 16_384
+"""Of all profiles together: some 4 MB of memory."""
 
 
 class Judge:
@@ -110,10 +110,14 @@ class Judge:
         return None
 
     def _room(self, profile: ChargingProfileType) -> Refusal | None:
-        if self._profiles.find(profile.id) is not None:
-            return None
+        """So many profiles as the CSMS was told, and of large ones not so many that the memory does not hold them."""
+        others = [each.profile for each in self._profiles.all() if each.profile.id != profile.id]
         most = self._variables.most(COMPONENT, "Entries", "ChargingProfiles")
-        return Refusal("TooManyElements", f"{most} profiles are installed") if len(self._profiles) >= most else None
+        if len(others) >= most:
+            return Refusal("TooManyElements", f"{most} profiles are installed")
+        if sum(map(_periods, others)) + _periods(profile) > PERIODS_IN_ALL:
+            return Refusal("OutOfStorage", f"{PERIODS_IN_ALL} periods in all")
+        return None
 
     # --- what it says
 
@@ -166,6 +170,10 @@ class Judge:
                 yield Refusal("InvalidSchedule", "phaseToUse needs numberPhases 1")
             elif period.phase_to_use != self._connectors.phase_used(evse_id):  # K01.FR.46, K01.FR.48
                 yield Refusal("InvalidSchedule", f"EVSE {evse_id} uses another phase")
+
+
+def _periods(profile: ChargingProfileType) -> int:
+    return sum(len(schedule.charging_schedule_period) for schedule in profile.charging_schedule)
 
 
 def _collide(other: Installed, profile: ChargingProfileType, evse_id: int) -> bool:

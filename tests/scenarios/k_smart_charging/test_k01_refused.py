@@ -87,6 +87,17 @@ def test_when_all_entries_are_taken_only_a_known_one_can_be_replaced(bench: Benc
     assert put(bench, limit(6, id=3, stackLevel=7, validFrom=later(9999))) == "Accepted"
 
 
+def test_large_profiles_are_taken_as_long_as_there_is_room(bench: Bench) -> None:
+    """16 of the largest, and no small one more; one that becomes smaller makes room."""
+    largest = [(start, 16.0) for start in range(1024)]
+    for number in range(16):
+        assert put(bench, limit(*largest, id=number, stackLevel=number)) == "Accepted"
+
+    assert put(bench, limit(16, id=99, stackLevel=50)) == "Rejected: OutOfStorage"
+    assert put(bench, limit(16, id=3, stackLevel=3)) == "Accepted"
+    assert put(bench, limit(16, id=99, stackLevel=50)) == "Accepted"
+
+
 @pytest.mark.req("K01.FR.52", "K01.FR.53")
 @pytest.mark.parametrize("first, second", [(0, 1), (1, 0)])
 def test_a_default_of_the_station_and_one_of_an_evse_do_not_share_a_level(

@@ -142,3 +142,15 @@ def test_without_a_unit_the_station_chooses_one_that_it_knows(bench: Bench) -> N
 
     assert answer["schedule"]["chargingRateUnit"] == "A"
     assert answer["schedule"]["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 32.0, "numberPhases": 3}]
+
+
+def test_a_schedule_that_would_take_too_long_is_told_as_far_as_it_goes(bench: Bench) -> None:
+    """Its duration says how far: so many periods as a schedule can have, of the seven years that were asked for."""
+    hourly = [(3600 * hour, 10.0 + hour % 2) for hour in range(24)]
+    put(bench, limit(*hourly, start=bench.true_utc, chargingProfileKind="Recurring", recurrencyKind="Daily"))
+
+    answer = bench.csms.call("GetCompositeSchedule", {"evseId": 1, "duration": 7 * 366 * 86_400})
+
+    schedule = answer["schedule"]
+    assert len(schedule["chargingSchedulePeriod"]) == 1024
+    assert schedule["duration"] == 1024 * 3600
