@@ -212,3 +212,12 @@ def test_a_variable_has_one_value(folder: Folder, name: str, expected: str) -> N
 def test_without_a_security_profile_nothing_is_connected(folder: Folder) -> None:
     """There is none by default: whoever sets up a station says how it is secured, before it talks to anybody."""
     assert "security_profile" in told(folder, GOOD.replace("  security_profile: 1\n", ""))
+
+
+def test_a_file_of_known_hosts_that_is_not_there_is_told(folder: Folder) -> None:
+    """Else no log would ever arrive by SFTP, and nobody would know why before it is needed."""
+    text = told(folder, f"{GOOD}transfers: {{known_hosts: hosts, rate_limit_kbit_s: 1}}\n")
+
+    assert "rate_limit_kbit_s" in text
+    text = told(folder, f"{GOOD}transfers: {{known_hosts: hosts}}\n")
+    assert "hosts: No such file or directory" in text
