@@ -196,7 +196,7 @@ class FtpServer:
 
     def _serve(self) -> None:
         while not self._end.is_set():
-            self._server.serve_forever(timeout=0.02, blocking=False)
+            self._server.ioloop.loop(timeout=0.02, blocking=False)
         self._server.close_all()
 
     def __enter__(self) -> Self:
