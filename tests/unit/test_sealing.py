@@ -11,6 +11,7 @@ from certs.errors import KeyUnavailable
 from certs.file_keys import FileKeys
 from station.commands.sealing import Seals, Unlocking
 from tests.bench import Bench
+from tests.scenarios.n_diagnostics.logs import assembled, get_log, uploaded
 
 
 class Absent(FileKeys):
@@ -71,3 +72,27 @@ def test_a_key_store_that_is_away_is_asked_once_at_the_start_and_then_now_and_ag
     assert told == ["retuned"]
     assert store.asked == 3
     assert "a password" not in caplog.text
+
+
+def test_a_log_that_is_wanted_knows_its_place_again_when_the_store_is_back(tmp_path: Path, bench: Bench) -> None:
+    """What happened to it meanwhile is kept, and its place with it."""
+    store = Absent(tmp_path / "keys")
+    seals, waiting = Seals(lambda: store), list[Callable[[], object]]()
+    uploads = bench.station.log_uploads
+    uploads._seal = Seals(lambda: FileKeys(tmp_path / "keys")).seal
+    place = "https://user:secret@files.example/"
+    get_log(bench, 4, location=place, retries=2)
+    uploads._unseal = seals.unseal  # as after a start with this store
+    uploads.load(bench.now)
+    assembled(bench)
+    uploaded(bench, "UploadFailure")
+    assert uploads.wanted is not None
+    assert uploads.wanted.location == ""
+
+    unlocking = Unlocking(seals, bench.station, waiting.append)
+    store.there = True
+    unlocking.look(bench.now)
+    waiting.pop()()
+    unlocking.look(bench.now)
+
+    assert (uploads.wanted.location, uploads.wanted.retries) == (place, 1)
