@@ -130,7 +130,7 @@ class Link:
             self._wake.set()
         if setup.credentials != self._setup.credentials:
             self._credential = 0
-        if setup.certificates != self._setup.certificates:
+        if [each.name for each in setup.certificates] != [each.name for each in self._setup.certificates]:
             self._certificate = 0
         self._redial.settings = setup.backoff
         self._setup = setup

@@ -9,6 +9,7 @@ is destroyed only after it was written down here as doomed.
 from __future__ import annotations
 
 import hashlib
+import ipaddress
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
@@ -163,6 +164,8 @@ class OwnCertificates:
             return Refusal("MissingDevModelInfo", "OrganizationName is not set")
         if not named.common_name:
             return Refusal("MissingDevModelInfo", f"{'SeccId' if use == V2G else 'SerialNumber'} is not set")
+        if use == CHARGING_STATION and _like_an_address(named.common_name):  # A00.FR.511
+            return Refusal("InvalidValue", f"the serial number {named.common_name} has the form of an address")
         return None
 
     def named(self, use: str) -> Named:
@@ -242,6 +245,17 @@ class OwnCertificates:
         for key in keys:
             self._db.execute("INSERT OR IGNORE INTO doomed_key VALUES (?)", (key,))
             self._doomed.add(key)
+
+
+def _like_an_address(name: str) -> bool:
+    """Whether it could be taken for a CSMS's: a URL, or an IP address."""
+    if "://" in name:
+        return True
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def adopt(db: Database, found: Iterable[Own], given: Given | None) -> None:

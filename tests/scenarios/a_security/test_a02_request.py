@@ -88,6 +88,17 @@ def test_without_an_organization_or_a_name_nothing_can_be_asked_for(tmp_path: Pa
     assert csms.requests == []
 
 
+@pytest.mark.req("A00.FR.511")
+@pytest.mark.parametrize("serial", ["192.0.2.7", "2001:db8::7", "https://csms.example"])
+def test_a_serial_number_that_could_be_a_csmss_name_is_put_into_no_request(tmp_path: Path, serial: str) -> None:
+    csms = Operator(tmp_path)
+    csms.bench.station.variables.set("ChargingStation", "SerialNumber", serial)
+
+    answer = csms.bench.csms.call("TriggerMessage", {"requestedMessage": "SignChargingStationCertificate"})
+
+    assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InvalidValue")
+
+
 def test_a_combined_certificate_is_not_built_in(csms: Operator) -> None:
     answer = csms.bench.csms.call("TriggerMessage", {"requestedMessage": "SignCombinedCertificate"})
 
