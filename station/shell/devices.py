@@ -107,6 +107,8 @@ class HardwareThread:
         result: Future[T] = Future()
 
         def run(hub: Hub) -> None:
+            if not result.set_running_or_notify_cancel():
+                return  # who asked waits no more: the agent stops
             try:
                 result.set_result(what(hub.drivers.resources))
             except Exception as error:  # noqa: BLE001 - the caller's own mistake, handed back to him

@@ -244,6 +244,19 @@ def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
     raise AssertionError(shown)
 
 
+def test_what_nobody_waits_for_any_more_is_not_done(core: Core, caplog: pytest.LogCaptureFixture) -> None:
+    """The agent was stopped while it commanded the simulator: no mistake in its log."""
+    hold, done = threading.Event(), []
+    core.hardware.call(lambda _: hold.wait(WAIT_S))
+    given_up = core.hardware.call(lambda _: done.append("it"))
+    assert given_up.cancel()
+    hold.set()
+    core.world(lambda _: done.append("next"))
+
+    assert done == ["next"]
+    assert caplog.messages == []
+
+
 def test_devices_say_who_they_are(core: Core) -> None:
     """Once opened, and again after they were lost."""
     told = {cast("DeviceIdentified", core.hear(DeviceIdentified)).device for _ in range(5)}
