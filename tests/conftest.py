@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import collections
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -53,6 +54,15 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
         report.outcome = "failed"
         report.longrepr = f"skipped, but it proves a requirement and must run in CI: {report.longrepr}"
     return report
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """What this machine could not test is said where everybody looks, with how many tests that were."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    reasons = collections.Counter(str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple))
+    for reason, count in reasons.items():
+        if "NOT TESTED" in reason:
+            terminalreporter.write_line(f"{count} tests skipped: {reason.removeprefix('Skipped: ')}", red=True)
 
 
 @pytest.fixture

@@ -12,9 +12,12 @@ import importlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import traceback
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -165,6 +168,44 @@ class SoftwareTpm:
         return TpmKeys(folder, TpmSettings(self.tcti, parent, lambda: owner), provider("tpm2"))
 
 
+class SlowBus:
+    """A bus between the station and a TPM that passes commands on late, or not at all while `open` is not set."""
+
+    def __init__(self, chip: SoftwareTpm, folder: Path) -> None:
+        self.delay_s = 0.0
+        self.open = threading.Event()
+        self.open.set()
+        self._chip, self._path = chip, folder / "slow.sock"
+        for end, slow in (("", True), (".ctrl", False)):
+            listening = socket.socket(socket.AF_UNIX)
+            listening.bind(f"{self._path}{end}")
+            listening.listen()
+            arguments = (listening, f"{chip.tcti.partition('=')[2]}{end}", slow)
+            threading.Thread(target=self._serve, args=arguments, daemon=True).start()
+
+    def keys(self, folder: Path) -> TpmKeys:
+        """A key store in the TPM behind it."""
+        return TpmKeys(folder, TpmSettings(f"swtpm:path={self._path}"), provider("tpm2"))
+
+    def _serve(self, listening: socket.socket, there: str, slow: bool) -> None:  # noqa: FBT001 - of which end
+        while True:
+            here, _ = listening.accept()
+            onward = socket.socket(socket.AF_UNIX)
+            onward.connect(there)
+            threading.Thread(target=self._pass, args=(here, onward, slow), daemon=True).start()
+            threading.Thread(target=self._pass, args=(onward, here, False), daemon=True).start()
+
+    def _pass(self, source: socket.socket, sink: socket.socket, slow: bool) -> None:  # noqa: FBT001 - see above
+        with contextlib.suppress(OSError):
+            while data := source.recv(65536):
+                if slow:
+                    time.sleep(self.delay_s)
+                    self.open.wait()
+                sink.sendall(data)
+        with contextlib.suppress(OSError):
+            sink.shutdown(socket.SHUT_WR)
+
+
 class SoftHsm:
     """A token of SoftHSM's, which can be taken out and put back. One at a time: a process knows one place of tokens."""
 
@@ -268,6 +309,11 @@ def in_own_process(test: Callable[P, None], prefix: Sequence[str] = ()) -> Calla
 def _child(module: str, name: str, given: str) -> None:
     """What runs there."""
     test = importlib.import_module(module).__dict__[name].__wrapped__
-    test(**eval(given, {"PosixPath": Path}))  # noqa: S307 - our own repr
+    code = 0
+    try:
+        test(**eval(given, {"PosixPath": Path}))  # noqa: S307 - our own repr
+    except BaseException:  # noqa: BLE001 - whatever it is, it is the end
+        traceback.print_exc()
+        code = 1
     sys.stdout.flush()
-    os._exit(0)  # as the agent does: SoftHSM may crash when libraries are torn down
+    os._exit(code)  # as the agent does: SoftHSM may crash when libraries are torn down

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import functools
 import ssl
+import threading
 import time
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
+from msgspec import structs
 
 from certs.errors import BadTlsSettings
 from certs.keystore import KeyKind, KeyStore, Subject
@@ -24,7 +27,7 @@ from certs.tls import TlsSettings, client_context
 from station.shell.link import LinkSetup, LinkUp
 from station.shell.linkdown import DownKind, LinkDown
 from tests import hardware, lossy
-from tests.hardware import SoftHsm, SoftwareTpm, in_own_process
+from tests.hardware import SlowBus, SoftHsm, SoftwareTpm, in_own_process, needs_tpm
 from tests.link_bench import OPTIONS, Bench, Csms, csms, running, server_context, setup_for
 
 pytestmark = pytest.mark.system
@@ -32,6 +35,8 @@ pytestmark = pytest.mark.system
 PATIENCE_S = 150
 HANDSHAKES = 500
 RECONNECTS = 20
+COMMAND_S = 0.4
+PR_SET_MDWE, PR_GET_MDWE = 65, 66
 OF_THE_NETWORK = {DownKind.TIMEOUT, DownKind.CLOSED, DownKind.UNREACHABLE}
 VERSIONS = ("TLSv1_2", "TLSv1_3")
 SUBJECT = Subject("CS001", "Operator")
@@ -297,6 +302,102 @@ def test_under_packet_loss_no_handshake_fails_that_the_network_allows(store: str
             assert network.lost > RECONNECTS
             assert given.loaded() == (1 if isinstance(given.place, SoftwareTpm) else 0)
             print(f"{network.lost} of {network.lost + network.passed} packets lost")  # noqa: T201 - for who asks
+
+    with site(store, tmp_path) as given:
+        run(scenario(given))
+
+
+class Pulse:
+    """A heart in the event loop: the longest time in which it did not beat."""
+
+    def __init__(self) -> None:
+        self.longest_s = 0.0
+        self._task = asyncio.ensure_future(self._beat())
+
+    async def _beat(self) -> None:
+        before = time.monotonic()
+        while True:
+            await asyncio.sleep(0.01)
+            now = time.monotonic()
+            self.longest_s, before = max(self.longest_s, now - before), now
+
+    def stop(self) -> float:
+        """The longest pause, in seconds."""
+        self._task.cancel()
+        return self.longest_s
+
+
+@needs_tpm
+@in_own_process
+def test_a_slow_tpm_holds_the_loop_for_one_signature_and_not_for_loading_the_key(tmp_path: Path) -> None:
+    """Loading takes several commands and is done aside; the signature is made within the handshake."""
+
+    async def scenario(given: Site, bus: SlowBus) -> None:
+        settings = given.certify("station-1")
+        bus.delay_s = COMMAND_S
+        async with profile_3(given) as server:
+            pulse, began = Pulse(), time.monotonic()
+            async with running(set_up(server, settings)) as bench:
+                await bench.heard.up()
+                took = time.monotonic() - began
+                longest = pulse.stop()
+
+                print(f"connected in {took:.2f} s, the loop stood for {longest:.2f} s")  # noqa: T201 - for who asks
+                assert longest > COMMAND_S
+                assert longest < took / 2
+
+    with SoftwareTpm(tmp_path) as chip:
+        bus = SlowBus(chip, tmp_path)
+        authority = Authority.create("Root", tmp_path)
+        issued = authority.issue("localhost", Wish(["127.0.0.1"]))
+        run(scenario(Site(bus.keys(tmp_path / "keys"), chip, authority, issued, tmp_path), bus))
+
+
+@needs_tpm
+@in_own_process
+def test_a_tpm_that_hangs_is_told_and_used_when_it_goes_on(tmp_path: Path) -> None:
+    """While its key is loaded: the attempts end in time, the loop beats on, and one thread waits, not many."""
+
+    async def scenario(given: Site, bus: SlowBus) -> None:
+        settings = given.certify("station-1")
+        bus.open.clear()
+        async with profile_3(given) as server:
+            setup = set_up(server, settings)
+            options = OPTIONS.__class__(ping_interval_s=0, connect_timeout_s=1, close_timeout_s=1)
+            pulse = Pulse()
+            async with running(structs.replace(setup, options=options)) as bench:
+                for _ in range(3):
+                    down = await bench.heard.down()
+                    assert down.kind is DownKind.KEY
+                    bench.pauses.allow()
+                assert len([each for each in threading.enumerate() if each.name == "tls-key"]) == 1
+                assert pulse.stop() < 1
+                bench.link.configure(setup)
+
+                bus.open.set()
+                event = await bench.heard.events.get()
+                while not isinstance(event, LinkUp):
+                    bench.pauses.allow()
+                    event = await bench.heard.events.get()
+
+    with SoftwareTpm(tmp_path) as chip:
+        bus = SlowBus(chip, tmp_path)
+        authority = Authority.create("Root", tmp_path)
+        issued = authority.issue("localhost", Wish(["127.0.0.1"]))
+        run(scenario(Site(bus.keys(tmp_path / "keys"), chip, authority, issued, tmp_path), bus))
+
+
+@pytest.mark.skipif(ctypes.CDLL(None).prctl(PR_GET_MDWE, 0, 0, 0, 0) < 0, reason="a kernel before 6.3")
+@pytest.mark.parametrize("store", hardware.STORES)
+@in_own_process
+def test_it_works_where_memory_is_never_writable_and_executable(store: str, tmp_path: Path) -> None:
+    """As the service's unit has it (MemoryDenyWriteExecute)."""
+    assert ctypes.CDLL(None).prctl(PR_SET_MDWE, 1, 0, 0, 0) == 0
+
+    async def scenario(given: Site) -> None:
+        settings = given.certify("station-1")
+        async with profile_3(given) as server, running(set_up(server, settings)) as bench:
+            await bench.heard.up()
 
     with site(store, tmp_path) as given:
         run(scenario(given))
