@@ -133,6 +133,8 @@ class Engine:
         self._skipped: set[Culprit] = set()
         self._running: Culprit | None = None
         self._hearing: object = None
+        self._due: Deadline | None = None
+        self._due_is_known = False
         self._changes = 0
         self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
         self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
@@ -147,6 +149,7 @@ class Engine:
         """Read every table into memory: the boot path, which recovery takes too."""
         for thing in (*self._states, *self._blocks):
             thing.load(now)
+        self._due_is_known = False
 
     @property
     def actions(self) -> frozenset[type[Request[Any, Any]]]:
@@ -167,6 +170,8 @@ class Engine:
             return self._degrade(given, now, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a bug to recover from
             return self._recover(given, now, error)
+        finally:
+            self._due_is_known = False
 
     def _attempt(self, given: Input, now: Now) -> Done:
         self._running = self._hearing = None
@@ -249,7 +254,15 @@ class Engine:
             self._failures.worked(culprit)
 
     def next_due(self, now: Now) -> Deadline | None:
-        """The earliest deadline of all blocks; a muted one waits until it may be tried again."""
+        """The earliest deadline of all blocks; a muted one waits until it may be tried again.
+
+        Deadlines change in steps, and so does what the wall clock shows of them: the blocks are asked once after each.
+        """
+        if not self._due_is_known:
+            self._due, self._due_is_known = self._earliest(now), True
+        return self._due
+
+    def _earliest(self, now: Now) -> Deadline | None:
         earliest: Deadline | None = None
         wait = float("inf")
         for block, culprit in self._timed:

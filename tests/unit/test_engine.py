@@ -349,6 +349,24 @@ def test_a_timer_that_raises_waits_ever_longer(rig: Rig) -> None:
     assert waits == [1, 2, 4, 8]
 
 
+def test_blocks_are_asked_for_their_deadlines_once_after_each_step(rig: Rig) -> None:
+    """In between nothing can change them."""
+    asked: list[float] = []
+
+    def next_due() -> MonoDeadline:
+        asked.append(NOW.mono)
+        return MonoDeadline(Mono(200.0 + len(asked)))
+
+    rig.core.next_due = next_due  # type: ignore[method-assign]  # to see who asks
+    rig.engine.step(Canary(), NOW)
+    first = [rig.engine.next_due(NOW) for _ in range(3)]
+    rig.engine.step(Canary(), NOW)
+    then = rig.engine.next_due(NOW)
+
+    assert first == [MonoDeadline(Mono(201.0))] * 3
+    assert then == MonoDeadline(Mono(202.0))
+
+
 def test_a_timer_that_stays_due_is_a_bug_and_does_not_spin(rig: Rig) -> None:
     rig.core.at = MonoDeadline(Mono(100.0))
     rig.core.due = lambda now: None  # type: ignore[method-assign]  # a bug made for the test
