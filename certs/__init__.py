@@ -11,6 +11,7 @@
     path.py       from a certificate to a root, by RFC 5280
     own.py        the station's own certificates: what a signed one must be like, and where it is kept
     expiry.py     the period of a certificate, without the library
+    contract.py   the contract certificate of a vehicle (ISO 15118)
     trust.py      root certificates by use, one PEM file each; which one succeeds which
     installing.py whether a root may be installed
     ocsp.py       whether a certificate was revoked: questions to responders, answers, CRLs
@@ -19,6 +20,6 @@
     errors.py     what may go wrong
     throwaway.py  a small certificate authority for the demo and the tests, never for a station in the field
 
-`cryptography` costs 60 ms to import, so software, csr, x509, path, installing, ocsp and throwaway are imported by the
-functions that need them; connecting does not.
+`cryptography` costs 60 ms to import, so software, csr, x509, path, contract, installing, ocsp and throwaway are
+imported by the functions that need them; connecting does not.
 """

@@ -57,7 +57,7 @@ def questions(chain: Sequence[bytes]) -> list[Question]:
     found = []
     certificates = [x509.load_der_x509_certificate(each) for each in chain]
     for certificate, issuer in itertools.pairwise(certificates):
-        url = _responder(certificate)
+        url = responder(certificate)
         if url is not None:
             # SHA-1 only names the certificate here, and is what every responder knows (RFC 5019, 2.1.1).
             builder = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, hashes.SHA1())  # noqa: S303 - see above
@@ -66,8 +66,21 @@ def questions(chain: Sequence[bytes]) -> list[Question]:
     return found
 
 
-def _responder(certificate: x509.Certificate) -> str | None:
-    """By plain HTTP: the answer is signed, and TLS would raise the same question again."""
+def judged_by_name(certificate: x509.Certificate, issuer: x509.Certificate, answer: bytes, at: datetime) -> Verdict:
+    """What a responder says of a certificate that others asked about, by whichever hash. Raises BadCertificate."""
+    reason: BadCertificate | None = None
+    for algorithm in (hashes.SHA256(), hashes.SHA1(), hashes.SHA384(), hashes.SHA512()):  # noqa: S303 - it only names
+        request = ocsp.OCSPRequestBuilder().add_certificate(certificate, issuer, algorithm).build()
+        question = request.public_bytes(Encoding.DER)
+        try:
+            return judged(Question("", question, question, certificate, issuer), answer, at)
+        except BadCertificate as error:
+            reason = reason or error
+    raise reason or BadCertificate("no question")
+
+
+def responder(certificate: x509.Certificate) -> str | None:
+    """Where to ask about it. By plain HTTP: the answer is signed, and TLS would raise the same question again."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
     except (x509.ExtensionNotFound, ValueError):

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.x509.oid import AuthorityInformationAccessOID
 
 from certs import atomic, csr
 from certs.keystore import Subject
@@ -54,6 +55,29 @@ class Wish(NamedTuple):
     """A new P-256 key if None."""
     extensions: Sequence[x509.Extension[x509.ExtensionType]] = ()
     """More than the ordinary ones."""
+
+
+def names_responder(url: str) -> x509.Extension[x509.ExtensionType]:
+    """For `Wish.extensions`: where it can be asked whether a certificate was revoked."""
+    access = x509.AccessDescription(AuthorityInformationAccessOID.OCSP, x509.UniformResourceIdentifier(url))
+    value = x509.AuthorityInformationAccess([access])
+    return x509.Extension(value.oid, critical=False, value=value)
+
+
+def signs_only() -> x509.Extension[x509.ExtensionType]:
+    """For `Wish.extensions`: the key usage of somebody who signs."""
+    value = x509.KeyUsage(
+        digital_signature=True,
+        content_commitment=False,
+        key_encipherment=False,
+        data_encipherment=False,
+        key_agreement=False,
+        key_cert_sign=False,
+        crl_sign=False,
+        encipher_only=False,
+        decipher_only=False,
+    )
+    return x509.Extension(value.oid, critical=True, value=value)
 
 
 def present() -> datetime:
@@ -103,11 +127,11 @@ class Authority:
         """This authority's certificate."""
         return _pem(self._chain[:1]).decode()
 
-    def subordinate(self, name: str) -> Authority:
-        """An intermediate authority, so that chains have three links."""
-        key = ec.generate_private_key(ec.SECP256R1())
-        builder = self._signed_by_us(name, key, Wish(valid=(-_BACKDATED, timedelta(days=20))))
-        certificate = _may_sign(builder, path_length=0)
+    def subordinate(self, name: str, wish: Wish | None = None, *, below: int = 0) -> Authority:
+        """An intermediate authority, so that chains have three links; `below`: how many may follow it."""
+        wish = wish or Wish(valid=(-_BACKDATED, timedelta(days=20)))
+        key = wish.key or ec.generate_private_key(ec.SECP256R1())
+        certificate = _may_sign(self._signed_by_us(name, key, wish), path_length=below)
         chain = [certificate.sign(self._key, hashes.SHA256()), *self._chain]
         return Authority(key, chain, self._directory, self._clock)
 

@@ -1,8 +1,8 @@
 """What a step asks of the shell, as values.
 
 Collected while the step runs, released when it has committed, forgotten when it failed.
-`StepPorts` implements the ports `Hardware`, `Displays`, `Jobs` and `Station` for the blocks. Nothing here waits or does
-I/O.
+`StepPorts` implements the ports `Hardware`, `Displays`, `Vehicles`, `Jobs` and `Station` for the blocks. Nothing here
+waits or does I/O.
 Invariant: an effect leaves only after the commit of the step that asked for it.
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from hal.iso15118 import SeccSetup
 from station.block import Job
 from station.now import Mono, Wall, to_wall
 from station.ports import Precondition
@@ -56,6 +57,35 @@ class Show(msgspec.Struct, frozen=True):
     text: str
 
 
+class ContractVerdict(msgspec.Struct, frozen=True):
+    """Whether a vehicle that presented its contract may charge."""
+
+    accepted: bool
+
+
+class EvCertificate(msgspec.Struct, frozen=True):
+    """The answer to a vehicle that asked for its contract certificate; base64."""
+
+    accepted: bool
+    exi_response: str = ""
+
+
+VehicleAnswer = ContractVerdict | EvCertificate
+
+
+class TellVehicle(msgspec.Struct, frozen=True):
+    """The vehicle at this EVSE shall hear this."""
+
+    evse_id: int
+    answer: VehicleAnswer
+
+
+class EquipSecc(msgspec.Struct, frozen=True):
+    """The boards that speak ISO 15118 shall show and offer this to vehicles."""
+
+    setup: SeccSetup
+
+
 class StartJob(msgspec.Struct, frozen=True):
     """Slow work to be done."""
 
@@ -86,7 +116,19 @@ class CarryOut(msgspec.Struct, frozen=True):
     intent: Intent
 
 
-Effect = Send | SetWant | TakeSample | Show | StartJob | CancelJob | SetClock | TellSnapshot | CarryOut
+Effect = (
+    Send
+    | SetWant
+    | TakeSample
+    | Show
+    | TellVehicle
+    | EquipSecc
+    | StartJob
+    | CancelJob
+    | SetClock
+    | TellSnapshot
+    | CarryOut
+)
 
 
 class StepPorts:
@@ -126,6 +168,20 @@ class StepPorts:
     def show(self, text: str) -> None:
         """Replace what is shown."""
         self._pending.append(Show(text))
+
+    # Vehicles
+
+    def answer_contract(self, evse_id: int, *, accepted: bool) -> None:
+        """End a vehicle's wait for its contract to be judged."""
+        self._pending.append(TellVehicle(evse_id, ContractVerdict(accepted)))
+
+    def answer_certificate(self, evse_id: int, *, accepted: bool, exi_response: str = "") -> None:
+        """End a vehicle's wait for its contract certificate."""
+        self._pending.append(TellVehicle(evse_id, EvCertificate(accepted, exi_response)))
+
+    def equip(self, setup: SeccSetup) -> None:
+        """Say what vehicles are shown and offered."""
+        self._pending.append(EquipSecc(setup))
 
     # Jobs
 

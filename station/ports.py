@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from hal.iso15118 import SeccSetup
 from station.block import Job
 from station.now import Instant, Mono, Now
 from station.ocpp.base import Request
@@ -118,6 +119,22 @@ class Displays(Protocol):
 
     def show(self, text: str) -> None:
         """Replace what is shown at the station; an empty text clears. A station without a display shows nothing."""
+        ...
+
+
+class Vehicles(Protocol):
+    """What is told to vehicles that speak ISO 15118. What they say comes as facts; one that is gone hears nothing."""
+
+    def answer_contract(self, evse_id: int, *, accepted: bool) -> None:
+        """End the wait that began with `ContractShown`."""
+        ...
+
+    def answer_certificate(self, evse_id: int, *, accepted: bool, exi_response: str = "") -> None:
+        """End the wait that began with `CertificateWantedByEv`."""
+        ...
+
+    def equip(self, setup: SeccSetup) -> None:
+        """What vehicles are shown and offered from now on; boards that return are told again."""
         ...
 
 

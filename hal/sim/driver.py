@@ -32,7 +32,7 @@ from hal.api import (
 )
 from hal.context import DriverContext, parse_options
 from hal.errors import BadOptions, NotFound, Refused
-from hal.iso15118 import VehicleStatus
+from hal.iso15118 import SeccSetup, VehicleStatus
 from hal.schedules import ScheduleOffer
 from hal.sim.evse import EvseSpec
 from hal.sim.ocmf import OcmfSigner
@@ -125,7 +125,7 @@ def _known(driver: str, path: str, world: SimWorld, numbers: tuple[int, ...]) ->
 
 
 class SimBoard(_SimDevice):
-    """The pilots, contactors and locks of a world. Abilities: LockingBoard, VehicleLink, Identified."""
+    """The pilots, contactors and locks of a world. Abilities: LockingBoard, Iso15118Bridge, Identified."""
 
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
         given = parse_options(name, options, BoardOptions)
@@ -170,6 +170,10 @@ class SimBoard(_SimDevice):
             return VehicleStatus()
         return VehicleStatus(soc_percent=ev.battery.soc_percent, evcc_id=ev.spec.evcc_id)
 
+    async def equip(self, setup: SeccSetup) -> None:
+        """What vehicles are shown and offered. Raises NotFound."""
+        self._reach().secc = setup
+
     async def authorized(self, channel: int, *, accepted: bool) -> None:
         """Ends a contract vehicle's wait. Raises NotFound."""
         self._reach()
@@ -187,7 +191,7 @@ class SimBoard(_SimDevice):
         world = self._serving(channel)
         if world.evse(channel).ev is None:
             raise Refused(self.name, "the vehicle is gone")
-        world.certificates[channel] = (accepted, exi_response)
+        world.give_certificate(channel, accepted=accepted, exi_response=exi_response)
 
     async def events(self) -> AsyncIterator[BoardEvent]:
         """Each change as it happens, after one snapshot per channel. Raises NotFound when the board is lost."""

@@ -13,7 +13,15 @@ from collections.abc import Callable, Iterable, Mapping
 import msgspec
 
 from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, Permit, Token, TokenType
-from hal.iso15118 import CertificateWanted, ContractPresented, SessionStopped, VehicleIdentified, VehicleNeeds
+from hal.iso15118 import (
+    CERTIFICATE_S,
+    CertificateWanted,
+    ContractPresented,
+    SeccSetup,
+    SessionStopped,
+    VehicleIdentified,
+    VehicleNeeds,
+)
 from hal.schedules import ScheduleOffer, VehicleSchedule
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec, SimEvse
@@ -62,6 +70,11 @@ class SimWorld:
         self._waiting: set[int] = set()
         self.certificates: dict[int, tuple[bool, str]] = {}
         """The last answer to each EVSE's `CertificateWanted`: accepted or not, and the EXI response."""
+        self._wanting: dict[int, Callable[[bool, str], None]] = {}
+        self.contracts: dict[int, bool] = {}
+        """Whether the contract that was presented last at each EVSE was accepted; absent while the vehicle waits."""
+        self.secc: SeccSetup | None = None
+        """What vehicles are shown and offered; everything, until somebody says."""
 
     # --- time
 
@@ -129,20 +142,24 @@ class SimWorld:
     ) -> None:
         """Connect a vehicle that wants energy at once, or with `charge=False` only after `ev(evse, "charge")`.
 
-        A vehicle with `evcc_id` names itself; one with a contract presents it and waits for `authorized`.
+        A vehicle with `evcc_id` names itself; one with a contract presents it, if that is offered, and waits for
+        `authorized`.
         """
         spec = ev or EvSpec()
         point = self.evse(evse)
-        point.plug_in(spec, connector, willing=charge)
+        if self.secc is not None and not self.secc.contract:
+            contract = None
+        point.plug_in(spec, connector, willing=charge and contract is None)
         self._changed()
         if spec.evcc_id is not None:
             self._emit(VehicleIdentified(evse, spec.evcc_id))
         if contract is not None:
-            self._emit(ContractPresented(evse, contract.emaid, contract.certificate_pem))
+            self.present(evse, contract)
 
     def unplug(self, evse: int) -> None:
         """Disconnect the vehicle, at its side of the cable."""
         self.evse(evse).unplug()
+        self._end_wait(evse, accepted=False)
         self._changed()
 
     def ev(self, evse: int, state: str) -> None:
@@ -252,12 +269,34 @@ class SimWorld:
         self._emit(VehicleSchedule(evse, chosen.id, own if ev.spec.tells_schedule else ()))
         return ""
 
-    def want_certificate(self, evse: int, schema_version: str, exi_request: str, *, update: bool = False) -> None:
-        """The vehicle asks for its contract certificate."""
+    def present(self, evse: int, contract: Contract) -> None:
+        """The vehicle presents a contract, whatever is offered, and waits for `authorized`."""
+        self.contracts.pop(evse, None)
+        self._emit(ContractPresented(evse, contract.emaid, contract.certificate_pem))
+
+    def want_certificate(  # noqa: PLR0913 - what a vehicle says, by keyword
+        self,
+        evse: int,
+        schema_version: str,
+        exi_request: str,
+        *,
+        update: bool = False,
+        patience_s: float = CERTIFICATE_S,
+        answered: Callable[[bool, str], None] | None = None,
+    ) -> None:
+        """The vehicle asks for its contract certificate; `answered` hears what it is told, or that it left."""
         if self.evse(evse).ev is None:
             raise ValueError(f"EVSE {evse}: nothing is plugged in")
+        self._end_wait(evse, accepted=False)
         self.certificates.pop(evse, None)
-        self._emit(CertificateWanted(evse, schema_version, exi_request, update))
+        if answered is not None:
+            self._wanting[evse] = answered
+        self._emit(CertificateWanted(evse, schema_version, exi_request, update, patience_s))
+
+    def _end_wait(self, evse: int, *, accepted: bool, exi_response: str = "") -> None:
+        answered = self._wanting.pop(evse, None)
+        if answered is not None:
+            answered(accepted, exi_response)
 
     # --- what the agent can do (the drivers call these)
 
@@ -282,8 +321,14 @@ class SimWorld:
         """End a contract vehicle's wait: it wants energy, or gives up."""
         point = self.evse(evse)
         if point.ev is not None:
+            self.contracts[evse] = accepted
             point.will(willing=accepted)
             self._changed()
+
+    def give_certificate(self, evse: int, *, accepted: bool, exi_response: str) -> None:
+        """The vehicle hears what became of its request."""
+        self.certificates[evse] = (accepted, exi_response)
+        self._end_wait(evse, accepted=accepted, exi_response=exi_response)
 
     def reading(self, evse: int) -> MeterReading:
         """The meter of an EVSE, or the main meter, now."""

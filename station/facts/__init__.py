@@ -40,6 +40,8 @@ from station.facts.condition import (
 )
 from station.facts.hardware import (
     BayOccupancyChanged,
+    CertificateWantedByEv,
+    ContractShown,
     DeviceIdentified,
     DeviceLost,
     DeviceReturned,
@@ -96,11 +98,13 @@ __all__ = [
     "Authorized",
     "AvailabilityChanged",
     "BayOccupancyChanged",
+    "CertificateWantedByEv",
     "ChargingPriorityReceived",
     "ChargingStateChanged",
     "ClockStepped",
     "ConnectorStatusDue",
     "ConnectorUnlocked",
+    "ContractShown",
     "CostReceived",
     "DeviceIdentified",
     "DeviceLost",

@@ -108,6 +108,22 @@ class VehicleScheduleTold(HardwareFact, frozen=True, kw_only=True):
     periods: tuple[tuple[int, float], ...] = ()
 
 
+class ContractShown(HardwareFact, frozen=True, kw_only=True):
+    """A vehicle presents its contract certificate and waits (C07); `certificate_pem` leaf first. Momentary."""
+
+    emaid: str
+    certificate_pem: str
+
+
+class CertificateWantedByEv(HardwareFact, frozen=True, kw_only=True):
+    """A vehicle asks for its contract certificate, and waits `patience_s` for it (M01, M02). Momentary."""
+
+    schema_version: str
+    exi_request: str
+    update: bool
+    patience_s: float
+
+
 class SampleFailed(HardwareFact, frozen=True, kw_only=True):
     """The reading asked for did not come in time; the last one may be old."""
 

@@ -19,8 +19,9 @@ from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from hal.errors import NotFound
+from hal.iso15118 import SeccSetup
 from hal.schedules import ScheduleOffer
-from station.effects import Want
+from station.effects import VehicleAnswer, Want
 from station.now import Mono
 from station.shell.hub import Hub, Setting
 from station.shell.reconcile import Batch
@@ -82,6 +83,14 @@ class HardwareThread:
     def show(self, text: str) -> None:
         """Show a text on every display, as soon as it answers."""
         self._post(lambda hub: hub.show(text))
+
+    def answer(self, evse_id: int, answer: VehicleAnswer) -> None:
+        """Tell the vehicle at an EVSE, if its board can."""
+        self._post(lambda hub: hub.answer(evse_id, answer))
+
+    def equip(self, setup: SeccSetup) -> None:
+        """What boards that speak ISO 15118 show and offer."""
+        self._post(lambda hub: hub.equip(setup))
 
     def unlock(self, evse_id: int) -> Future[str]:
         """Open the connector lock (F05); gives the reason if it stays locked, else an empty text."""

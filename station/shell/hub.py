@@ -17,12 +17,14 @@ import msgspec
 
 from hal.api import BoardSnapshot, LockingBoard, LockState
 from hal.errors import DeviceError, Refused
+from hal.iso15118 import SeccSetup
 from hal.registry import Registry
 from hal.schedules import ScheduleOffer, SchedulingBoard
-from station.effects import Want
+from station.effects import VehicleAnswer, Want
 from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
 from station.now import BootId, Instant, Mono
 from station.shell import sound, vehicles
+from station.shell.bridges import Bridges
 from station.shell.drivers import Drivers, listening, opened, values
 from station.shell.introductions import Introductions
 from station.shell.levels import as_text, presented
@@ -73,6 +75,7 @@ class Hub:
         self._text: str | None = None
         self._texts_due = {name: asyncio.Event() for name in wiring.displays}
         self.drivers = Drivers(wiring, self._clock, setting.registry or Registry())
+        self._bridges = Bridges(self.drivers.boards)
         self._evses = {evse.evse_id: evse for evse in wiring.evses}
         self._reconciler = Reconciler(tuple(map(self._place, wiring.evses)), self._boot, setting.timing)
         names = {evse.evse_id: evse.meter for evse in wiring.evses} | {0: wiring.main_meter}
@@ -111,6 +114,15 @@ class Hub:
             self._text = text
             for due in self._texts_due.values():
                 due.set()
+
+    def answer(self, evse_id: int, answer: VehicleAnswer) -> None:
+        """Tell the vehicle at an EVSE."""
+        evse = self._evses[evse_id]
+        self._bridges.answer(evse.board, evse.channel, answer)
+
+    def equip(self, setup: SeccSetup) -> None:
+        """What boards that speak ISO 15118 show and offer."""
+        self._bridges.equip(setup)
 
     async def unlock(self, evse_id: int) -> str:
         """Open the connector lock now, whatever the wants; gives the reason if it stays locked. Never under current."""
@@ -158,6 +170,7 @@ class Hub:
                 task.cancel()
             await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
             await self._introductions.end()
+            await self._bridges.end()
             await self.drivers.close()
 
     async def _until_stopped(self, pump: asyncio.Task[None]) -> None:
@@ -283,6 +296,7 @@ class Hub:
         channels = {evse.channel: evse.evse_id for evse in self._wiring.evses if evse.board == name}
         async with opened(board), listening(board.events()) as events:
             self._introductions.begin("board", board, tuple(channels.values()))
+            self._bridges.opened(name)
             async for event in events:
                 evse_id = channels.get(event.channel)
                 if evse_id is None:

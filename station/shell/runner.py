@@ -23,6 +23,7 @@ from station.effects import (
     CancelJob,
     CarryOut,
     Effect,
+    EquipSecc,
     Send,
     SetClock,
     SetWant,
@@ -30,6 +31,7 @@ from station.effects import (
     StartJob,
     TakeSample,
     TellSnapshot,
+    TellVehicle,
 )
 from station.engine import Ask, Canary, Happened
 from station.exchange import Exchange
@@ -274,6 +276,10 @@ class Runner:
                 self.hardware.snapshot_again()
             case Show(text):
                 self.hardware.show(text)
+            case TellVehicle(evse_id, answer):
+                self.hardware.answer(evse_id, answer)
+            case EquipSecc(setup):
+                self.hardware.equip(setup)
             case StartJob(generation, job):
                 self.jobs.start(generation, job)
             case CancelJob(kind):

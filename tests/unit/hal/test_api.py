@@ -8,7 +8,7 @@ import pytest
 from hal.api import Board, BoardSnapshot, Identified, LockingBoard, Meter, PilotState, SignedMeter
 from hal.context import DriverContext, parse_options
 from hal.errors import BadOptions, BadReply, DeviceError, NotFound, Refused, Timeout
-from hal.iso15118 import VehicleLink
+from hal.iso15118 import Iso15118Bridge
 from hal.sim.driver import SimBoard, SimMeter
 from hal.sim.evse import EvseSpec
 from hal.sim.world import SimWorld
@@ -64,7 +64,7 @@ def test_abilities_are_found_by_isinstance() -> None:
 
     assert isinstance(board, Board)
     assert isinstance(board, LockingBoard)
-    assert isinstance(board, VehicleLink)
+    assert isinstance(board, Iso15118Bridge)
     assert isinstance(meter, Meter)
     assert isinstance(meter, Identified)
     assert not isinstance(meter, SignedMeter)
