@@ -31,6 +31,8 @@ from station.blocks.diagnostics.logs import LogRetrieval
 from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
 from station.blocks.firmware import Firmware
+from station.blocks.iso15118.ev_certificates import EvCertificates
+from station.blocks.iso15118.secc import Secc
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.own_certificates.expiry import CertificateExpiry
@@ -85,6 +87,7 @@ from station.state.profiles import Profiles
 from station.state.registration import Registration
 from station.state.reservations import Reservations
 from station.state.resets import Resets
+from station.state.secc import CertificateStatuses
 from station.state.security_log import SecurityLog
 from station.state.sessions import Sessions
 from station.state.tokens import Tokens
@@ -211,6 +214,7 @@ class Station:
         self.certificates = Certificates(setup.installed, setup.certificates)
         self.own_certificates = OwnCertificates(db=db, variables=self.variables, given=setup.given_certificate)
         self.expiry_told = ExpiryTold(db)
+        self.certificate_statuses = CertificateStatuses(db)
         self.resets = Resets(db)
         self.connectors = Connectors(layout=setup.layout, db=db)
         self.sessions = Sessions(db)
@@ -270,6 +274,7 @@ class Station:
             self.network,
             self.own_certificates,
             self.expiry_told,
+            self.certificate_statuses,
             self.resets,
             self.connectors,
             self.sessions,
@@ -311,6 +316,7 @@ class Station:
                 renew_ahead_s=self.setup.renew_ahead_s,
             ),
             CertificateSwitch(own=self.own_certificates, jobs=self.ports, station=self.ports, facts=self.facts),
+            *self._iso15118(),
             CertificateExpiry(told=self.expiry_told, own=self.own_certificates, jobs=self.ports, facts=self.facts),
             BootSequence(
                 identity=_identity(self.setup.layout),
@@ -396,6 +402,22 @@ class Station:
             disk_fails=lambda: self.engine.fallback.active,
         )
 
+    def _iso15118(self) -> Sequence[Block]:
+        """Of no use where no board speaks it."""
+        if not _has_secc(self.setup.layout):
+            return []
+        return [
+            EvCertificates(sessions=self.sessions, variables=self.variables, csms=self.csms, vehicles=self.ports),
+            Secc(
+                own=self.own_certificates,
+                statuses=self.certificate_statuses,
+                variables=self.variables,
+                csms=self.csms,
+                jobs=self.ports,
+                vehicles=self.ports,
+            ),
+        ]
+
     def _installed(self, kind: str, now: Now) -> bool:
         """A05.FR.02, A05.FR.03."""
         if kind == CHARGING_STATION:
@@ -448,7 +470,9 @@ class Station:
             registration=self.registration,
             variables=self.variables,
         )
-        world = AuthorizationWorld(csms=self.csms, facts=self.facts, keypad=self.setup.keypad)
+        world = AuthorizationWorld(
+            csms=self.csms, facts=self.facts, jobs=self.ports, vehicles=self.ports, keypad=self.setup.keypad
+        )
         return Authorization(states=states, world=world, disk_fails=lambda: self.engine.fallback.active)
 
     def _transactions(self) -> Transactions:

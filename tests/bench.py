@@ -39,10 +39,15 @@ from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands.roots import JOBS, FileOwn, Roots
 from station.commands.signing import KeyWork, Places
+from station.commands.vehicles import CertificateWork
+from station.commands.vehicles import Places as VehiclePlaces
 from station.effects import (
     CancelJob,
     CarryOut,
+    ContractVerdict,
     Effect,
+    EquipSecc,
+    EvCertificate,
     Send,
     SetClock,
     SetWant,
@@ -50,6 +55,7 @@ from station.effects import (
     StartJob,
     TakeSample,
     TellSnapshot,
+    TellVehicle,
 )
 from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
@@ -109,17 +115,23 @@ def setup(  # noqa: PLR0913 - by keyword, what a test wants different
     lock: bool = False,
     variables: Mapping[str, str] | None = None,
     signing: bool = False,
+    iso15118: bool = False,
     layout: Mapping[str, Any] | None = None,
     **more: Any,
 ) -> Setup:
     """A station to test: AC, three phases, 32 A. `signing`: its meters sign on request.
 
-    `variables`: initial values by name, `{"TxCtrlr.TxStartPoint": "Authorized",
+    `iso15118`: its board speaks that. `variables`: initial values by name, `{"TxCtrlr.TxStartPoint": "Authorized",
     "OCPPCommCtrlr.MessageAttempts[TransactionEvent]": "3"}`.
     """
     connector = ConnectorLayout(type="sType2" if lock else "cType2", max_current_a=32.0, lock=lock)
     evse = EvseLayout(
-        max_power_w=22_080.0, phases=3, connectors=(connector,) * connectors, measurands=MEASURANDS, signs=signing
+        max_power_w=22_080.0,
+        phases=3,
+        connectors=(connector,) * connectors,
+        measurands=MEASURANDS,
+        signs=signing,
+        iso15118=iso15118,
     )
     built = Layout(
         vendor_name="Bench",
@@ -152,7 +164,7 @@ class Bench:
     `tests/crash`. `csms`: one that knows this station already. Further arguments as for `setup`.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0915 - all that a test may turn
         self,
         path: Path,
         *,
@@ -202,6 +214,10 @@ class Bench:
             )
         )
         """What makes keys and checks certificates, at once."""
+        self.certificate_work = CertificateWork(
+            VehiclePlaces(roots=TrustStore(path / "roots"), chains=ChainFiles(path / "certificates"))
+        )
+        """What looks at the certificates of vehicles and of the SECC, at once."""
         self.keys_busy = False
         """Whoever does that has no time: it waits in `jobs`."""
         self.refused: set[str] = set()
@@ -451,12 +467,26 @@ class Bench:
                     self._do(self.station.exchange.job_done(generation, self.roots.do(job), self.now))
                 case StartJob(generation, job) if job in self.keys and not self.keys_busy:
                     self._do(self.station.exchange.job_done(generation, self.keys.do(job), self.now))
+                case StartJob(generation, job) if job in self.certificate_work and not self.keys_busy:
+                    self._do(self.station.exchange.job_done(generation, self.certificate_work.do(job), self.now))
+                case TellVehicle():
+                    self._tell_vehicle(effect)
+                case EquipSecc(setup):
+                    self.world.secc = setup
                 case StartJob():
                     self.jobs.append(effect)
                 case CancelJob(kind):
                     self.jobs = [job for job in self.jobs if not isinstance(job.job, kind)]
                 case CarryOut():
                     self._carry_out(effect)
+
+    def _tell_vehicle(self, told: TellVehicle) -> None:
+        match told.answer:
+            case ContractVerdict(accepted):
+                self.world.authorized(told.evse_id, accepted=accepted)
+            case EvCertificate(accepted, exi_response):
+                if self.world.evse(told.evse_id).ev is not None:
+                    self.world.give_certificate(told.evse_id, accepted=accepted, exi_response=exi_response)
 
     def _unlock(self, effect: StartJob, unlock: Unlock) -> None:
         reason = self.world.move_lock(unlock.evse_id, locked=False)

@@ -24,7 +24,7 @@ from station.app import Setup, Station, World
 from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
-from station.commands import errors, extensions, network, roots, sealing, signing
+from station.commands import errors, extensions, network, roots, sealing, signing, vehicles
 from station.commands.control import commands
 from station.commands.keystore import key_store
 from station.commands.logjobs import LogJobs
@@ -222,6 +222,7 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
             **roots.workers(parts.authorities, runner.retune),
             **signing.KeyWork(signing.of(config)).workers(),
             **LogJobs(config, station, runner).workers(),
+            **vehicles.CertificateWork(vehicles.of(config)).workers(),
         },
         notifier=parts.notifier,
         reboot=config.file.reboot_command,

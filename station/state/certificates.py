@@ -17,6 +17,8 @@ from station.now import Now, Wall
 CSMS_ROOT: Final = "CSMSRootCertificate"
 STATION: Final = "ChargingStationCertificate"
 V2G_CHAIN: Final = "V2GCertificateChain"
+MO_ROOT: Final = "MORootCertificate"
+V2G_ROOT: Final = "V2GRootCertificate"
 
 
 class Certificate(msgspec.Struct, frozen=True, omit_defaults=True):

@@ -12,12 +12,15 @@ from hal.iso15118 import VehicleNeeds
 from station.blocks.certificates import DropReplaced
 from station.blocks.data_transfer import Installed
 from station.blocks.diagnostics.logs import AssembleLog, LogAssembled, LogUploaded, UploadLog
+from station.blocks.iso15118.secc import AskedStatus, JudgeStatus
 from station.engine import Happened
 from station.facts import (
     AuthorizationRefused,
     BayOccupancyChanged,
+    CertificateWantedByEv,
     ClockStepped,
     ConnectorStatusDue,
+    ContractShown,
     DeviceIdentified,
     DeviceLost,
     DeviceReturned,
@@ -41,8 +44,8 @@ from station.facts import (
     WantFailed,
 )
 from station.now import Now
-from station.ocpp.messages import DataTransferRequest
-from station.ocpp.types import IdTokenType
+from station.ocpp.messages import DataTransferRequest, GetCertificateStatusRequest
+from station.ocpp.types import IdTokenType, OCSPRequestDataType
 from tests.bench import Bench
 from tests.csms import EPOCH, later
 from tests.scenarios.p_data_transfer.vendors import VENDOR, Vendor
@@ -51,8 +54,9 @@ from tests.scenarios.profiles import MAX, TX, limit
 BROUGHT: dict[str, Any] = {
     "extensions": (Installed(VENDOR, lambda way: Vendor(way, {})),),
     "layout": {"custom_vendors": (VENDOR,)},
+    "iso15118": True,
 }
-"""What a station needs for the day: an extension that has turns."""
+"""What a station needs for the day: an extension that has turns, and an SECC."""
 VICTIM = 3
 """The EVSE where things happen."""
 TOKEN = "04C0FFEE"
@@ -135,6 +139,7 @@ def bad_day(bench: Bench) -> None:
     bench.csms.send_text("[9]")
     _from_afar(bench)
     _by_hand(bench)
+    _plug_and_charge(bench)
     _trouble(bench)
     bench.csms.disconnect()
     bench.advance(minutes=1)
@@ -203,6 +208,46 @@ def _by_hand(bench: Bench) -> None:
     bench.swipe(TOKEN)
     evse.present_token("04DECAF0")
     bench.advance(minutes=5)  # nobody plugs in
+
+
+def _plug_and_charge(bench: Bench) -> None:
+    """A vehicle that asks for everything, and an SECC whose certificates nobody knows."""
+    bench.evse(VICTIM).plug_in()
+    at = bench.now.instant
+    bench.csms.hold()
+    tell(bench, _wanted(bench))
+    bench.advance(seconds=5)
+    bench.csms.release()
+    tell(bench, _wanted(bench))
+    tell(bench, ContractShown(evse_id=VICTIM, at=at, emaid="DE8AAC12345678", certificate_pem="rubbish"))
+    bench.evse(VICTIM).unplug()
+    tell(bench, OwnCertificateInstalled(use="V2GCertificate"))
+    judge = JudgeStatus(fingerprint="none", pem="", chain=(), ocsp_result="", at=bench.now.wall)
+    told = {"hash_algorithm": "SHA256", "issuer_name_hash": "0", "issuer_key_hash": "0", "serial_number": "1"}
+    message = GetCertificateStatusRequest(
+        ocsp_request_data=OCSPRequestDataType(responder_url="http://ocsp.example", **told)  # type: ignore[arg-type]  # texts
+    )
+    asked = AskedStatus("none")
+    for command in (
+        lambda _now: bench.station.ports.start(judge),
+        lambda now: bench.station.csms.ask(message, by=now.after(30), context=asked),
+    ):
+        _, effects = bench.station.exchange.ask(command, bench.now)
+        bench._do(effects)
+    _, effects = bench.station.exchange.ask(_mistake, bench.now)
+    bench._do(effects)
+    bench.advance(seconds=70)  # its tables read again, the SECC looks for its chains
+
+
+def _wanted(bench: Bench) -> CertificateWantedByEv:
+    return CertificateWantedByEv(
+        evse_id=VICTIM,
+        at=bench.now.instant,
+        schema_version="urn:iso:15118:2:2013:MsgDef",
+        exi_request="gJgB",
+        update=False,
+        patience_s=4.5,
+    )
 
 
 def _trouble(bench: Bench) -> None:

@@ -35,7 +35,7 @@ class Handler(NamedTuple):
 def handlers() -> Iterator[Handler]:
     """Every handler that the wiring diagram knows."""
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
+        bench = Bench(Path(folder), iso15118=True)
         for block in bench.station.engine._blocks:
             name = type(block).__name__
             yield from (Handler(name, "route", row.request.__name__) for row in block.routes())

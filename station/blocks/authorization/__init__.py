@@ -9,6 +9,7 @@ consequences  what a verdict leads to                                   C01, C09
 floating      who identified himself before he plugged in               C01
 free          charging without authorization                            C01
 master        master pass                                               C16
+contracts     a vehicle's contract certificate                            C07
 attempts      wrong key codes                                           C04
 words         what a driver reads                                       C01
 """

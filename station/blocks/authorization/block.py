@@ -1,4 +1,4 @@
-"""Block C: a token is presented, or comes with a remote start; which EVSE is meant, and what for.
+"""Block C: a token or a contract is presented, or a token comes with a remote start; which EVSE is meant, and what for.
 
 Block E hears Authorized and StopAuthorized and owns what follows (EVConnectionTimeOut, energy, the transaction).
 """
@@ -9,9 +9,10 @@ from collections.abc import Callable
 
 import msgspec
 
-from station.block import Block, Outcomes, Reactions, Routes, on, outcome, route
+from station.block import Block, Outcomes, Reactions, Results, Routes, on, outcome, result, route
 from station.blocks.authorization.choosing import Choosing
 from station.blocks.authorization.consequences import Consequences, Parts
+from station.blocks.authorization.contracts import ContractChecked, Contracts
 from station.blocks.authorization.floating import Floating
 from station.blocks.authorization.free import FreeCharging
 from station.blocks.authorization.judging import NOT_NOW, Judging
@@ -21,11 +22,14 @@ from station.blocks.authorization.wish import States, Wish, World
 from station.blocks.authorization.words import refusal, said
 from station.facts import (
     AuthorizationRefused,
+    Authorized,
     AvailabilityChanged,
+    ContractShown,
     DriverAddressed,
     IdTokenInfoReceived,
     LockChanged,
     PlugInserted,
+    PlugRemoved,
     RegistrationChanged,
     RemoteStartAccepted,
     TokenPresented,
@@ -60,6 +64,7 @@ class Authorization(Block):
         parts = Parts(self._choosing, self._floating, self._master)
         self._consequences = Consequences(states, world, parts)
         self._judging = Judging(states, world, self._stores, self._consequences)
+        self._contracts = Contracts(states, world, self._judging)
 
     def routes(self) -> Routes:
         """C11."""
@@ -81,7 +86,15 @@ class Authorization(Block):
             on(RegistrationChanged, self.look_again),
             on(VariableChanged, self.look_again),
             on(LockChanged, self.lock_moved),
+            on(ContractShown, self._contracts.shown),
+            on(Authorized, self._contracts.authorized),
+            on(AuthorizationRefused, self._contracts.refused),
+            on(PlugRemoved, self._contracts.unplugged),
         ]
+
+    def results(self) -> Results:
+        """What was found of a vehicle's contract."""
+        return [result(ContractChecked, self._contracts.checked)]
 
     def load(self, now: Now) -> None:
         """What a driver has begun is forgotten: he presents the card again."""
@@ -90,6 +103,7 @@ class Authorization(Block):
         self._floating.load()
         self._master.load()
         self._free.load()
+        self._contracts.load()
 
     # --- a token is presented
 
@@ -166,14 +180,16 @@ class Authorization(Block):
     # --- time
 
     def next_due(self) -> Deadline | None:
-        """A driver who never plugged in; a choice that nobody makes."""
-        times = [until for until in (self._floating.until, self._master.until) if until is not None]
+        """A driver who never plugged in; a choice that nobody makes; a vehicle that waits."""
+        parts = (self._floating, self._master, self._contracts)
+        times = [until for until in (part.until for part in parts) if until is not None]
         return MonoDeadline(min(times)) if times else None
 
     def due(self, now: Now) -> None:
-        """It is too late for both."""
+        """It is too late."""
         self._floating.due(now)
         self._master.due(now)
+        self._contracts.due(now)
 
 
 def _wish(fact: TokenPresented, evse_id: int, *, stops: bool) -> Wish:

@@ -1,12 +1,14 @@
 """Whether a token is accepted at once, refused at once, or the CSMS is asked. Pure: everything it needs is an argument.
 
-The order is local list, cache, CSMS (C12-C15). A token that is in a store is not "unknown", whatever is said of it. The
-stores know it as `Known`; the variables that decide are `Rules`; where and how it was presented is the `Moment`.
+The order is local list, cache, CSMS (C12-C15); of a contract certificate the CSMS is asked whenever it can be (C07).
+A token that is in a store is not "unknown", whatever is said of it. The stores know it as `Known`; the variables that
+decide are `Rules`; where and how it was presented is the `Moment`.
 """
 
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Literal
 
 import msgspec
 
@@ -52,6 +54,8 @@ class Moment(msgspec.Struct, frozen=True):
     online: bool
     at: datetime
     via: Via = "local"
+    proof: Literal["none", "valid", "unproven"] = "none"
+    """What the station has found of the contract certificate that came with the token, if one did (C07)."""
 
 
 class Accept(msgspec.Struct, frozen=True):
@@ -73,12 +77,18 @@ class Refuse(msgspec.Struct, frozen=True):
 
 Decision = Accept | AskCsms | Refuse
 UNKNOWN = IdTokenInfoType(status="Unknown")
+INVALID = IdTokenInfoType(status="Invalid")
 
 
 def decide(id_token: IdTokenType, known: Known, moment: Moment, rules: Rules) -> Decision:
     """What becomes of a token that is presented, or comes with a remote start."""
     if not rules.enabled or needs_no_check(id_token, moment, rules):
         return Accept(ACCEPTED)
+    if moment.proof != "none":
+        if moment.online and not rules.remote_disabled:  # C07.FR.01
+            return AskCsms()
+        if moment.proof == "unproven":  # C07.FR.07, C07.FR.08
+            return Refuse(INVALID)
     info = what_counts(known, moment, rules)
     return _online(known, info, rules) if moment.online else _offline(info, rules)
 

@@ -6,6 +6,8 @@ the driver may have gone (design A4).
 
 from __future__ import annotations
 
+import msgspec
+
 from station.block import Answered, Outcome
 from station.blocks.authorization.attempts import Attempts
 from station.blocks.authorization.consequences import Consequences
@@ -15,7 +17,7 @@ from station.blocks.authorization.wish import FLOATING, States, Wish, World
 from station.blocks.authorization.words import said
 from station.facts import DriverAddressed
 from station.now import Now
-from station.ocpp.messages import AuthorizeRequest
+from station.ocpp.messages import AuthorizeRequest, AuthorizeResponse
 from station.ocpp.types import IdTokenInfoType
 
 PATIENCE_S = 30.0
@@ -48,6 +50,8 @@ class Judging:
         if wish.evse_id in self._open:  # one question at a time: the driver sees the first answer soon
             if wish.via == "remote":  # but this one was told Accepted: it comes next
                 self._next[wish.evse_id] = wish
+            elif wish.proof is not None:  # and this one is a machine, which is told what becomes of its wish
+                self._next.setdefault(wish.evse_id, wish)
             return
         if wish.purpose == "start" and wish.evse_id != FLOATING and not self._may_start(wish.evse_id):
             self._consequences.refuse(wish, NOT_NOW)
@@ -62,7 +66,7 @@ class Judging:
 
     def _stopped_by_group(self, wish: Wish, now: Now) -> bool:
         """C01.FR.03, C09.FR.07: the stores know that this token belongs to the group, so nobody is asked."""
-        rules, at = self._stores.rules(), _moment(wish, now, online=self._csms.online)
+        rules, at = self._stores.rules(), self._moment(wish, now, online=self._csms.online)
         if wish.purpose != "stop" or needs_no_check(wish.id_token, at, rules):
             return False
         known = what_counts(self._stores.known(wish.id_token, now), at, rules)
@@ -73,7 +77,14 @@ class Judging:
 
     def _decide(self, wish: Wish, now: Now, *, online: bool) -> Decision:
         known = self._stores.known(wish.id_token, now)
-        return decide(wish.id_token, known, _moment(wish, now, online=online), self._stores.rules())
+        return decide(wish.id_token, known, self._moment(wish, now, online=online), self._stores.rules())
+
+    def _moment(self, wish: Wish, now: Now, *, online: bool) -> Moment:
+        moment = Moment(online=online, at=now.utc, via=wish.via)
+        if wish.proof is None:
+            return moment
+        counts = online or self._variables.boolean("ISO15118Ctrlr", "ContractValidationOffline")  # C07.FR.07
+        return msgspec.structs.replace(moment, proof="valid" if wish.proof.valid and counts else "unproven")
 
     def _follow(self, wish: Wish, decision: Decision, now: Now) -> None:
         match decision:
@@ -81,7 +92,7 @@ class Judging:
                 self._consequences.accept(wish, info, now, unknown=unknown)
             case AskCsms():
                 self._open[wish.evse_id] = wish
-                self._csms.ask(AuthorizeRequest(id_token=wish.id_token), by=now.after(PATIENCE_S), context=wish)
+                self._csms.ask(_question(wish), by=now.after(PATIENCE_S), context=wish)
                 self._facts.emit(DriverAddressed(text=said("wait"), evse_id=wish.place))
             case _:
                 self._consequences.refuse(wish, decision.info)
@@ -92,21 +103,44 @@ class Judging:
         if self._open.get(wish.evse_id) == wish:
             del self._open[wish.evse_id]
         if isinstance(outcome, Answered):
-            self._settle(wish, outcome.response.id_token_info, now)
+            self._settle(wish, outcome.response, now)
         else:
             self._follow(wish, self._decide(wish, now, online=False), now)
         waiting = self._next.pop(wish.evse_id, None)
         if waiting is not None:
             self.consider(waiting, now)
 
-    def _settle(self, wish: Wish, info: IdTokenInfoType, now: Now) -> None:
+    def _settle(self, wish: Wish, response: AuthorizeResponse, now: Now) -> None:
+        info = response.id_token_info
         self._stores.remember(wish.id_token, info, now)  # C10.FR.04
         self.attempts.judged(wish, info.status, now)
-        if info.status == "Accepted":
+        if info.status == "Accepted" and not _is_believed(wish, response):
+            self._consequences.refuse(wish, info, "Invalid")
+        elif info.status == "Accepted":
             self._consequences.accept(wish, info, now)
         else:
             self._consequences.refuse(wish, info)
 
 
-def _moment(wish: Wish, now: Now, *, online: bool) -> Moment:
-    return Moment(online=online, at=now.utc, via=wish.via)
+def _question(wish: Wish) -> AuthorizeRequest:
+    """C07.FR.02, C07.FR.06."""
+    if wish.proof is None:
+        return AuthorizeRequest(id_token=wish.id_token)
+    return AuthorizeRequest(
+        id_token=wish.id_token,
+        iso15118_certificate_hash_data=wish.proof.hash_data or None,
+        certificate=wish.proof.certificate,
+    )
+
+
+def _is_believed(wish: Wish, response: AuthorizeResponse) -> bool:
+    """Of a contract certificate: the station has found it good, or else the CSMS; and the CSMS has nothing against it.
+
+    A token may be good while the certificate behind it is not (C07.FR.13 to C07.FR.17).
+    """
+    if wish.proof is None:
+        return True
+    found = response.certificate_status
+    if wish.proof.certificate is not None:
+        return found == "Accepted"
+    return wish.proof.valid and found in {None, "Accepted"}

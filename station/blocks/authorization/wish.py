@@ -8,8 +8,8 @@ import msgspec
 
 from station.facts import Facts, Via
 from station.now import Instant
-from station.ocpp.types import IdTokenType
-from station.ports import Csms
+from station.ocpp.types import IdTokenType, OCSPRequestDataType
+from station.ports import Csms, Jobs, Vehicles
 from station.state.connectors import Connectors
 from station.state.local_list import LocalList
 from station.state.registration import Registration
@@ -20,6 +20,17 @@ from station.state.variables import Variables
 
 FLOATING = 0
 """The "EVSE" of an authorization whose EVSE is the one that is plugged in first."""
+
+
+class Proof(msgspec.Struct, frozen=True):
+    """The contract certificate behind an eMAID (C07). `valid`: the station itself has found it good.
+
+    `certificate`: the chain in PEM, where the CSMS is to judge it because the station cannot (C07.FR.06).
+    """
+
+    valid: bool
+    hash_data: tuple[OCSPRequestDataType, ...] = ()
+    certificate: str | None = None
 
 
 class Wish(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,6 +44,7 @@ class Wish(msgspec.Struct, frozen=True, kw_only=True):
     evse_ids: tuple[int, ...] = ()
     remote_start_id: int | None = None
     group_id_token: str | None = None
+    proof: Proof | None = None
 
     @property
     def place(self) -> int | None:
@@ -57,4 +69,6 @@ class World(msgspec.Struct, frozen=True):
 
     csms: Csms
     facts: Facts
+    jobs: Jobs
+    vehicles: Vehicles
     keypad: bool = False
