@@ -52,7 +52,7 @@ from station.blocks.security import Security
 from station.blocks.smart_charging.block import Parts, SmartCharging
 from station.blocks.smart_charging.ceilings import Ceilings
 from station.blocks.smart_charging.ceilings import States as SmartChargingStates
-from station.blocks.smart_charging.external import Externals
+from station.blocks.smart_charging.external import Externals, Signal
 from station.blocks.smart_charging.validation import Judge
 from station.blocks.smart_charging.vehicle import Vehicles
 from station.blocks.transactions.block import Transactions
@@ -164,6 +164,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Hard-wired and preconfigured monitors (N03)."""
     status_by_event: bool = False
     """The status of connectors is told by NotifyEvent instead of StatusNotification (G01)."""
+    signals: tuple[Signal, ...] = ()
+    """Sensors by which other systems limit the station (K11)."""
     parts: Mapping[str, Part] = {}
     """Which component of the device model shows which device."""
     extensions: tuple[Installed, ...] = ()
@@ -230,7 +232,11 @@ class Station:
             profiles=self.profiles, sessions=self.sessions, connectors=self.connectors, variables=self.variables
         )
         self.externals = Externals(
-            profiles=self.profiles, connectors=self.connectors, variables=self.variables, csms=self.csms
+            profiles=self.profiles,
+            connectors=self.connectors,
+            variables=self.variables,
+            csms=self.csms,
+            signals=setup.signals,
         )
         self.meters = Meters()
         self.limits = Limits()
@@ -564,6 +570,8 @@ class Walls:
 def _network_values(setup: Setup) -> Iterator[InitialValue]:
     """What the profiles say of the variables that go with them, unless the file says otherwise."""
     comm, timeout_s = ComponentId("OCPPCommCtrlr"), setup.message_timeout_s
+    if setup.signals:
+        yield InitialValue(ComponentId("SmartChargingCtrlr"), VariableId("ExternalControlSignalsEnabled"), "true")
     if setup.profiles:
         slots = ",".join(str(profile.slot) for profile in setup.profiles)
         yield InitialValue(comm, VariableId("NetworkConfigurationPriority"), slots)

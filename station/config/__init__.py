@@ -114,6 +114,7 @@ class Config(msgspec.Struct, frozen=True):
             queue_bytes=self.file.queue_mb * _MEGABYTE,
             main_meter=self.file.main_meter is not None,
             status_by_event=csms.status_by == "NotifyEvent",
+            signals=tuple(equipment.signals(self.file)),
             parts=equipment.parts(self.file),
             monitors=monitoring.factory(self.file),
             given_certificate=self._given(),
@@ -191,7 +192,12 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
     misplaced = [] if ill_formed else list(equipment.misplaced(file))
     sound = msgspec.structs.replace(file, sensors={}, components=()) if ill_formed or misplaced else file
     built = layout(sound, tried.measurands, tried.signing)
-    mistakes += [*misplaced, *equipment.mistakes(sound, built, tried.units), *checks.variables(sound, built)]
+    mistakes += [
+        *misplaced,
+        *equipment.deaf(file),
+        *equipment.mistakes(sound, built, tried.units),
+        *checks.variables(sound, built),
+    ]
     mistakes += monitoring.mistakes(sound, built)
     if mistakes:
         raise _error(path, mistakes, parsed.lines)

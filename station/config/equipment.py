@@ -17,9 +17,10 @@ from device_model.catalogue import Catalogue, VariableSpec
 from device_model.model import AttributeType, ComponentId, ComponentKey, DeviceModel, Variable, VariableId
 from device_model.values import DataType
 from station.app import FEATURES
+from station.blocks.smart_charging.external import Fed, Signal
 from station.config.devices import SensorKeys, place_of_sensor, sensor_keys
 from station.config.mistakes import Mistake, Path, meant
-from station.config.schema import File, OwnVariable
+from station.config.schema import File, OwnVariable, worded
 from station.state.equipment import Part
 
 BOARD = "Controller"
@@ -49,6 +50,38 @@ def parts(file: File) -> dict[str, Part]:
 def _fed(keys: SensorKeys) -> Part:
     component = ComponentId(keys.component, keys.instance or "", keys.evse, keys.connector)
     return Part(component, VariableId(keys.variable, keys.variable_instance or ""))
+
+
+def signals(file: File) -> Iterator[Signal]:
+    """The sensors by which other systems limit the station."""
+    keys = sensor_keys(file)
+    for each in file.supply.signals:
+        fed = keys[each.sensor]
+        yield Signal(
+            fed=Fed(fed.component, fed.variable, fed.instance, fed.evse, fed.connector, fed.variable_instance),
+            source=each.source,
+            evse_id=each.evse or 0,
+            value=worded(each.value),
+            amperes=each.max_current_a,
+        )
+
+
+def deaf(file: File) -> Iterator[Mistake]:
+    """Signals that no sensor gives, or that would be one limit twice."""
+    heard: dict[tuple[str, int | None], int] = {}
+    for place, each in enumerate(file.supply.signals):
+        path: Path = ("supply", "signals", place)
+        if each.sensor not in file.sensors:
+            yield Mistake((*path, "sensor"), f"no sensor {each.sensor!r}", meant(each.sensor, set(file.sensors)))
+        if each.evse is not None and each.evse > len(file.evses):
+            yield Mistake((*path, "evse"), f"no EVSE {each.evse}", f"there are {len(file.evses)}")
+        if heard.setdefault((each.source, each.evse), place) != place:
+            reason = f"another signal of {each.source} limits the same"
+            yield Mistake(path, reason, "one for each source and EVSE; take another source")
+    sensors = [each.sensor for each in file.supply.signals]
+    for place, name in enumerate(sensors):
+        if sensors.index(name) != place:
+            yield Mistake(("supply", "signals", place, "sensor"), f"{name!r} gives another signal already", "one each")
 
 
 def equipment(file: File) -> tuple[Equipment, ...]:

@@ -120,6 +120,20 @@ class Transfers(Section, frozen=True):
     same."""
 
 
+class LimitSignal(Section, frozen=True):
+    """A sensor by which another system limits the station or an EVSE: a contact of the grid operator, a value."""
+
+    sensor: Name
+    value: str | bool | int | float = True
+    """While it shows this, `max_current_a` holds."""
+    max_current_a: Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)] | None = None
+    """Per phase; what the sensor shows, in amperes, if it is not said."""
+    evse: Number | None = None
+    """The whole station if it is not said."""
+    source: Literal["SO", "EMS", "Other"] = "SO"
+    """What the CSMS is told: a system operator, an energy management system, or another."""
+
+
 class Supply(Section, frozen=True):
     """The connection to the grid, as far as charging profiles need it."""
 
@@ -129,6 +143,8 @@ class Supply(Section, frozen=True):
     """Between phase and neutral: limits in watts are converted by it (K01.FR.50)."""
     phase_switching: bool = False
     """The boards can change between one phase and all of them (Phases3to1)."""
+    signals: tuple[LimitSignal, ...] = ()
+    """What else limits; then ExternalControlSignalsEnabled is true at first."""
 
 
 class Board(Section, frozen=True):

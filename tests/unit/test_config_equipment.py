@@ -10,6 +10,7 @@ from device_model import catalogue
 from device_model.build import build
 from device_model.model import ComponentId, Variable, VariableId
 from station.app import FEATURES
+from station.blocks.smart_charging.external import Fed, Signal
 from station.config import load
 from tests.unit.test_config import GOOD, Folder
 
@@ -190,3 +191,41 @@ def test_a_component_at_an_evse_that_is_not_there_is_refused(folder: Folder) -> 
     told = folder.mistakes(GOOD + OWN.replace("evse: 2", "evse: 7"))
 
     assert told == ["station.yaml:11: components[1].evse: no EVSE 7 - there are 2"]
+
+
+def test_a_sensor_may_limit_the_station(folder: Folder) -> None:
+    """A contact of the grid operator for all EVSEs, a value of an energy manager for one."""
+    text = sensors(
+        "component: GridContact, variable: Active, value: false",
+        "component: Manager, variable: Current, value: 16, unit: A",
+    )
+    text += "components: [{name: GridContact, variables: [{name: Active, access: RO}]}, "
+    text += "{name: Manager, variables: [{name: Current, type: decimal, unit: A, access: RO}]}]\n"
+    text += "supply: {signals: [{sensor: s1, max_current_a: 6}, {sensor: s2, evse: 1, source: EMS}]}\n"
+
+    setup = folder.load(text).setup("PowerUp")
+
+    assert setup.signals == (
+        Signal(fed=Fed("GridContact", "Active"), amperes=6.0),
+        Signal(fed=Fed("Manager", "Current"), source="EMS", evse_id=1),
+    )
+
+
+@pytest.mark.parametrize(
+    "signals, mistake",
+    [
+        ("[{sensor: nobody}]", "supply.signals[1].sensor: no sensor 'nobody'"),
+        ("[{sensor: s1, evse: 9}]", "supply.signals[1].evse: no EVSE 9"),
+        ("[{sensor: s1}, {sensor: s2}]", "supply.signals[2]: another signal of SO limits the same"),
+        ("[{sensor: s1}, {sensor: s1, source: EMS}]", "'s1' gives another signal already"),
+    ],
+)
+def test_a_signal_that_nobody_gives_or_that_is_given_twice_is_a_mistake(
+    folder: Folder, signals: str, mistake: str
+) -> None:
+    temperature = "component: TemperatureSensor, variable: Temperature"
+    text = sensors(temperature, f"{temperature}, evse: 1")
+
+    (found,) = folder.mistakes(text + f"supply: {{signals: {signals}}}\n")
+
+    assert mistake in found

@@ -8,13 +8,15 @@ The CSMS hears of a limit when it changes by more than LimitChangeSignificance, 
 
 from __future__ import annotations
 
+import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import pairwise
 from typing import Final, Literal, NamedTuple
 
 import msgspec
 
+from station.facts import SensorRead
 from station.now import Now, to_wall
 from station.ocpp.enums import ChargingRateUnitEnumType
 from station.ocpp.messages import ClearedChargingLimitRequest, NotifyChargingLimitRequest
@@ -30,11 +32,24 @@ from station.state.connectors import Connectors
 from station.state.profiles import EXTERNAL, STATION, Installed, Profiles
 from station.state.variables import Variables
 
+log = logging.getLogger(__name__)
+
 COMPONENT: Final = "SmartChargingCtrlr"
 
 Source = Literal["EMS", "SO", "Other"]
 """ChargingLimitSource; never CSO (K11.FR.05)."""
 SOURCES: Final[tuple[Source, ...]] = ("EMS", "SO", "Other")
+
+
+class Fed(NamedTuple):
+    """The variable of the device model that a sensor feeds."""
+
+    component: str
+    variable: str
+    instance: str | None = None
+    evse_id: int | None = None
+    connector_id: int | None = None
+    variable_instance: str | None = None
 
 
 class ExternalLimit(msgspec.Struct, frozen=True, kw_only=True):
@@ -51,6 +66,27 @@ class ExternalLimit(msgspec.Struct, frozen=True, kw_only=True):
     grid_critical: bool | None = None
 
 
+class Signal(msgspec.Struct, frozen=True, kw_only=True):
+    """A sensor by which another system limits: while it shows `value`, to `amperes`; without these, to what it shows.
+
+    The sensor is named by the variable that it feeds.
+    """
+
+    fed: Fed
+    source: Source = "SO"
+    evse_id: int = STATION
+    value: str = "true"
+    amperes: float | None = None
+
+    def limit(self, shown: str) -> ExternalLimit:
+        """What follows from what the sensor shows. Raises ValueError for what is no number where one is needed."""
+        amperes = self.amperes if self.amperes is not None else float(shown)
+        limits = self.amperes is None or shown == self.value
+        return ExternalLimit(
+            source=self.source, evse_id=self.evse_id, periods=((0, max(amperes, 0.0)),) if limits else ()
+        )
+
+
 class _Told(NamedTuple):
     """What the CSMS knows of a limit."""
 
@@ -62,11 +98,20 @@ class _Told(NamedTuple):
 class Externals:
     """The limits of other systems, and what the CSMS knows of them."""
 
-    def __init__(self, *, profiles: Profiles, connectors: Connectors, variables: Variables, csms: Csms) -> None:
+    def __init__(
+        self,
+        *,
+        profiles: Profiles,
+        connectors: Connectors,
+        variables: Variables,
+        csms: Csms,
+        signals: Sequence[Signal] = (),
+    ) -> None:
         self._profiles = profiles
         self._connectors = connectors
         self._variables = variables
         self._csms = csms
+        self._signals = {signal.fed: signal for signal in signals}
         self._told: dict[int, _Told] = {}
         self._critical: dict[int, bool | None] = {}
         self.changed: Callable[[Now], None] = lambda _now: None
@@ -99,6 +144,23 @@ class Externals:
         self.changed(now)
         self.tell()
         return None
+
+    def sensed(self, fact: SensorRead, now: Now) -> None:
+        """A contact of the grid operator, or a value of an energy manager: the same again changes nothing."""
+        fed = Fed(*(getattr(fact, name) for name in Fed._fields))
+        signal = self._signals.get(fed)
+        if signal is None or not self.enabled:
+            return
+        try:
+            given = signal.limit(fact.value)
+        except ValueError:
+            log.warning("limit.no_number", extra={"component": fact.component, "value": fact.value})
+            return
+        known = self._profiles.find(_id(given))
+        shown = known.profile.charging_schedule[0].charging_schedule_period[0].limit if known is not None else None
+        wanted = given.periods[0][1] if given.periods else None
+        if shown != wanted and (refusal := self.set(given, now)) is not None:
+            log.warning("limit.refused", extra={"reason": refusal.additional_info})
 
     def _refusal(self, given: ExternalLimit) -> Refusal | None:
         if not self.enabled:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from station.blocks.smart_charging.external import ExternalLimit
+from station.blocks.smart_charging.external import ExternalLimit, Fed, Signal
+from station.facts import SensorRead
 from station.refusal import Refusal
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import news
@@ -260,3 +261,57 @@ def test_a_limit_that_makes_no_sense_is_refused(open_bench: Bench, wrong: dict[s
 
     assert external(open_bench, *periods, **wrong) is not None
     assert open_bench.station.profiles.all() == []
+
+
+# --- by a sensor
+
+
+def sensed(bench: Bench, value: str, component: str = "GridContact", variable: str = "Active") -> None:
+    """A sensor shows something; it is read again and again."""
+    for _ in range(3):
+        at = bench.now.instant
+        bench.hardware.tell(SensorRead(component=component, variable=variable, value=value, at=at))
+        bench.settle()
+        bench.advance(1)
+
+
+@pytest.mark.req("K11.FR.01", "K11.FR.02", "K13.FR.01", "K13.FR.02")
+def test_a_contact_of_the_grid_operator_limits_while_it_is_closed(tmp_path: Path) -> None:
+    """The station listens to it without being told to by a variable."""
+    bench = Bench(tmp_path, signals=(Signal(fed=Fed("GridContact", "Active"), amperes=6.0),))
+    charge(bench)
+
+    sensed(bench, "false")
+    assert amperes(bench) == 32.0
+
+    sensed(bench, "true")
+    assert amperes(bench) == 6.0
+    assert notices(bench) == [{"chargingLimit": {"chargingLimitSource": "SO"}}]
+
+    sensed(bench, "false")
+    assert amperes(bench) == 32.0
+    assert bench.csms.received("ClearedChargingLimit") == [{"chargingLimitSource": "SO"}]
+
+
+@pytest.mark.req("K11.FR.01", "K11.FR.02")
+def test_a_value_of_an_energy_manager_is_the_limit(tmp_path: Path) -> None:
+    """What is no number is no limit, and no reason to forget the last one."""
+    signal = Signal(fed=Fed("Manager", "Current"), source="EMS", evse_id=1)
+    bench = Bench(tmp_path, signals=(signal,))
+    charge(bench)
+
+    for value, expected in (("16", 16.0), ("nonsense", 16.0), ("10.5", 10.5), ("-3", 0.0)):
+        sensed(bench, value, "Manager", "Current")
+        assert amperes(bench) == expected
+
+    assert [each["evseId"] for each in notices(bench)] == [1, 1, 1]
+
+
+def test_a_sensor_that_shows_the_same_writes_nothing(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, signals=(Signal(fed=Fed("GridContact", "Active"), amperes=6.0),))
+    sensed(bench, "true")
+    changes = bench.database.connection.total_changes
+
+    sensed(bench, "true")
+
+    assert bench.database.connection.total_changes == changes
