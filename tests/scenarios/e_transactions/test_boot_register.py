@@ -65,7 +65,7 @@ def test_what_flowed_since_the_last_stored_register_is_billed(tmp_path: Path, ho
     assert (end - before) * 3600 / (stopped - at).total_seconds() <= MOST_W * 1.3
 
 
-@pytest.mark.req("E11.FR.07", "E12.FR.06")
+@pytest.mark.req("E11.FR.07", "E12.FR.02")
 def test_an_ended_that_is_told_under_a_new_connection_says_that_it_happened_without_one(tmp_path: Path) -> None:
     """The meter takes its time; meanwhile the link is up. The event is of the time before."""
     station = charging(tmp_path)
