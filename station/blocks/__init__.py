@@ -10,8 +10,9 @@
     G  availability       status of connectors, ChangeAvailability
     H  reservation        an EVSE is kept for a driver until he comes
     M  certificates       roots of authorities, managed by the CSMS; ISO 15118's services are not built yet
-    I  tariff, K  smart charging: not built yet
+    I  tariff: not built yet
     J  metering/          when a meter is read, and MeterValues
+    K  smart_charging/    charging profiles, composite schedules, load balancing, external limits, ISO 15118 schedules
     L  firmware           what became of an update; updates are not built yet
     N  diagnostics/       monitors, events, logs, what is known of a customer
     O  display            what the station says to a driver; messages of the CSMS are not built yet
