@@ -3,6 +3,7 @@
 It knows volts and amps, not OCPP. `hal.context` tells how a driver is constructed. Every method that talks to a device
 raises `DeviceError` of `hal.errors` and nothing else. An ability that not every device has is a further small protocol,
 found by `isinstance`: `Identified`, `SignedMeter`, `LockingBoard`, `SensorWatch`, `Iso15118Bridge` of `hal.iso15118`.
+Charging schedules go to the vehicle by `SchedulingBoard` of `hal.schedules`.
 
 Invariant: instants are seconds of the monotonic clock in `DriverContext.clock`, taken when the device *sampled* the
 value, never when somebody asked.
