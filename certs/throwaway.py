@@ -10,6 +10,7 @@ Imports `cryptography`: import this module where it is used.
 from __future__ import annotations
 
 import ipaddress
+import tempfile
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -28,6 +29,7 @@ Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 _BACKDATED = timedelta(hours=1)
 _ROOT_VALID = (-_BACKDATED, timedelta(days=30))
 _ORGANIZATION = "Throw-away"
+_RESPONDER = "http://localhost:2560/"
 
 
 class Issued(NamedTuple):
@@ -127,6 +129,10 @@ class Authority:
         """This authority's certificate."""
         return _pem(self._chain[:1]).decode()
 
+    def writing_to(self, directory: Path) -> Authority:
+        """The same authority; its files go elsewhere."""
+        return Authority(self._key, self._chain, directory, self._clock)
+
     def subordinate(self, name: str, wish: Wish | None = None, *, below: int = 0) -> Authority:
         """An intermediate authority, so that chains have three links; `below`: how many may follow it."""
         wish = wish or Wish(valid=(-_BACKDATED, timedelta(days=20)))
@@ -180,6 +186,26 @@ class Authority:
         return builder.add_extension(
             x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key()), critical=False
         )
+
+
+class Mobility:
+    """A mobility operator: a root, an authority below it, and contract certificates for vehicles (ISO 15118)."""
+
+    def __init__(self) -> None:
+        self._root = Authority.create("Throw-away MO root", Path())
+        wish = Wish(valid=(-_BACKDATED, timedelta(days=20)), extensions=(names_responder(_RESPONDER),))
+        self._authority = self._root.subordinate("Throw-away MO", wish)
+
+    @property
+    def root_pem(self) -> str:
+        """The root certificate."""
+        return self._root.root_pem
+
+    def contract(self, emaid: str) -> str:
+        """The chain of a contract, leaf first. Raises ValueError for an eMAID that no certificate can name."""
+        wish = Wish(extensions=(names_responder(_RESPONDER), signs_only()))
+        with tempfile.TemporaryDirectory() as folder:  # nobody needs the files
+            return self._authority.writing_to(Path(folder)).issue(emaid, wish).pem
 
 
 def _builder(

@@ -79,6 +79,7 @@ CHECKS: Sequence[Check] = (
     Check("board", promises.unplugged, (Plugs,)),
     Check("board", promises.faulted, (Plugs, Faults)),
     Check("board", promises.locks_itself),
+    Check("board", promises.bridges),
     Check("board", promises.board_lost, (Unplugs,)),
     Check("reader", promises.reads_cards, (Presents,)),
     Check("lock", promises.moves),

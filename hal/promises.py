@@ -36,6 +36,7 @@ from hal.api import (
 )
 from hal.errors import NotFound, Refused
 from hal.harness import Harness, expect, first, opened, raises, until
+from hal.iso15118 import Iso15118Bridge, SeccSetup, VehicleStatus
 
 # --- every driver
 
@@ -257,6 +258,21 @@ async def locks_itself(h: Harness) -> None:
                     await board.lock(channel, locked=locked)
                     seen = (await board.snapshot(channel)).lock
                     expect(seen is state, f"the lock was moved to {state.value}, and is {seen.value}")
+
+
+async def bridges(h: Harness) -> None:
+    """A board that speaks ISO 15118 takes its setup at any time, and answers for vehicles that are not there."""
+    async with opened(h, Board) as board:
+        if not isinstance(board, Iso15118Bridge):
+            return
+        for setup in (SeccSetup(contract=True, certificates=True), SeccSetup(), SeccSetup()):
+            await board.equip(setup)
+        for channel in board.channels():
+            seen = await board.vehicle(channel)
+            expect(isinstance(seen, VehicleStatus), f"that says nothing of a vehicle: {seen!r}")
+            expect(seen.evcc_id is None, f"no vehicle is there, and yet: {seen}")
+            await board.authorized(channel, accepted=True)
+            await raises(board.certificate(channel, accepted=True, exi_response=""), Refused)
 
 
 async def board_lost(h: Any) -> None:

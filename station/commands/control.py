@@ -89,15 +89,6 @@ class Limit(Command, frozen=True, kw_only=True):
         )
 
 
-class EvCertificateRequest(Command, frozen=True, kw_only=True):
-    """The vehicle asks for its contract certificate (M01, M02)."""
-
-    evse: int = 1
-    action: str
-    schema_version: str
-    exi_request: str
-
-
 def commands(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:
     """By name."""
 
@@ -113,7 +104,6 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
         found |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
         found["network"] = network_switch(runner.link)
         found["data_transfer"] = _data_transfer(station, runner)
-        found["ev_certificate_request"] = _ev_certificate_request
     return found
 
 
@@ -211,8 +201,3 @@ def _data_transfer(station: Station, runner: Runner) -> Handler:
         raise CommandError(f"not sent: {outcome.reason}" if isinstance(outcome, NotSent) else "the CSMS did not answer")
 
     return handle
-
-
-async def _ev_certificate_request(line: bytes) -> Answer:
-    msgspec.json.decode(line, type=EvCertificateRequest)
-    raise CommandError("not built in")

@@ -6,7 +6,9 @@ Each is a struct, so that a wrong argument is told by name; unknown ones are ref
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import Future
 from datetime import datetime
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -14,6 +16,7 @@ import msgspec
 
 from hal.api import Fault, TokenType
 from hal.errors import NotFound
+from hal.iso15118 import CERTIFICATE_S
 from hal.sim.ev import EvSpec
 from hal.sim.world import Contract, SimWorld
 from station.facts import Fact, SensorRead
@@ -29,6 +32,8 @@ T = TypeVar("T")
 
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 Faults = {fault.value: fault for fault in Fault}
+GRACE_S = 1.0
+"""How much longer than the vehicle whoever asked for it waits."""
 EVCC_ID = "0A1B2C3D4E5F"
 """The MAC address of a simulated vehicle that speaks ISO 15118 and names none."""
 
@@ -40,7 +45,10 @@ class Command(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class ContractOfEv(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """A contract for plug and charge."""
+    """A contract for plug and charge; without a `certificate` (a chain in PEM) the simulator's own authority makes one.
+
+    That one's root is told with the answer; it is trusted only if it is installed, as any other.
+    """
 
     emaid: str
     certificate: str = ""
@@ -64,6 +72,16 @@ class PlugIn(Command, frozen=True, kw_only=True):
     """How fast its current follows the offer; 0: at once."""
     cable_a: float | None = None
     """What the cable it brings along is coded for; none if the cable is the station's."""
+
+
+class EvCertificateRequest(Command, frozen=True, kw_only=True):
+    """The vehicle asks for its contract certificate (M01, M02); answered when it is."""
+
+    evse: Positive = 1
+    action: Literal["Install", "Update"]
+    schema_version: str
+    exi_request: str
+    patience_s: Annotated[float, msgspec.Meta(gt=0.0, le=60.0)] = CERTIFICATE_S
 
 
 class Unplug(Command, frozen=True, kw_only=True):
@@ -157,11 +175,14 @@ class Simulation:
         self._wiring = wiring
         self._clock = clock
         self._tell = tell
+        self._operator: Any = None  # a throwaway.Mobility, made when it is first needed
+        self._issuing = threading.Lock()
 
     def commands(self) -> dict[str, Handler]:
         """By name."""
         return {
             "plug_in": self._on(PlugIn, self.plug_in),
+            "ev_certificate_request": self._on(EvCertificateRequest, self.ev_certificate_request),
             "unplug": self._on(Unplug, self.unplug),
             "ev": self._on(Ev, lambda given: self._do(lambda world: world.ev(given.evse, given.state))),
             "needs": self._on(Needs, self.needs),
@@ -203,7 +224,7 @@ class Simulation:
 
         return await self._do(run)
 
-    async def plug_in(self, given: PlugIn) -> None:
+    async def plug_in(self, given: PlugIn) -> Answer:
         """A vehicle arrives."""
         speaks = given.protocol != "iec61851"
         pays = given.payment == "contract" or given.contract is not None
@@ -220,10 +241,55 @@ class Simulation:
             cable_a=given.cable_a,
             evcc_id=EVCC_ID if speaks else None,
         )
-        contract = Contract(given.contract.emaid, given.contract.certificate) if given.contract is not None else None
+        contract, told = await self._contract(given.contract)
         await self._do(
             lambda world: world.plug_in(given.evse, given.connector, ev, charge=given.charge, contract=contract)
         )
+        return told
+
+    async def _contract(self, given: ContractOfEv | None) -> tuple[Contract | None, Answer]:
+        """The vehicle's contract, and what is told of one that was made for it."""
+        if given is None:
+            return None, {}
+        if given.certificate:
+            return Contract(given.emaid, given.certificate), {}
+        chain, root = await asyncio.to_thread(self._made, given.emaid)
+        return Contract(given.emaid, chain), {"certificate": chain, "mo_root": root}
+
+    def _made(self, emaid: str) -> tuple[str, str]:
+        from certs import throwaway  # noqa: PLC0415 - heavy, used rarely
+
+        with self._issuing:
+            if self._operator is None:
+                self._operator = throwaway.Mobility()
+            return self._operator.contract(emaid), self._operator.root_pem
+
+    async def ev_certificate_request(self, given: EvCertificateRequest) -> Answer:
+        """A vehicle asks for its contract certificate, and waits."""
+        heard: Future[tuple[bool, str]] = Future()
+
+        def hear(accepted: bool, exi_response: str) -> None:  # noqa: FBT001 - a callback: what the vehicle was told
+            if not heard.done():
+                heard.set_result((accepted, exi_response))
+
+        await self._at(
+            given.evse,
+            None,
+            lambda world: world.want_certificate(
+                given.evse,
+                given.schema_version,
+                given.exi_request,
+                update=given.action == "Update",
+                patience_s=given.patience_s,
+                answered=hear,
+            ),
+        )
+        done, _ = await asyncio.wait({asyncio.wrap_future(heard)}, timeout=given.patience_s + GRACE_S)
+        if not done:
+            heard.cancel()
+            raise CommandError("the vehicle has heard nothing: does this EVSE speak ISO 15118 (simulator: iso15118)?")
+        accepted, exi_response = heard.result()
+        return {"status": "Accepted" if accepted else "Failed", "exi_response": exi_response}
 
     async def unplug(self, given: Unplug) -> None:
         """It leaves."""

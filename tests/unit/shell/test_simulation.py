@@ -5,15 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from certs.contract import judged
 from hal.api import Fault
+from hal.iso15118 import SeccSetup
 from hal.schedules import ScheduleOffer
-from station.effects import Want
+from hal.sim.world import SimWorld
+from station.effects import EvCertificate, Want
 from station.facts import (
+    CertificateWantedByEv,
+    ContractShown,
     DeviceIdentified,
     EnergyRequested,
     Fact,
@@ -93,6 +100,20 @@ class Bench:
             came = self._heard.wait_for(lambda: all(any(isinstance(f, k) for f in self.facts) for k in kinds), 5)
             assert came, self.facts
             return [next(fact for fact in reversed(self.facts) if isinstance(fact, kind)) for kind in kinds]
+
+    def world(self) -> SimWorld:
+        """What is simulated."""
+        return self.hardware.call(
+            lambda found: next(each for each in found.values() if isinstance(each, SimWorld))
+        ).result()
+
+    def until(self, true: Callable[[], bool]) -> None:
+        """Wait for it."""
+        ends = time.monotonic() + 30
+        while not true():
+            assert time.monotonic() < ends
+            with self._heard:
+                self._heard.wait(0.05)
 
     def forget(self) -> None:
         """What was told so far does not count."""
@@ -182,6 +203,70 @@ def test_a_vehicle_that_speaks_iso15118_says_what_it_needs_and_chooses_an_offer(
     assert bench.hardware.offer(1, (ScheduleOffer(7, ((0, 16.0), (60, 8.0)), 3600),)).result(5) == ""
     (choice,) = bench.hears(VehicleScheduleTold)
     assert (choice.evse_id, choice.schedule_id, choice.periods) == (1, 7, ((0, 12.0), (60, 8.0)))
+
+
+def test_a_vehicle_with_a_contract_presents_a_real_chain(bench: Bench) -> None:
+    answer = bench.do("plug_in", protocol="iso15118-2", payment="contract", contract={"emaid": "DE8AAC12345678"})
+
+    (shown,) = bench.hears(ContractShown)
+    assert (shown.emaid, shown.certificate_pem) == ("DE8AAC12345678", answer["certificate"])
+    found = judged(shown.certificate_pem, shown.emaid, [answer["mo_root"]], datetime.now(UTC))
+    assert found.flaw == ""
+    assert len(found.named) == 2
+
+
+def test_a_vehicle_presents_the_chain_that_it_was_given(bench: Bench) -> None:
+    contract = {"emaid": "DE8AAC12345678", "certificate": "its own"}
+
+    assert bench.do("plug_in", protocol="iso15118-20", contract=contract) == {}
+
+    (shown,) = bench.hears(ContractShown)
+    assert shown.certificate_pem == "its own"
+
+
+def test_a_vehicle_that_asks_for_a_certificate_is_answered_when_the_core_has(bench: Bench) -> None:
+    bench.do("plug_in", protocol="iso15118-2")
+    given: list[dict[str, Any]] = []
+    wish = {"action": "Update", "schema_version": "urn:iso:15118:2:2013:MsgDef", "exi_request": "gJgB"}
+    asking = threading.Thread(target=lambda: given.append(bench.do("ev_certificate_request", **wish, patience_s=60)))
+    asking.start()
+
+    (wanted,) = bench.hears(CertificateWantedByEv)
+    bench.hardware.answer(1, EvCertificate(accepted=True, exi_response="gJgC"))
+    asking.join(30)
+
+    assert (wanted.update, wanted.exi_request, wanted.patience_s) == (True, "gJgB", 60.0)
+    assert given == [{"status": "Accepted", "exi_response": "gJgC"}]
+
+
+def test_a_vehicle_that_leaves_or_hears_nothing_ends_the_wait(bench: Bench) -> None:
+    wish = {"action": "Install", "schema_version": "urn:iso:15118:2:2013:MsgDef", "exi_request": "gJgB"}
+    bench.do("plug_in", protocol="iso15118-2")
+
+    assert "heard nothing" in bench.answer("ev_certificate_request", **wish, patience_s=0.1)["error"]
+    given: list[dict[str, Any]] = []
+    asking = threading.Thread(target=lambda: given.append(bench.do("ev_certificate_request", **wish, patience_s=60)))
+    bench.forget()
+    asking.start()
+    bench.hears(CertificateWantedByEv)
+    bench.do("unplug")
+    asking.join(30)
+
+    assert given == [{"status": "Failed", "exi_response": ""}]
+
+
+def test_boards_that_speak_iso15118_are_equipped_again_when_they_return(bench: Bench) -> None:
+    world = bench.world()
+    setup = SeccSetup(contract=True)
+    bench.hardware.equip(SeccSetup())
+    bench.hardware.equip(setup)
+    bench.until(lambda: world.secc == setup)
+
+    world.secc = None
+    bench.hardware.call(lambda _resources: world.lose("board")).result()
+    bench.hardware.call(lambda _resources: world.lose("board", on=False)).result()
+
+    bench.until(lambda: world.secc == setup)
 
 
 def test_where_no_vehicle_speaks_nothing_is_offered(bench: Bench) -> None:
