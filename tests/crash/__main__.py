@@ -6,7 +6,7 @@ import argparse
 import logging
 import sys
 import time
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from typing import NamedTuple
 from unittest.mock import patch
 
@@ -47,7 +47,7 @@ def main() -> int:
     numbers = [number for number, (name, _, _) in enumerate(every()) if given.only in name]
     images, wrong, began = 0, 0, time.monotonic()
     with ProcessPoolExecutor(given.processes) as pool:
-        for done in pool.map(cut, numbers):
+        for done in map(Future.result, as_completed([pool.submit(cut, number) for number in numbers])):
             images, wrong = images + done.verdict.images, wrong + len(done.verdict.wrong)
             print(f"{done.verdict.images:6} images, {done.seconds:6.0f} s  {done.name}", flush=True)  # noqa: T201 - a command of people
             for line in done.verdict.wrong:
