@@ -131,7 +131,7 @@ class CertificateSigning(Block):
         self._facts = facts
         self._renew_ahead_s = renew_ahead_s
         self._due: dict[str, Mono] = {}
-        self._refused_at: dict[str, Mono] = {}
+        self._answered_at: dict[str, Mono] = {}
         self._asking: set[str] = set()
         self._look_at: Mono | None = None
 
@@ -206,7 +206,7 @@ class CertificateSigning(Block):
         if not now.trusted:
             return
         for use in USES:
-            waits = self._refused_at.get(use)
+            waits = self._answered_at.get(use)
             if waits is not None and now.mono < waits + DAY_S:
                 continue
             if self._own.signing(use) is None and self._ends_soon(use, now) and self._own.refusal(use) is None:
@@ -312,7 +312,7 @@ class CertificateSigning(Block):
         log.warning("certificate.refused", extra={"use": signing.use})
         self._own.give_up(signing.use)
         self._due.pop(signing.use, None)
-        self._refused_at[signing.use] = now.mono
+        self._answered_at[signing.use] = now.mono
         destroy(self._own, self._jobs)
         if signing.use == V2G:  # A02.FR.21: in memory, so that the next start finds it as it was
             self._variables.measure(ComponentId(ISO15118), VariableId("PnCEnabled"), "false")
@@ -348,7 +348,7 @@ class CertificateSigning(Block):
             return self._invalid(checked.flaw or "a newer certificate was asked for meanwhile", asked_for)
         self._own.install(Own(checked.name, checked.use, "new", checked.not_before, checked.not_after, checked.root))
         self._due.pop(checked.use, None)
-        self._refused_at.pop(checked.use, None)
+        self._answered_at[checked.use] = now.mono
         destroy(self._own, self._jobs)
         until = rfc3339(checked.not_after)
         self._event("ReconfigurationOfSecurityParameters", f"{checked.use} {checked.name}, valid until {until}")

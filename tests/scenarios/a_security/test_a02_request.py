@@ -410,6 +410,22 @@ def test_what_the_csms_refused_is_asked_for_again_a_day_later(tmp_path: Path) ->
     assert len(csms.requests) == 2
 
 
+def test_a_renewal_that_the_csms_does_not_take_is_tried_again_a_day_later(tmp_path: Path) -> None:
+    """Not at each look: the connection suffers every time."""
+    csms = Operator(tmp_path, given=ending(20))
+    csms.bench.advance(seconds=1)
+    csms.bench.refused.update(csms.held())
+    assert csms.send(csms.signed())["status"] == "Accepted"
+    csms.bench.settle()
+    assert csms.events("DiscardedRenewedClientCertificate")
+
+    csms.bench.advance(hours=23)
+    assert len(csms.requests) == 1
+    csms.bench.advance(hours=8)
+
+    assert len({each["csr"] for each in csms.requests}) == 2
+
+
 def test_a_v2g_certificate_is_renewed_too(tmp_path: Path) -> None:
     csms = with_secc(tmp_path)
     csms.trigger(V2G)
