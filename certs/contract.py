@@ -67,7 +67,7 @@ def _judged(pem: str, emaid: str, roots: Sequence[x509.Certificate], at: datetim
         raise BadCertificate(f"a chain of {len(chain)} certificates, 1 to {MOST} are taken")
     name = _common_name(chain[0])
     if not same_emaid(name, emaid):
-        raise BadCertificate(f"it names {name}, the vehicle {emaid}")
+        raise BadCertificate("it names another contract than the vehicle does")  # neither is for a log
     ladder, brought = _ladder(chain)
     root = issuer_among(ladder[-1], roots)
     top = root or brought
