@@ -9,7 +9,7 @@ import pytest
 from station.block import Job, JobResult, Later
 from station.facts import LinkLost, SecurityEventOccurred
 from station.now import Now
-from station.ocpp.messages import DataTransferResponse
+from station.ocpp.messages import DataTransferRequest, DataTransferResponse
 from station.recovery import Culprit
 from tests.bench import Bench
 
@@ -26,7 +26,7 @@ def test_what_waited_for_a_reply_is_told_though_the_reply_died_with_its_connecti
         bench.station.facts.emit(SecurityEventOccurred(type="TamperDetectionActivated"))
         return Later(Endless(), now.after(10), DataTransferResponse(status="Rejected"))
 
-    bench.station.data_transfers._vendors = {"com.example": {"": slow}}  # type: ignore[dict-item]  # a slow one
+    bench.station.engine._routes[DataTransferRequest] = (bench.station.data_transfers, slow)
     bench.csms.send("DataTransfer", {"vendorId": "com.example"})
 
     bench.csms.disconnect()
@@ -64,7 +64,7 @@ def test_long_work_in_steps_gives_one_reply_and_what_it_told_waits_for_it(bench:
         bench.station.facts.emit(SecurityEventOccurred(type=TOLD[-len(replies)]))
         return replies.pop(0)
 
-    bench.station.data_transfers._vendors = {"com.example": {"": piece}}  # type: ignore[dict-item]  # a slow one
+    bench.station.engine._routes[DataTransferRequest] = (bench.station.data_transfers, piece)
     bench.station.engine._results[Staged] = (bench.station.data_transfers, piece)
     bench.csms.forget()
     sent = bench.csms.send("DataTransfer", {"vendorId": "com.example"})
