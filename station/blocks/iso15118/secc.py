@@ -142,6 +142,7 @@ class Secc(Block):
         self._linked = False
         self._look_at: Mono | None = None
         self._told: SeccSetup | None = None
+        self._ends_at: Mono | None = None
 
     def outcomes(self) -> Outcomes:
         """M06."""
@@ -217,8 +218,8 @@ class Secc(Block):
     # --- their statuses
 
     def next_due(self) -> Deadline | None:
-        """The next question that can be asked, or the next look."""
-        times = [self._look_at] if self._look_at is not None else []
+        """The next question that can be asked, the next look, or the end of what is shown."""
+        times = [at for at in (self._look_at, self._ends_at) if at is not None]
         if self._csms.online and self._asking is None:
             times += self._due.values()
         return MonoDeadline(min(times)) if times else None
@@ -227,6 +228,8 @@ class Secc(Block):
         """One question at a time: the CSMS has to ask somebody, too."""
         if self._look_at is not None and self._look_at <= now.mono:
             self._look(now)
+            self._equip(now)
+        if self._ends_at is not None and self._ends_at <= now.mono:
             self._equip(now)
         if not self._csms.online or self._asking is not None:
             return
@@ -315,9 +318,17 @@ class Secc(Block):
             certificates=is_on(ISO15118, "ContractCertificateInstallationEnabled") and self._linked,
             metering_receipt=is_on(ISO15118, "RequestMeteringReceipt"),
         )
+        self._ends_at = self._first_end(now)
         if setup != self._told:
             self._told = setup
             self._vehicles.equip(setup)
+
+    def _first_end(self, now: Now) -> Mono | None:
+        """A moment after the time of the first of the statuses is over."""
+        links = (link for chain in self._chains for link in chain.links)
+        found = (self._statuses.of(link.fingerprint) for link in links)
+        ends = [status.until - now.wall for status in found if status is not None and status.until > now.wall]
+        return now.after(min(ends) + 1.0) if ends else None
 
     def _shown(self, chain: Chain, now: Now) -> Iterator[SeccCertificate]:
         for link in chain.links:
