@@ -14,12 +14,13 @@
     contract.py   the contract certificate of a vehicle (ISO 15118)
     trust.py      root certificates by use, one PEM file each; which one succeeds which
     installing.py whether a root may be installed
+    signature.py  who may sign firmware, and whether a file is as it was signed
     ocsp.py       whether a certificate was revoked: questions to responders, answers, CRLs
     tls.py        an SSLContext for each security profile (needs the standard library only)
     atomic.py     the one way a file is written here
     errors.py     what may go wrong
     throwaway.py  a small certificate authority for the demo and the tests, never for a station in the field
 
-`cryptography` costs 60 ms to import, so software, csr, x509, path, contract, installing, ocsp and throwaway are
-imported by the functions that need them; connecting does not.
+`cryptography` costs 60 ms to import, so software, csr, x509, path, contract, installing, signature, ocsp and throwaway
+are imported by the functions that need them; connecting does not.
 """

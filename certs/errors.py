@@ -28,6 +28,10 @@ class BadCertificate(CertsError):  # noqa: N818 - reads as what it says
     """Not a certificate, too weak (A00.FR.501 to 503), or of another key."""
 
 
+class BadSignature(CertsError):  # noqa: N818 - reads as what it says
+    """A file was not signed by whom it should be, or was changed since."""
+
+
 class StoreFull(CertsError):  # noqa: N818 - reads as what it says
     """As many certificates are installed as the station keeps."""
 
