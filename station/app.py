@@ -30,7 +30,7 @@ from station.blocks.diagnostics.hard_wired import HardWiring
 from station.blocks.diagnostics.logs import LogRetrieval
 from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
-from station.blocks.firmware import Firmware
+from station.blocks.firmware.block import Firmware, FirmwareTerms
 from station.blocks.iso15118.ev_certificates import EvCertificates
 from station.blocks.iso15118.secc import Secc
 from station.blocks.local_list import LocalAuthorizationList
@@ -76,6 +76,7 @@ from station.state.customers import Customers, Sources
 from station.state.equipment import Part
 from station.state.expiry import ExpiryTold
 from station.state.factory import FactoryState
+from station.state.firmware_updates import FirmwareUpdates
 from station.state.limits import Limits
 from station.state.local_list import LocalList
 from station.state.log_uploads import LogUploads
@@ -168,6 +169,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """Sensors by which other systems limit the station (K11)."""
     parts: Mapping[str, Part] = {}
     """Which component of the device model shows which device."""
+    firmware: FirmwareTerms | None = None
+    """On what terms firmware is updated; None: there is no installer."""
     extensions: tuple[Installed, ...] = ()
     """Vendors' messages of their own (P); the layout names the vendors, too."""
 
@@ -197,7 +200,8 @@ class Station:
         speakers = _speakers(setup)
         self.csms = StepCsms(outbox=self.outbox, speakers=speakers, facts=self.facts, wall_of=boots.wall_of)
 
-        model = build(catalogue.load(), setup.layout, FEATURES)
+        features = FEATURES | ({"firmware"} if setup.firmware is not None else set())
+        model = build(catalogue.load(), setup.layout, features)
         configure(model, (*_network_values(setup), *setup.initial))
         storage = Storage(db, world.seal, world.unseal)
         self.variables = Variables(model=model, storage=storage, facts=self.facts)
@@ -222,6 +226,7 @@ class Station:
         self.sessions = Sessions(db)
         self.security_log = SecurityLog(db)
         self.log_uploads = LogUploads(db=db, seal=world.seal, unseal=world.unseal)
+        self.firmware_updates = FirmwareUpdates(db=db, seal=world.seal, unseal=world.unseal)
         self.tokens = Tokens(db)
         self.local_list = LocalList(db)
         self.reservations = Reservations(
@@ -285,6 +290,7 @@ class Station:
             self.connectors,
             self.sessions,
             self.log_uploads,
+            self.firmware_updates,
             self.tokens,
             self.local_list,
             self.reservations,
@@ -382,20 +388,38 @@ class Station:
                 jobs=self.ports,
                 identity=self.setup.layout.identity,
             ),
-            Firmware(csms=self.csms),
             Display(displays=self.ports),
             self.data_transfers,
             self.operator,
+            self._firmware(),
             Resetting(
                 resets=self.resets,
                 sessions=self.sessions,
                 connectors=self.connectors,
                 variables=self.variables,
+                firmware_updates=self.firmware_updates,
                 station=self.ports,
                 hardware=self.ports,
                 facts=self.facts,
             ),
         ]
+
+    def _firmware(self) -> Firmware:
+        """After all that ends a transaction."""
+        return Firmware(
+            terms=self.setup.firmware,
+            updates=self.firmware_updates,
+            registration=self.registration,
+            sessions=self.sessions,
+            connectors=self.connectors,
+            variables=self.variables,
+            csms=self.csms,
+            jobs=self.ports,
+            station=self.ports,
+            facts=self.facts,
+            ids=self.ids,
+            disk_fails=lambda: self.engine.fallback.active,
+        )
 
     def _network_profiles(self) -> NetworkProfiles:
         return NetworkProfiles(

@@ -197,6 +197,10 @@ class StepPorts:
         self._unwanted |= {number for number, job in self._jobs.items() if isinstance(job, kind)}
         self._pending.append(CancelJob(kind))
 
+    def awaits(self, kind: type[Job]) -> bool:
+        """Whether one was started that has neither ended nor been stopped."""
+        return any(isinstance(job, kind) for number, job in self._jobs.items() if number not in self._unwanted)
+
     def is_current(self, generation: int) -> bool:
         """Whether a result of this start still matters."""
         job = self._jobs.get(generation)

@@ -149,6 +149,10 @@ class Jobs(Protocol):
         """Stop the running job of this type, if any; its result is dropped."""
         ...
 
+    def awaits(self, kind: type[Job]) -> bool:
+        """Whether a result of this type of job may still come."""
+        ...
+
 
 Precondition = Literal["now", "reply", "drained"]
 """When an intent may be executed: at once, when this step's reply is flushed, or when the transactions' events

@@ -25,6 +25,7 @@ import msgspec
 
 from certs.file_keys import FileKeys
 from certs.own import OwnChains as ChainFiles
+from certs.signature import MANUFACTURER_ROOT
 from certs.trust import TrustStore
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
@@ -35,8 +36,11 @@ from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult, NextPiece
+from station.blocks.firmware.block import FirmwareTerms
+from station.blocks.firmware.jobs import JudgeSigner
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
+from station.commands import firmware
 from station.commands.roots import JOBS, FileOwn, Roots
 from station.commands.signing import KeyWork, Places
 from station.commands.vehicles import CertificateWork
@@ -147,7 +151,7 @@ def setup(  # noqa: PLR0913 - by keyword, what a test wants different
     )
     profile = NetworkProfile(slot=0, url="ws://csms.example/ocpp", security_profile=built.security_profile)
     values = tuple(initial(name, value) for name, value in (variables or {}).items())
-    return Setup(layout=built, initial=values, **{"profiles": (profile,), **more})
+    return Setup(layout=built, initial=values, **{"profiles": (profile,), "firmware": FirmwareTerms(), **more})
 
 
 def initial(name: str, value: str) -> InitialValue:
@@ -473,6 +477,9 @@ class Bench:
                     self._tell_vehicle(effect)
                 case EquipSecc(setup):
                     self.world.secc = setup
+                case StartJob(generation, JudgeSigner() as job):
+                    judged = firmware.judge(job, TrustStore(self.path / "roots").bundle(MANUFACTURER_ROOT))
+                    self._do(self.station.exchange.job_done(generation, judged, self.now))
                 case StartJob():
                     self.jobs.append(effect)
                 case CancelJob(kind):

@@ -13,7 +13,7 @@
     I  tariff: not built yet
     J  metering/          when a meter is read, and MeterValues
     K  smart_charging/    charging profiles, composite schedules, load balancing, external limits, ISO 15118 schedules
-    L  firmware           what became of an update; updates are not built yet
+    L  firmware/          updates: fetched, checked, installed, told
     N  diagnostics/       monitors, events, logs, what is known of a customer
     O  display            what the station says to a driver; messages of the CSMS are not built yet
     P  data_transfer      a vendor's own messages

@@ -28,6 +28,7 @@ from station.facts import (
     ResetAbandoned,
     ResetExecuted,
     ResetRequested,
+    ServiceChanged,
     SnapshotTold,
     StoreDegraded,
     StoreRecovered,
@@ -97,6 +98,7 @@ class Availability(Block):
             on(ResetRequested, self.reset),
             on(ResetExecuted, self.reset),
             on(ResetAbandoned, self.reset),
+            on(ServiceChanged, self.service_changed),
             on(ReservationsChanged, self.reservations_changed),
         ]
 
@@ -187,6 +189,11 @@ class Availability(Block):
 
     def reset(self, fact: ResetRequested | ResetExecuted | ResetAbandoned, now: Now) -> None:
         """What waits for its reset is out of service until it is done (B12, 3a)."""
+        del fact
+        self._compare(now.instant)
+
+    def service_changed(self, fact: ServiceChanged, now: Now) -> None:
+        """L01.FR.07, L02.FR.04: what waits for new firmware is out of service."""
         del fact
         self._compare(now.instant)
 

@@ -26,6 +26,7 @@ from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands import errors, extensions, network, roots, sealing, signing, vehicles
 from station.commands.control import commands
+from station.commands.firmwarejobs import FirmwareJobs
 from station.commands.keystore import key_store
 from station.commands.logjobs import LogJobs
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
@@ -223,6 +224,7 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
             **signing.KeyWork(signing.of(config)).workers(),
             **LogJobs(config, station, runner).workers(),
             **vehicles.CertificateWork(vehicles.of(config)).workers(),
+            **FirmwareJobs(config).workers(),
         },
         notifier=parts.notifier,
         reboot=config.file.reboot_command,

@@ -98,6 +98,7 @@ class Unlocking:
         self._station.variables.load(now)
         self._station.network.load(now)
         self._station.log_uploads.load(now)
+        self._station.firmware_updates.load(now)
         self.retune()
         log.info("secret.unlocked")
 

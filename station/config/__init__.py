@@ -25,6 +25,7 @@ from certs import expiry
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.app import Setup
+from station.blocks.firmware.block import FirmwareTerms
 from station.config import cache, checks, devices, equipment, keys, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
@@ -119,7 +120,14 @@ class Config(msgspec.Struct, frozen=True):
             monitors=monitoring.factory(self.file),
             given_certificate=self._given(),
             renew_ahead_s=self.file.keys.renew_days_ahead * _DAY_S,
+            firmware=self._firmware(),
         )
+
+    def _firmware(self) -> FirmwareTerms | None:
+        given = self.file.firmware
+        if given is None:
+            return None
+        return FirmwareTerms(while_charging=given.while_charging, unsigned=given.unsigned, patience_s=given.patience_s)
 
     def _given(self) -> Given | None:
         """The period of the station's certificate; unknown of a file that cannot be read any more."""

@@ -111,7 +111,7 @@ class Clock(Section, frozen=True):
 
 
 class Transfers(Section, frozen=True):
-    """How files are brought and fetched: logs."""
+    """How files are brought and fetched: logs, firmware."""
 
     rate_limit_kbit_s: Annotated[int, msgspec.Meta(ge=8, le=1_000_000)] | None = None
     """No faster than this: on a line that others use, too."""
@@ -145,6 +145,21 @@ class Supply(Section, frozen=True):
     """The boards can change between one phase and all of them (Phases3to1)."""
     signals: tuple[LimitSignal, ...] = ()
     """What else limits; then ExternalControlSignalsEnabled is true at first."""
+
+
+class Firmware(Section, frozen=True):
+    """How new firmware is installed (L01, L02); docs/update.md."""
+
+    command: Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)]
+    """The installer: a program and its first arguments; `install` or `confirm` and the file follow."""
+    while_charging: Literal["nothing", "download", "install"] = "download"
+    """What may be done beside transactions; what may not waits for their end."""
+    unsigned: bool = False
+    """Whether firmware without a signing certificate is taken, too (L02)."""
+    largest_mb: Annotated[int, msgspec.Meta(ge=1, le=100_000)] = 1024
+    """What is larger is not fetched."""
+    patience_s: Seconds = 1800.0
+    """How long the installer may take."""
 
 
 class Board(Section, frozen=True):
@@ -311,6 +326,8 @@ class File(Section, frozen=True):
     keys: Keys = Keys()
     clock: Clock = Clock()
     transfers: Transfers = Transfers()
+    firmware: Firmware | None = None
+    """Without it UpdateFirmware is not built in."""
     extensions: Mapping[Name, Options] = {}
     """Vendors' messages (P): the name of an installed extension, and its options."""
     components: Annotated[tuple[OwnComponent, ...], msgspec.Meta(max_length=200)] = ()

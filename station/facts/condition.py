@@ -46,6 +46,10 @@ class ReservationsChanged(Fact, frozen=True, kw_only=True):
     evse_id: int | None = None
 
 
+class ServiceChanged(Fact, frozen=True, kw_only=True):
+    """EVSEs were taken out of service for a while, or may be used again: their status may be another one."""
+
+
 class VariableChanged(Fact, frozen=True, kw_only=True):
     """A variable of the device model has a new value. `by`: csms, station or operator."""
 

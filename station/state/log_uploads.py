@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import logging
-import re
 from collections.abc import Callable
 from typing import Literal
 
 import msgspec
 
 from station.now import Now, Wall
+from station.state.sealed_location import closed
 from station.store.db import Database
 
 log = logging.getLogger(__name__)
-
-_SECRETIVE = re.compile(r"[@?]")
-"""What only a URL has that may hold a secret: most do not, and to seal one takes a library that is dear."""
 
 
 class LogUpload(msgspec.Struct, frozen=True, kw_only=True):
@@ -64,19 +61,9 @@ class LogUploads:
         if self.wanted is not None and self.wanted.location == upload.location:
             self._db.execute("UPDATE log_upload SET data = ?", (data,))
         else:
-            row = (self._closed(upload.location), data)
+            row = (closed(upload.location, self._seal, "log_upload"), data)
             self._db.execute("INSERT OR REPLACE INTO log_upload VALUES (0, ?, ?)", row)
         self.wanted = upload
-
-    def _closed(self, location: str) -> str:
-        """As it lies on the disk. Where it cannot be sealed, a restart will not know it."""
-        if not _SECRETIVE.search(location):
-            return location
-        try:
-            return self._seal(location)
-        except Exception as error:  # noqa: BLE001 - the errors of the key store are its own
-            log.warning("state.not_sealed", extra={"table": "log_upload", "reason": str(error)})
-            return ""
 
     def done(self) -> None:
         """Nothing is wanted any more."""

@@ -5,13 +5,27 @@ All that goes wrong with hardware goes wrong at EVSE 3, so that the others must 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from hal.api import Fault, Identity
 from hal.iso15118 import VehicleNeeds
+from station.block import Job, JobResult
 from station.blocks.certificates import DropReplaced
 from station.blocks.data_transfer import Installed
 from station.blocks.diagnostics.logs import AssembleLog, LogAssembled, LogUploaded, UploadLog
+from station.blocks.firmware.jobs import (
+    ConfirmFirmware,
+    DownloadFirmware,
+    DropFirmware,
+    FirmwareConfirmed,
+    FirmwareDownloaded,
+    FirmwareDropped,
+    FirmwareInstalled,
+    FirmwareVerified,
+    InstallFirmware,
+    VerifyFirmware,
+)
 from station.blocks.iso15118.secc import AskedStatus, JudgeStatus
 from station.engine import Happened
 from station.facts import (
@@ -34,6 +48,7 @@ from station.facts import (
     ResetRequested,
     SampleFailed,
     SensorRead,
+    ServiceChanged,
     StoreDegraded,
     StoreRecovered,
     TransactionThinned,
@@ -48,6 +63,7 @@ from station.ocpp.messages import DataTransferRequest, GetCertificateStatusReque
 from station.ocpp.types import IdTokenType, OCSPRequestDataType
 from tests.bench import Bench
 from tests.csms import EPOCH, later
+from tests.scenarios.l_firmware.updates import Manufacturer, wish
 from tests.scenarios.p_data_transfer.vendors import VENDOR, Vendor
 from tests.scenarios.profiles import MAX, TX, limit
 
@@ -136,6 +152,7 @@ def bad_day(bench: Bench) -> None:
             bench.csms.send(action, payload)
             bench.advance(seconds=1)
     _a_log(bench)
+    _new_firmware(bench)
     bench.csms.send_text("[9]")
     _from_afar(bench)
     _by_hand(bench)
@@ -158,6 +175,27 @@ def _a_log(bench: Bench) -> None:
         kind = AssembleLog if isinstance(done, LogAssembled) else UploadLog
         for job in [each for each in bench.jobs if isinstance(each.job, kind)]:
             bench.job_done(job, done)
+
+
+def _new_firmware(bench: Bench) -> None:
+    """It comes, needs no restart, and is taken back in the end; the first request is none that may be trusted."""
+    maker = Manufacturer(bench.path / "maker")
+    bench.csms.send("UpdateFirmware", wish(bench, maker, 1))
+    bench.advance(minutes=1)
+    maker.is_trusted_by(bench)
+    bench.csms.send("UpdateFirmware", wish(bench, maker, 2, retrieve_h=0.02))
+    bench.advance(minutes=2)
+    ends: list[tuple[type[Job], Callable[[str], JobResult]]] = [
+        (DownloadFirmware, lambda file: FirmwareDownloaded(file=file)),
+        (VerifyFirmware, lambda file: FirmwareVerified(file=file)),
+        (InstallFirmware, lambda file: FirmwareInstalled(file=file, outcome="active")),
+        (ConfirmFirmware, lambda file: FirmwareConfirmed(file=file, reason="the test says so")),
+        (DropFirmware, lambda file: FirmwareDropped(file=file)),
+    ]
+    for kind, done in ends * 2:
+        bench.advance(minutes=1)
+        for job in [each for each in bench.jobs if isinstance(each.job, kind)]:
+            bench.job_done(job, done(job.job.file))  # type: ignore[attr-defined]  # all of these have one
 
 
 def _from_afar(bench: Bench) -> None:
@@ -273,6 +311,7 @@ def _trouble(bench: Bench) -> None:
     tell(bench, OwnCertificateInstalled(use="ChargingStationCertificate"))
     tell(bench, OwnCertificatesRemoved())
     tell(bench, ResetAbandoned())
+    tell(bench, ServiceChanged())
     _, effects = bench.station.exchange.ask(lambda _now: bench.station.ports.start(DropReplaced()), bench.now)
     bench._do(effects)
     bench._do(bench.station.exchange.clock_stepped(ClockStepped(by_s=0.0, source="Heartbeat"), bench.now))

@@ -340,10 +340,10 @@ class Session:
             )
         self.nothing_else()
 
-    def parking_bay_unoccupied(self) -> None:
+    def parking_bay_unoccupied(self, connector_status: str = "Available") -> None:
         """ParkingBayUnoccupied: whatever was configured, the transaction has ended."""
         if self.is_connected:
-            self.ev_disconnected()
+            self.ev_disconnected(connector_status)
         self.bay_is(occupied=False)
         self.told_departed()
 

@@ -29,6 +29,7 @@ from station.ocpp.messages import ResetRequest, ResetResponse
 from station.ports import Hardware, Station
 from station.refusal import Refusal
 from station.state.connectors import Connectors
+from station.state.firmware_updates import FirmwareUpdates
 from station.state.resets import STATION, Resets, Wanted
 from station.state.sessions import Session, Sessions
 from station.state.variables import Variables
@@ -42,6 +43,7 @@ PATIENCE_S = 60.0
 LOOK_S = 1.0
 """How soon after a recovery it is looked at what waits."""
 
+UPDATING = Refusal("FwUpdateInProgress", "the firmware is being changed; the station restarts by itself if need be")
 DISK_FAILS = Refusal("InternalError", "the disk takes no writes: what is not yet delivered would be lost")
 
 
@@ -55,6 +57,7 @@ class Resetting(Block):
         sessions: Sessions,
         connectors: Connectors,
         variables: Variables,
+        firmware_updates: FirmwareUpdates,
         station: Station,
         hardware: Hardware,
         facts: Facts,
@@ -63,6 +66,7 @@ class Resetting(Block):
         self._sessions = sessions
         self._connectors = connectors
         self._variables = variables
+        self._firmware_updates = firmware_updates
         self._station = station
         self._hardware = hardware
         self._facts = facts
@@ -116,6 +120,8 @@ class Resetting(Block):
     def _refusal(self, evse_id: int) -> Refusal | None:
         if self._disk_fails:  # B11.FR.06, B12.FR.10
             return DISK_FAILS
+        if self._firmware_updates.uninterruptible:
+            return UPDATING
         if evse_id == STATION:
             return None
         if not self._connectors.exists(evse_id):

@@ -391,15 +391,13 @@ def test_who_asks_hears_whether_a_log_is_being_uploaded(bench: Bench) -> None:
 @pytest.mark.req("F06.FR.16")
 @pytest.mark.parametrize("evse", [{}, {"evse": {"id": 1}}, {"evse": {"id": 99}}])
 def test_of_firmware_there_is_nothing_to_tell(bench: Bench, evse: dict[str, Any]) -> None:
-    """Updates are not built in: UpdateFirmware is not known, and no task is ever under way."""
+    """No update was ever asked for."""
     bench.csms.forget()
     answer = bench.csms.call("TriggerMessage", {"requestedMessage": "FirmwareStatusNotification", **evse})
     bench.settle()
 
     assert answer["status"] == "Accepted"
     assert bench.csms.received("FirmwareStatusNotification") == [{"status": "Idle"}]
-    update = {"requestId": 1, "firmware": {"location": "https://x/", "retrieveDateTime": "2026-01-01T00:00:00Z"}}
-    assert bench.csms.refused("UpdateFirmware", update).code == "NotImplemented"
 
 
 def test_a_result_of_nothing_is_no_news(bench: Bench) -> None:
