@@ -32,6 +32,7 @@ from tests.crash.scenarios import (
 )
 from tests.csms import Csms
 from tests.properties import records
+from tests.scenarios.e_transactions.story import bay
 
 DARK_MWH = 30_000
 """What flows after the cut through a contactor that was closed."""
@@ -77,6 +78,7 @@ def made_good(root: Path, marks: Sequence[Any], given: Mapping[str, Any], cut: C
         for number in bench.world.numbers:
             if bench.world.evse(number).ev is not None:
                 bench.evse(number).unplug()
+            bay(bench, occupied=False, evse_id=number)
         bench.advance(minutes=1)
         assert bench.database.execute("PRAGMA integrity_check").fetchone()[0] == "ok"
         assert not bench.station.csms.queued(), "something is still queued"

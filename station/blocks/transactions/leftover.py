@@ -212,9 +212,11 @@ class LeftOver:
         closing, begin, last = session.closing, session.begin, session.last
         before = replace(session, closing=None, authorized=True)
         flowed = begin and last and last.reading.energy_import_mwh > begin.reading.energy_import_mwh
-        after = self._conduct.begun(before, Cause(begin.at), now) if begin and flowed else before
-        if after.started:
-            return replace(after, last=last, closing=closing, authorized=False)
+        if begin and flowed:
+            then = replace(before, plugged=True)  # as it was: by now the vehicle may have gone
+            after = self._conduct.begun(then, Cause(begin.at), now)
+            if after.started:
+                return replace(after, plugged=session.plugged, last=last, closing=closing, authorized=False)
         if (driver := self._sessions.take_expected(session.evse_id)) is not None:
             self._facts.emit(driver)
         return self._conduct.settle(before, changes.unauthorized(before, "Other", final=False), Cause(now.instant), now)

@@ -229,7 +229,10 @@ def test_a_card_while_the_meter_is_awaited_begins_the_next_transaction(tmp_path:
 
 
 @pytest.mark.req("E01.FR.06")
-def test_energy_that_flowed_before_its_transaction_was_told_makes_one(tmp_path: Path) -> None:
+@pytest.mark.parametrize("stays,state", [(True, "EVConnected"), (False, "Idle")])
+def test_energy_that_flowed_before_its_transaction_was_told_makes_one(
+    tmp_path: Path, *, stays: bool, state: str
+) -> None:
     """Start point EnergyTransfer: power fails between the contactor's closing and the first event."""
     station = bench(tmp_path, "EnergyTransfer", "EVConnected,Authorized")
     station.evse(1).plug_in(charge=False)
@@ -240,13 +243,15 @@ def test_energy_that_flowed_before_its_transaction_was_told_makes_one(tmp_path: 
     station.world.ev(1, "charge")
     station.mono += 8
     station.world.advance(station.mono)
+    if not stays:
+        station.world.unplug(1)
     station.boot()
     station.advance(10)
 
     assert before == []
     assert told(station) == [
         "Started/ChargingStateChanged/Charging +token +evse",
-        "Ended/AbnormalCondition/EVConnected =PowerLoss",
+        f"Ended/AbnormalCondition/{state} =PowerLoss",
     ]
     assert values(station.events()[0], "Transaction.Begin")[0][1] == 0
     assert end_of(station)[1] == station.evse(1).energy_wh > 0
