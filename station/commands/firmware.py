@@ -257,6 +257,7 @@ class FirmwareFiles:
             if not ended.done():
                 with contextlib.suppress(ProcessLookupError):
                     os.killpg(process.pid, signal.SIGKILL)
+                await asyncio.wait({ended, reading}, timeout=_END_S)
             reading.cancel()
 
 
