@@ -34,6 +34,8 @@ InStep = Callable[[Callable[[Now], None]], None]
 PATIENCE_S = 30.0
 """How long a message may wait for its turn."""
 LEAST_PERIOD_S = 1.0
+WRONG = (Exception, SystemExit)
+"""What an extension may raise: parsers of command lines, which some take for other texts, leave by SystemExit."""
 SWITCH = ("CustomizationCtrlr", "CustomImplementationEnabled")
 
 
@@ -66,7 +68,7 @@ class DataTransfers(Block):
         try:
             vendor = _Vendor(self, installed.vendor_id)
             vendor.begin(installed.make(vendor))
-        except Exception:
+        except WRONG:
             log.exception("vendor.not_started", extra={"vendor": installed.vendor_id})
             return None
         return vendor
@@ -95,20 +97,14 @@ class DataTransfers(Block):
         if message is None:
             return DataTransferResponse(status="UnknownMessageId")
         try:
-            payload = typed(request.data, message.payload)
-        except msgspec.ValidationError as error:
-            return _rejected(Refusal("InvalidValue", str(error)))
-        try:
-            answer = vendor.handled(message, payload, now)
-            data = msgspec.to_builtins(answer.data)
-        except Exception:
+            try:
+                payload = typed(request.data, message.payload)
+            except msgspec.ValidationError as error:
+                return _rejected(Refusal("InvalidValue", str(error)))
+            return vendor.handled(message, payload, now)
+        except WRONG:
             log.exception("vendor.failed", extra={"vendor": request.vendor_id, "kind": request.message_id})
             return _rejected(Refusal("InternalError", "the vendor's extension failed"))
-        return DataTransferResponse(
-            status="Accepted" if answer.accepted else "Rejected",
-            data=data,
-            status_info=Refusal("Unspecified", answer.reason).info if answer.reason else None,
-        )
 
     def enabled(self, vendor_id: str) -> bool:
         """Whether the CSMS wants it."""
@@ -159,7 +155,7 @@ class _Vendor:
         self._extension = extension
         self.messages = {row.id: row for row in extension.messages()}
         every_s = type(extension).every_s
-        self._every_s = max(float(every_s), LEAST_PERIOD_S) if every_s is not None else None
+        self._every_s = max(LEAST_PERIOD_S, float(every_s)) if every_s is not None else None
 
     # the port
 
@@ -169,6 +165,7 @@ class _Vendor:
         """It leaves when the extension's turn ends well."""
         del now  # that of the step in which it leaves
         message = DataTransferRequest(vendor_id=self._vendor_id, message_id=id_ or None, data=msgspec.to_builtins(data))
+        msgspec.json.encode(message)  # what is no JSON is the sender's mistake, in his turn
         self._unsent.append(_Unsent(message, told, answer))
 
     def in_step(self, command: Callable[[Now], None]) -> None:
@@ -178,15 +175,15 @@ class _Vendor:
 
     # the extension's turns
 
-    def handled(self, message: Message, payload: Any, now: Now) -> Answer:
-        """Raises what its handler raises; then nothing is sent."""
+    def handled(self, message: Message, payload: Any, now: Now) -> DataTransferResponse:
+        """Raises what its handler raises, and what its answer cannot be told for; then nothing is sent."""
         try:
-            answer = message.handle(payload, now)
-        except Exception:
+            response = _response(message.handle(payload, now))
+        except WRONG:
             self._unsent.clear()
             raise
         self._flush(now)
-        return answer
+        return response
 
     def tick(self, now: Now, *, enabled: bool) -> None:
         """Its regular turn."""
@@ -225,7 +222,7 @@ class _Vendor:
         """Whether it went well; else nothing of it is sent."""
         try:
             turn(given)
-        except Exception:
+        except WRONG:
             self._unsent.clear()
             log.exception("vendor.failed", extra={"vendor": self._vendor_id})
             return False
@@ -243,7 +240,7 @@ class _Unsent(msgspec.Struct, frozen=True):
 def typed(data: Any, kind: Any) -> Any:
     """`data` as the type that was agreed. Many CSMSs send JSON as a text, as in OCPP 1.6.
 
-    Raises msgspec.ValidationError.
+    Raises msgspec.ValidationError, and whatever a type of the vendor's raises while it is made.
     """
     try:
         return msgspec.convert(data, kind)
@@ -264,9 +261,20 @@ def _reply(outcome: Outcome[DataTransferRequest], answer: Any) -> Reply[Any]:
     data = outcome.response.data
     try:
         return Reply(outcome.response.status, typed(data, answer) if answer is not None and data is not None else data)
-    except msgspec.ValidationError as error:
+    except WRONG as error:
         log.warning("vendor.reply", extra={"vendor": outcome.request.vendor_id, "reason": str(error)})
         return Reply("Failed")
+
+
+def _response(answer: Answer) -> DataTransferResponse:
+    """As it is told. Raises whatever an answer that is none, or is no JSON, leads to."""
+    response = DataTransferResponse(
+        status="Accepted" if answer.accepted else "Rejected",
+        data=msgspec.to_builtins(answer.data),
+        status_info=Refusal("Unspecified", answer.reason).info if answer.reason else None,
+    )
+    msgspec.json.encode(response)
+    return response
 
 
 def _rejected(refusal: Refusal) -> DataTransferResponse:

@@ -13,7 +13,7 @@ from station.now import Now
 from tests.bench import Bench
 from tests.csms import Error
 from tests.scenarios.p_data_transfer.test_p01 import ask
-from tests.scenarios.p_data_transfer.vendors import VENDOR, Given, Vendor, bench, with_vendor
+from tests.scenarios.p_data_transfer.vendors import NONSENSE, VENDOR, Fragile, Given, Vendor, bench, with_vendor
 from tests.scenarios.variables import asked, get_all, set_all
 
 SWITCH = f"CustomizationCtrlr.CustomImplementationEnabled[{VENDOR}]"
@@ -65,12 +65,12 @@ def test_data_that_does_not_fit_never_reaches_the_extension(tmp_path: Path, data
     assert vendor.given == []
 
 
-@pytest.mark.parametrize("message", ["fail", "odd"])
+@pytest.mark.parametrize("message", ["fail", "odd", "fragile", "leave", *NONSENSE])
 def test_a_vendors_mistake_is_answered_and_harms_nobody(tmp_path: Path, message: str) -> None:
     """Neither the station nor what the extension does next; of the turn that failed nothing is sent."""
     station, _ = with_vendor(tmp_path)
 
-    answer = ask(station, VENDOR, message)
+    answer = ask(station, VENDOR, message, {"n": 1} if message == "fragile" else None)
 
     assert (answer["status"], answer["statusInfo"]["reasonCode"]) == ("Rejected", "InternalError")
     assert ask(station, VENDOR, "echo", {"n": 1})["status"] == "Accepted"
@@ -104,6 +104,30 @@ def test_a_message_is_sent_and_its_sender_hears_once(tmp_path: Path, answer: Any
     first = station.csms.received("DataTransfer")[0]
     assert first == {"vendorId": VENDOR, "messageId": "Report", "data": {"n": 2, "text": "x"}}
     assert vendor.replies[:1] == [reply]
+
+
+@pytest.mark.parametrize("id_, data", [("x", "\ud800"), ("\ud800", 1), ("x", {(1, 2): 3})])
+def test_what_is_no_json_fails_in_its_senders_turn_and_the_next_one_is_sent(
+    tmp_path: Path, id_: str, data: Any
+) -> None:
+    station, vendor = with_vendor(tmp_path)
+    vendor.turn = lambda now: vendor.say(id_, data, now)
+    station.advance(minutes=1.5)
+    vendor.turn = lambda now: vendor.say("Next", 1, now)
+    station.advance(minutes=1)
+
+    assert [each["messageId"] for each in station.csms.received("DataTransfer")] == ["Next"]
+    assert len(vendor.replies) == 1
+
+
+def test_an_answer_whose_type_cannot_be_made_is_a_failure_that_is_heard(tmp_path: Path) -> None:
+    station, vendor = with_vendor(tmp_path)
+    vendor.turn = lambda now: vendor.way.send("Report", 1, now, told=vendor.replies.append, answer=Fragile)
+    station.csms.on("DataTransfer", {"status": "Accepted", "data": {"n": 1}})
+
+    station.advance(minutes=1.5)
+
+    assert vendor.replies == [Reply("Failed")]
 
 
 def test_offline_nothing_is_kept(tmp_path: Path) -> None:

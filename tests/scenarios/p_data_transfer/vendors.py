@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,25 @@ class Given(msgspec.Struct):
 
     n: int
     text: str = ""
+
+
+class Fragile(msgspec.Struct):
+    """A type that fails while it is made."""
+
+    n: int = 0
+
+    def __post_init__(self) -> None:
+        raise KeyError(self.n)
+
+
+NONSENSE: dict[str, Any] = {
+    "nothing": None,
+    "reason": Answer(reason=5),  # type: ignore[arg-type]  # what a vendor without mypy writes
+    "half a character": Answer(data="\ud800"),
+    "half a reason": Answer(reason="\ud800"),
+    "keys": Answer(data={(1, 2): 3}),
+}
+"""Answers that are none, or are no JSON."""
 
 
 class Vendor(Extension):
@@ -42,6 +62,9 @@ class Vendor(Extension):
             message("refuse", type(None), self.refuse),
             message("text", str, self.echo),
             message("odd", type(None), lambda _given, _now: Answer(data=object())),
+            message("fragile", Fragile, self.echo),
+            message("leave", type(None), self.leave),
+            *(message(id_, type(None), partial(self.answer, answer)) for id_, answer in NONSENSE.items()),
             message("", list[int], self.echo),
         ]
 
@@ -50,6 +73,11 @@ class Vendor(Extension):
         self.given.append(given)
         return Answer(data=given)
 
+    def answer(self, answer: Any, given: None, now: Now) -> Any:
+        """After it has sent something."""
+        self.say("Never", given, now)
+        return answer
+
     def refuse(self, given: None, now: Now) -> Answer:
         del given, now
         return Answer(accepted=False, reason="not today")
@@ -57,6 +85,10 @@ class Vendor(Extension):
     def fail(self, given: Any, now: Now) -> Answer:
         self.say("Never", given, now)
         raise ZeroDivisionError("a vendor's mistake")
+
+    def leave(self, given: None, now: Now) -> Answer:
+        self.say("Never", given, now)
+        raise SystemExit(2)
 
     def say(self, id_: str, data: Any, now: Now) -> None:
         """Send a message whose answer is a Given."""
