@@ -30,7 +30,8 @@ from station.blocks.diagnostics.hard_wired import HardWiring
 from station.blocks.diagnostics.logs import LogRetrieval
 from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
-from station.blocks.firmware.block import Firmware, FirmwareTerms
+from station.blocks.firmware.block import Firmware
+from station.blocks.firmware.terms import FirmwareTerms
 from station.blocks.iso15118.ev_certificates import EvCertificates
 from station.blocks.iso15118.secc import Secc
 from station.blocks.local_list import LocalAuthorizationList

@@ -36,8 +36,8 @@ from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
 from station.app import Setup, Station, World
 from station.block import Job, JobResult, NextPiece
-from station.blocks.firmware.block import FirmwareTerms
 from station.blocks.firmware.jobs import JudgeSigner
+from station.blocks.firmware.terms import FirmwareTerms
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands import firmware

@@ -25,7 +25,7 @@ from certs import expiry
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.app import Setup
-from station.blocks.firmware.block import FirmwareTerms
+from station.blocks.firmware.terms import FirmwareTerms
 from station.config import cache, checks, devices, equipment, keys, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from certs.throwaway import Wish
-from station.blocks.firmware.block import FirmwareTerms
 from station.blocks.firmware.jobs import DownloadFirmware, InstallFirmware
+from station.blocks.firmware.terms import FirmwareTerms
 from tests.octt.session import Session
 from tests.scenarios.e_transactions.story import bench as station
 from tests.scenarios.l_firmware.updates import (

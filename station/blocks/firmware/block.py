@@ -12,11 +12,12 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import msgspec
 
 from station.block import Block, Job, Later, Reactions, Results, Routes, on, result, route
+from station.blocks.firmware import intake
 from station.blocks.firmware.jobs import (
     ConfirmFirmware,
     DownloadFirmware,
@@ -31,6 +32,7 @@ from station.blocks.firmware.jobs import (
     SignerJudged,
     VerifyFirmware,
 )
+from station.blocks.firmware.terms import FirmwareTerms
 from station.facts import (
     AuthorizationEnded,
     Authorized,
@@ -48,8 +50,8 @@ from station.facts import (
     TransactionStarted,
     VariableChanged,
 )
-from station.location import BadLocation, Location, located
-from station.now import BootId, Deadline, Mono, MonoDeadline, Now, Wall, WallDeadline, to_wall
+from station.location import located
+from station.now import BootId, Deadline, Mono, MonoDeadline, Now, Wall, WallDeadline
 from station.ocpp.enums import FirmwareStatusEnumType
 from station.ocpp.messages import FirmwareStatusNotificationRequest, UpdateFirmwareRequest, UpdateFirmwareResponse
 from station.ocpp.types import FirmwareType
@@ -62,10 +64,6 @@ from station.state.sessions import Sessions
 from station.state.variables import Variables
 
 log = logging.getLogger(__name__)
-
-RETRIES = 3
-INTERVAL_S = 60
-"""Unless the CSMS says how often and when (L01: left to the station)."""
 
 LEAST_PAUSE_S = 1.0
 ANSWER_S = 25.0
@@ -89,18 +87,6 @@ BLOCKING = "firmware"
 FAILED = Refusal("InternalError", "it took too long to judge the certificate, or met an error in the station")
 UPDATING = Refusal("FwUpdateInProgress", "the firmware is being changed just now")
 DISK_FAILS = Refusal("InternalError", "the disk takes no writes")
-UNSIGNED = Refusal("MissingParam", "signingCertificate and signature: only signed firmware is installed here")
-
-
-class FirmwareTerms(msgspec.Struct, frozen=True, kw_only=True):
-    """What station.yaml says of updates. `while_charging`: what may be done beside transactions, and what waits.
-
-    `unsigned`: firmware without a certificate is taken, too (L02). `patience_s`: how long the installer may take.
-    """
-
-    while_charging: Literal["nothing", "download", "install"] = "download"
-    unsigned: bool = False
-    patience_s: float = 1800.0
 
 
 class Alarm(NamedTuple):
@@ -206,7 +192,7 @@ class Firmware(Block):
         if refusal is not None:
             log.warning("firmware.refused", extra={"reason": refusal.additional_info})
             return UpdateFirmwareResponse(status="Rejected", status_info=refusal.info)
-        update, by = self._wanted(request), now.after(ANSWER_S)
+        update, by = intake.wanted(request, self._ids.uuid()), now.after(ANSWER_S)
         if not update.certificate:
             return self._accept(update, now)
         failed = UpdateFirmwareResponse(status="Rejected", status_info=FAILED.info)
@@ -217,34 +203,8 @@ class Firmware(Block):
             return UPDATING
         if self._disk_fails():
             return DISK_FAILS
-        given = bool(firmware.signing_certificate), bool(firmware.signature)
-        if given != (True, True) and (any(given) or not self._terms.unsigned):
-            return UNSIGNED
-        place = self._place(firmware.location)
-        return place if isinstance(place, Refusal) else None
-
-    def _place(self, url: str) -> Location | Refusal:
-        if url.partition(":")[0].upper() not in self._variables.members(*PROTOCOLS):
-            return Refusal("UnsupportedParam", "location: no such file transfer protocol")
-        try:
-            return located(url)
-        except BadLocation as bad:
-            return Refusal("InvalidURL", str(bad))
-
-    def _wanted(self, request: UpdateFirmwareRequest) -> FirmwareUpdate:
-        firmware, interval_s = request.firmware, request.retry_interval
-        at = firmware.install_date_time
-        return FirmwareUpdate(
-            request_id=request.request_id,
-            file=self._ids.uuid(),
-            retrieve=to_wall(firmware.retrieve_date_time),
-            install=to_wall(at) if at is not None else None,
-            retries=max(request.retries if request.retries is not None else RETRIES, 0),
-            interval_s=max(interval_s if interval_s is not None else INTERVAL_S, 0),
-            certificate=firmware.signing_certificate or "",
-            signature=firmware.signature or "",
-            location=firmware.location,
-        )
+        protocols = self._variables.members(*PROTOCOLS)
+        return intake.refusal(firmware, protocols, unsigned=self._terms.unsigned)
 
     def judged(self, done: SignerJudged, now: Now) -> UpdateFirmwareResponse:
         """L01.FR.02, L01.FR.22."""
@@ -502,22 +462,13 @@ class Firmware(Block):
         return any(each.started or each.authorized or each.holds_cable for each in self._sessions.all())
 
     def _takes_out_of_service(self, now: Now) -> bool:
-        """Whether no new session may begin (L01.FR.07, L02.FR.04)."""
+        """L01.FR.07, L02.FR.04."""
         update = self._updates.ongoing
         if update is None:
             return False
-        beside = self._terms.while_charging
         welcome = self._variables.boolean("ChargingStation", "AllowNewSessionsPendingFirmwareUpdate")
-        match update.phase:
-            case "download" | "verify":
-                return beside == "nothing" and not welcome and now.wall >= update.retrieve
-            case "wait":
-                return not welcome and (update.install is None or now.wall >= update.install)
-            case "install":
-                return beside != "install"
-            case "restart":
-                return update.boot == now.boot and (not welcome or self._restarts > 0)
-        return False
+        asked = update.phase == "restart" and self._restarts > 0
+        return asked or self._terms.keep_sessions_out(update, now, welcome=welcome)
 
     # --- whatever may change
 

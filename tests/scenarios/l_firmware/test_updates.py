@@ -13,8 +13,9 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.throwaway import Wish
-from station.blocks.firmware.block import MOST_ATTEMPTS, FirmwareTerms
+from station.blocks.firmware.block import MOST_ATTEMPTS
 from station.blocks.firmware.jobs import ConfirmFirmware, DownloadFirmware, InstallFirmware, VerifyFirmware
+from station.blocks.firmware.terms import FirmwareTerms
 from tests.bench import Bench
 from tests.scenarios.l_firmware.updates import (
     IMAGE,
