@@ -21,7 +21,7 @@ from tests.crash.recorder import Recorder
 from tests.crash.scenarios import MarkingBench, Scenario, card_after_cable, the_csms_does_not_answer
 from tests.crash.stations import KINDS, OF_ALL_KINDS, SCENARIOS, kind
 
-SAMPLE = 60
+SAMPLE = 45
 """Images of one scenario that are booted; which ones, a seed says."""
 FEW = 12
 """The same where a scenario is done by stations of all kinds."""
