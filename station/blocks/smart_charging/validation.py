@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from itertools import pairwise
 from typing import Final
 
+from msgspec.structs import replace
+
 from station.now import Wall, to_wall
 from station.ocpp.types import ChargingProfileType, ChargingScheduleType
 from station.refusal import Refusal
@@ -59,7 +61,7 @@ class Judge:
         known = self._profiles.find(profile.id)
         if known is not None and known.external:
             return Refusal("InvalidProfile", "the id is that of an external limit")
-        if (refusal := self._room(profile)) is not None:
+        if (refusal := self._room(profile) or self._second(profile, evse_id)) is not None:
             return Refusal("InvalidProfile", refusal.additional_info)
         refusal = self._content(profile, evse_id)
         if refusal is None or refusal.reason_code in {"InvalidProfile", "InvalidSchedule"}:
@@ -108,6 +110,13 @@ class Judge:
             elif _collide(other, profile, evse_id):
                 return Refusal("DuplicateProfile", f"profile {other.profile.id} has purpose and stackLevel")
         return None
+
+    def _second(self, profile: ChargingProfileType, evse_id: int) -> Refusal | None:
+        """K01.FR.39 for the profile of a start: the transaction may run already, with a profile of its own."""
+        session = self._sessions.get(evse_id)
+        if not session.started or session.closing is not None:
+            return None
+        return self._duplicate(replace(profile, transaction_id=session.transaction_id), evse_id)
 
     def _room(self, profile: ChargingProfileType) -> Refusal | None:
         """So many profiles as the CSMS was told, and of large ones not so many that the memory does not hold them."""

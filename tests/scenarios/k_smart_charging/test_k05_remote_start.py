@@ -9,7 +9,7 @@ import pytest
 
 from tests.bench import Bench
 from tests.scenarios import profiles
-from tests.scenarios.profiles import DEFAULT, MAX, TX, amperes, ask, composite, limit, reported
+from tests.scenarios.profiles import DEFAULT, MAX, TX, amperes, ask, composite, limit, put, reported
 from tests.scenarios.variables import put as set_variable
 
 TOKEN = {"idToken": "04BEEF01", "type": "ISO14443"}
@@ -163,6 +163,24 @@ def test_a_wrong_profile_starts_nothing(bench: Bench, profile: dict[str, Any], r
     bench.advance(30)
     assert not bench.evse(1).charging
     assert bench.station.profiles.to_come(1) is None
+
+
+@pytest.mark.req("F01.FR.26", "K01.FR.39")
+@pytest.mark.parametrize(
+    "id_, level, answer", [(7, 0, "Rejected: InvalidProfile"), (1, 0, "Accepted"), (7, 1, "Accepted")]
+)
+def test_a_running_transaction_has_one_profile_of_a_level(tmp_path: Path, id_: int, level: int, answer: str) -> None:
+    """It began with the cable, and was given one before its driver came."""
+    bench = Bench(tmp_path, variables={"TxCtrlr.TxStartPoint": "EVConnected"})
+    bench.evse(1).plug_in()
+    transaction_id = bench.events()[-1]["transactionInfo"]["transactionId"]
+    assert put(bench, limit(6, purpose=TX, transactionId=transaction_id)) == "Accepted"
+
+    assert request(bench, limit(16, purpose=TX, id=id_, stackLevel=level)) == answer
+
+    assert amperes(bench) == (16.0 if answer == "Accepted" else 0.0)
+    levels = [each.profile.stack_level for each in bench.station.profiles.all()]
+    assert len(set(levels)) == len(levels)
 
 
 @pytest.mark.req("F01.FR.12", "F02.FR.20", "K05.FR.04")
