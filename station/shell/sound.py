@@ -20,12 +20,17 @@ LARGEST_MWH = 10**15
 LARGEST = 1e9
 """Of watts, volts, amperes and whatever else a meter tells beside."""
 
+PHASES = 3
+"""So many values a PerPhase has, whatever is wired; those that are not there are None."""
+
+PHASED = frozenset({"power_import_phase_w", "energy_import_phase_mwh", "voltage_v", "current_a"})
+
 _SIDE = tuple(
-    (name, LARGEST_MWH if name.startswith("energy") else LARGEST)
+    (name, LARGEST_MWH if name.startswith("energy") else LARGEST, name in PHASED)
     for name in MeterReading.__struct_fields__
     if name not in {"sampled_at", "energy_import_mwh", "quality", "signed"}
 )
-"""The side values, and the largest that each can have."""
+"""The side values, the largest that each can have, and whether it has one of each phase."""
 
 
 def reading(given: MeterReading, device: str, now: float) -> MeterReading:
@@ -34,19 +39,24 @@ def reading(given: MeterReading, device: str, now: float) -> MeterReading:
     if type(energy) is not int or not 0 <= energy <= LARGEST_MWH:
         raise BadReply(device, f"an energy register of {energy!r:.40} mWh")
     changes: dict[str, Any] = {}
-    for name, largest in _SIDE:
+    for name, largest, phased in _SIDE:
         value = getattr(given, name)
-        if value is not None and not _is_sound(value, largest):
+        if value is not None and not _is_sound(value, largest, phased=phased):
             changes[name] = None
     if not math.isfinite(given.sampled_at):
         changes["sampled_at"] = now
     return msgspec.structs.replace(given, **changes) if changes else given
 
 
-def _is_sound(value: float | PerPhase, largest: float) -> bool:
-    for each in value if isinstance(value, tuple) else (value,):
-        if each is not None and not -largest <= each <= largest:  # not true of what is no number
-            return False
+def _is_sound(value: float | PerPhase, largest: float, *, phased: bool) -> bool:
+    if phased != isinstance(value, tuple) or (isinstance(value, tuple) and len(value) != PHASES):
+        return False
+    try:
+        for each in value if isinstance(value, tuple) else (value,):
+            if each is not None and not -largest <= each <= largest:  # not true of what is no number
+                return False
+    except TypeError:  # a list, a text: what a driver gives that no type checker has seen
+        return False
     return True
 
 

@@ -51,6 +51,27 @@ def test_a_side_value_that_cannot_be_is_left_out(value: float) -> None:
     assert (kept.power_import_w, kept.voltage_v) == (None, None)
 
 
+@pytest.mark.parametrize("value", [(), (16.0,), (16.0,) * 4, [16.0, 16.0, 16.0], 16.0, "16", ("16", None, None)])
+@pytest.mark.parametrize("name", sorted(sound.PHASED))
+def test_phases_that_are_not_three_are_left_out(name: str, value: Any) -> None:
+    """Of a driver for one phase, for example; the energy beside them is kept."""
+    kept = sound.reading(reading(**{name: value}), "meter", 9.0)
+
+    assert (kept.energy_import_mwh, kept.power_import_w, getattr(kept, name)) == (1000, 7.0, None)
+
+
+def test_the_values_of_phases_are_those_of_the_interface() -> None:
+    """One that was forgotten would be left out of every reading."""
+    declared = {name for name, kind in MeterReading.__annotations__.items() if "PerPhase" in kind or "tuple" in kind}
+
+    assert declared == sound.PHASED
+
+
+@pytest.mark.parametrize("value", [(7.0, 7.0, 7.0), "7", [7.0]])
+def test_what_is_one_number_is_no_other_thing(value: Any) -> None:
+    assert sound.reading(reading(power_import_w=value), "meter", 9.0).power_import_w is None
+
+
 @pytest.mark.parametrize("at", [math.nan, math.inf, -math.inf])
 def test_an_instant_that_is_none_is_now(at: float) -> None:
     """It is rendered, and counted with."""
