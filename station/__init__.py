@@ -4,7 +4,7 @@ A synchronous core and a thin asyncio shell. Every input (a CALL of the CSMS, a 
 due) is one synchronous step inside one SQLite transaction: state and queued messages commit together or not at all.
 
     cli.py          the command line, in commands/; __main__.py calls it
-    app.py          the wiring diagram: builds state objects, blocks and ports, in order; no logic
+    app.py          the wiring diagram: setup.py (of what), known.py (state objects, ports), roster.py (blocks)
     config/         station.yaml -> frozen structs
     exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out;  stamps.py  their times
     engine.py       the step: one input -> one transaction -> reply, messages, wants;  recovery.py: when a step fails

@@ -34,7 +34,7 @@ from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec
 from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
-from station.app import Setup, Station, World
+from station.app import Station
 from station.block import Job, JobResult, NextPiece
 from station.blocks.firmware.jobs import JudgeSigner
 from station.blocks.firmware.terms import FirmwareTerms
@@ -64,6 +64,7 @@ from station.effects import (
 from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
 from station.now import Instant, Mono, Now, Wall, to_datetime
+from station.setup import Setup, World
 from station.shell import vehicles
 from station.shell.clock import plausible
 from station.shell.levels import presented, sampled

@@ -73,7 +73,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
 MAY_USE_CERTS = ("station.blocks.security", "station.blocks.firmware", "station.blocks.iso15118")
 MAY_WAIT = ("station.shell", "station.demo", "station.commands", "hal")
 MAY_READ_A_CLOCK = (*MAY_WAIT, "station.cli", "station.config", "certs.throwaway")
-MAY_BE_RANDOM = (*MAY_READ_A_CLOCK, "certs", "station.app")
+MAY_BE_RANDOM = (*MAY_READ_A_CLOCK, "certs", "station.setup")
 
 
 @functools.cache

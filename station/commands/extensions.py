@@ -12,11 +12,11 @@ from collections.abc import Container, Iterator
 
 import msgspec
 
-from station.app import Setup
 from station.blocks.data_transfer import Installed
 from station.commands.findings import Finding, Grade
 from station.config import Config
 from station.extension import Extension
+from station.setup import Setup
 
 log = logging.getLogger(__name__)
 

@@ -20,7 +20,7 @@ import msgspec
 
 from certs.own import OwnChains
 from hal.errors import BadOptions
-from station.app import Setup, Station, World
+from station.app import Station
 from station.block import JobResult, NextPiece
 from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
@@ -34,6 +34,7 @@ from station.config import Config, ConfigError, load
 from station.effects import Effect
 from station.engine import Ask
 from station.now import Now
+from station.setup import Setup, World
 from station.shell import boot, logs
 from station.shell.clock import SavedTime, StationClock, boot_token
 from station.shell.control import Address, Control

@@ -24,11 +24,11 @@ import msgspec
 from certs import expiry
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
-from station.app import Setup
 from station.blocks.firmware.terms import FirmwareTerms
 from station.config import cache, checks, devices, equipment, keys, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
+from station.setup import Setup
 from station.shell.transfer import protocols
 from station.shell.wiring import Wiring
 from station.state.network import PASSWORD, NetworkProfile

@@ -10,9 +10,9 @@ from pathlib import Path
 from device_model import catalogue
 from device_model.build import InitialValue, Layout, build, configure
 from device_model.model import AttributeType, ComponentId, DeviceModel, Variable, VariableId
-from station.app import FEATURES
 from station.config.mistakes import Mistake, meant
 from station.config.schema import Evse, File, InitialVariable, worded
+from station.setup import FEATURES
 from station.shell.linkdown import Down
 from station.shell.network import NetworkProfile, connection_url
 

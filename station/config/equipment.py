@@ -16,11 +16,11 @@ from device_model.build import Equipment, Layout, build
 from device_model.catalogue import Catalogue, VariableSpec
 from device_model.model import AttributeType, ComponentId, ComponentKey, DeviceModel, Variable, VariableId
 from device_model.values import DataType
-from station.app import FEATURES
 from station.blocks.smart_charging.external import Fed, Signal
 from station.config.devices import SensorKeys, place_of_sensor, sensor_keys
 from station.config.mistakes import Mistake, Path, meant
 from station.config.schema import File, OwnVariable, worded
+from station.setup import FEATURES
 from station.state.equipment import Part
 
 BOARD = "Controller"

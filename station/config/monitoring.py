@@ -11,9 +11,9 @@ from device_model.build import Layout, build
 from device_model.model import ComponentId, VariableId
 from device_model.monitor_rules import MonitorKind, MonitorStatus, MonitorType, Wanted
 from device_model.monitors import Monitors
-from station.app import FEATURES
 from station.config.mistakes import Mistake
 from station.config.schema import File, OwnMonitor
+from station.setup import FEATURES
 from station.state.monitoring import Factory
 
 REMEDIES = {

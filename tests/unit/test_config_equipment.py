@@ -9,9 +9,9 @@ import pytest
 from device_model import catalogue
 from device_model.build import build
 from device_model.model import ComponentId, Variable, VariableId
-from station.app import FEATURES
 from station.blocks.smart_charging.external import Fed, Signal
 from station.config import load
+from station.setup import FEATURES
 from tests.unit.test_config import GOOD, Folder
 
 
