@@ -58,7 +58,7 @@ generated: .venv/.set-up-dev ## fail when docs/conformance.md is stale (the othe
 
 check: lint generated test ## what CI runs
 
-bench: .venv/.set-up-dev ## CPU, memory, disk and bytes beside the peers' figures
+bench: .venv/.set-up-dev pyc ## CPU, memory, disk and bytes beside the peers' figures
 	$(BIN)/python -m bench $(ARGS)
 
 pyc: .venv/.set-up-run ## compile ahead: worth five times the CPU of a start
