@@ -265,6 +265,18 @@ def memory() -> Iterator[Path]:
         yield Path(name)
 
 
+def fault_of(image: Image, scratch: Path, judge: Callable[[Image], None]) -> str:
+    """What is wrong with an image, by what `judge` raises of it laid out in `scratch`, emptied before; else ""."""
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    image.write(scratch)
+    try:
+        judge(image)
+    except Exception as error:  # noqa: BLE001  # whatever goes wrong after a power cut is the finding
+        return f"{type(error).__name__}: {error}"
+    return ""
+
+
 def power_cuts(  # noqa: PLR0913  # what, judged how, where; the rest is for special cases
     log: Sequence[Operation],
     oracle: Callable[[Path, Sequence[Any]], None],
@@ -278,12 +290,7 @@ def power_cuts(  # noqa: PLR0913  # what, judged how, where; the rest is for spe
     count = 0
     violations = []
     for image in images(log, seed=seed, start=start, most=most):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        image.write(scratch)
         count += 1
-        try:
-            oracle(scratch, image.marks)
-        except Exception as error:  # noqa: BLE001  # whatever goes wrong after a power cut is the finding
-            violations.append(Violation(image.at, image.variant, f"{type(error).__name__}: {error}"))
+        if fault := fault_of(image, scratch, lambda shown: oracle(scratch, shown.marks)):
+            violations.append(Violation(image.at, image.variant, fault))
     return Report(count, violations)

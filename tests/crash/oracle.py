@@ -11,13 +11,12 @@ cut, too: what was not answered had not arrived.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.bench import Bench
-from tests.crash.medium import images
+from tests.crash.medium import Image, fault_of, images
 from tests.crash.recorder import Recorder
 from tests.crash.scenarios import (
     Answered,
@@ -147,14 +146,13 @@ def judged(
 ) -> Verdict:
     """Boot `most` of the images of a scenario, or all; `given`: what the station is like."""
     start = recorded(recorder, scenario, given)
+
+    def judge(image: Image) -> None:
+        made_good(scratch, image.marks, given, Cut.number(image.at))
+
     count, wrong = 0, []
     for image in images(recorder.log, start=start, most=most):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        image.write(scratch)
         count += 1
-        try:
-            made_good(scratch, image.marks, given, Cut.number(image.at))
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong after a power cut is the finding
-            wrong.append(f"{image.at} {image.variant}: {type(error).__name__}: {error}")
+        if fault := fault_of(image, scratch, judge):
+            wrong.append(f"{image.at} {image.variant}: {fault}")
     return Verdict(count, wrong)

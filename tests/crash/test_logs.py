@@ -7,7 +7,6 @@ yet noted, which has its old id.
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +16,7 @@ import pytest
 from station.blocks.diagnostics.logs import AssembleLog, UploadLog
 from station.state.log_uploads import LogUploads
 from tests.bench import Bench
-from tests.crash.medium import Image, images
+from tests.crash.medium import Image, fault_of, images
 from tests.crash.recorder import Recorder
 from tests.crash.scenarios import MarkingBench, Sent
 from tests.scenarios.n_diagnostics.logs import assembled, get_log, uploaded, wanted
@@ -64,7 +63,6 @@ def heard(before: Iterator[list[object]]) -> Iterator[Heard]:
 
 def goes_on(root: Path, image: Image, requests: dict[str, int]) -> None:
     """The oracle. `requests`: the number of each GetLog by the id of its message."""
-    image.write(root)
     accepted = {requests[str(frame[1])] for frame in frames(image) if frame[0] == 3 and str(frame[1]) in requests}
     bench = Bench(root, boot=False)
     bench.ids.count = LATER_IDS
@@ -99,15 +97,11 @@ def failures(recorder: Recorder, scratch: Path, most: int) -> list[str]:
     ]
     requests = {frame.message_id: int(frame.content["requestId"]) for frame in calls}
     bench.database.close()
-    wrong = []
-    for image in images(recorder.log, start=start, most=most):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            goes_on(scratch, image, requests)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong after a power cut is the finding
-            wrong.append(f"{image.at} {image.variant}: {type(error).__name__}: {error}")
-    return wrong
+    return [
+        f"{image.at} {image.variant}: {fault}"
+        for image in images(recorder.log, start=start, most=most)
+        if (fault := fault_of(image, scratch, lambda image: goes_on(scratch, image, requests)))
+    ]
 
 
 @pytest.mark.req("N01.FR.07", "N01.FR.08", "N01.FR.09", "N01.FR.20")

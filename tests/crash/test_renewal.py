@@ -7,7 +7,6 @@ destroyed only when nothing needs it any more.
 
 from __future__ import annotations
 
-import shutil
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,7 +22,7 @@ from station.blocks.own_certificates.jobs import DestroyKeys
 from station.commands.signing import KeyWork
 from station.state.own_certificates import CHARGING_STATION, GIVEN, OwnCertificates
 from tests.bench import Bench
-from tests.crash.medium import Image, images
+from tests.crash.medium import Image, fault_of, images
 from tests.crash.recorder import Recorder
 from tests.crash.scenarios import MarkingBench
 from tests.csms import Csms
@@ -73,7 +72,6 @@ def renewed_twice(csms: Operator, recorder: Recorder) -> None:
 
 def comes_back(root: Path, image: Image, csms: Operator) -> None:
     """The oracle."""
-    image.write(root)
     for mark in image.marks:
         if isinstance(mark, Destroyed):
             for name in mark.names:
@@ -121,15 +119,11 @@ def failures(recorder: Recorder, scratch: Path, most: int) -> list[str]:
     start = len(recorder.log)
     renewed_twice(csms, recorder)
     csms.bench.database.close()
-    wrong = []
-    for image in images(recorder.log, start=start, most=most):
-        shutil.rmtree(scratch, ignore_errors=True)
-        scratch.mkdir(parents=True)
-        try:
-            comes_back(scratch, image, csms)
-        except Exception as error:  # noqa: BLE001 - whatever goes wrong after a power cut is the finding
-            wrong.append(f"{image.at} {image.variant}: {type(error).__name__}: {error}")
-    return wrong
+    return [
+        f"{image.at} {image.variant}: {fault}"
+        for image in images(recorder.log, start=start, most=most)
+        if (fault := fault_of(image, scratch, lambda image: comes_back(scratch, image, csms)))
+    ]
 
 
 @pytest.mark.req("A02.FR.10", "A02.FR.28", "A03.FR.10", "A03.FR.24")
