@@ -6,7 +6,7 @@ Imports `cryptography`: import this module where it is used.
 from __future__ import annotations
 
 import hashlib
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Self
 
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
@@ -38,7 +38,31 @@ def adapted(session: Session, private: int, public: int) -> EcKey | RsaKey:
         raise BadCertificate("the token's key is neither RSA nor on the curve P-256") from error
 
 
-class EcKey(ec.EllipticCurvePrivateKey):
+class _Kept:
+    """What both kinds have in common: the private half is never shown, and a copy is the same key."""
+
+    def private_numbers(self) -> NoReturn:
+        """Nobody knows them."""
+        _stays()
+
+    def private_bytes(
+        self,
+        encoding: serialization.Encoding,
+        format: serialization.PrivateFormat,  # noqa: A002 - the interface's name
+        encryption_algorithm: serialization.KeySerializationEncryption,
+    ) -> NoReturn:
+        """Nobody has them."""
+        del encoding, format, encryption_algorithm
+        _stays()
+
+    def __copy__(self) -> Self:
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Self:
+        return self
+
+
+class EcKey(_Kept, ec.EllipticCurvePrivateKey):
     """A key on P-256 in a token."""
 
     def __init__(self, session: Session, handle: int, public: ec.EllipticCurvePublicKey) -> None:
@@ -72,28 +96,8 @@ class EcKey(ec.EllipticCurvePrivateKey):
         del algorithm, peer_public_key
         _stays()
 
-    def private_numbers(self) -> ec.EllipticCurvePrivateNumbers:
-        """Nobody knows them."""
-        _stays()
 
-    def private_bytes(
-        self,
-        encoding: serialization.Encoding,
-        format: serialization.PrivateFormat,  # noqa: A002 - the interface's name
-        encryption_algorithm: serialization.KeySerializationEncryption,
-    ) -> bytes:
-        """Nobody has them."""
-        del encoding, format, encryption_algorithm
-        _stays()
-
-    def __copy__(self) -> EcKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> EcKey:
-        return self
-
-
-class RsaKey(rsa.RSAPrivateKey):
+class RsaKey(_Kept, rsa.RSAPrivateKey):
     """An RSA key in a token."""
 
     def __init__(self, session: Session, handle: int, public: rsa.RSAPublicKey) -> None:
@@ -123,26 +127,6 @@ class RsaKey(rsa.RSAPrivateKey):
         """Keys here only sign."""
         del ciphertext, padding
         _stays()
-
-    def private_numbers(self) -> rsa.RSAPrivateNumbers:
-        """Nobody knows them."""
-        _stays()
-
-    def private_bytes(
-        self,
-        encoding: serialization.Encoding,
-        format: serialization.PrivateFormat,  # noqa: A002 - the interface's name
-        encryption_algorithm: serialization.KeySerializationEncryption,
-    ) -> bytes:
-        """Nobody has them."""
-        del encoding, format, encryption_algorithm
-        _stays()
-
-    def __copy__(self) -> RsaKey:
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> RsaKey:
-        return self
 
 
 def _only_sha256(algorithm: object) -> None:
