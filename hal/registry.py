@@ -33,7 +33,9 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "sim-signed": "hal.sim.driver:SimSignedMeter",
     },
     "reader": {
+        "line": "hal.drivers.line_reader:LineReader",
         "pn532": "hal.drivers.pn532:Pn532",
+        "rdm6300": "hal.drivers.rdm6300:Rdm6300",
         "sim": "hal.sim.driver:SimReader",
     },
     "lock": {"sim": "hal.sim.driver:SimLock"},

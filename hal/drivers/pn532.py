@@ -24,6 +24,7 @@ from hal.api import Identity, Token
 from hal.buses.serial import SerialPort, SerialSettings
 from hal.context import DriverContext, parse_options
 from hal.drivers.pn532_frame import ACK, WAKE_UP, Answer, Parser, Signal, command, target
+from hal.drivers.presentation import Debounce
 from hal.errors import BadReply, DeviceError, NotFound, Refused, Timeout
 
 log = logging.getLogger(__name__)
@@ -74,11 +75,6 @@ class _Ready(NamedTuple):
     at: float
 
 
-class _Seen(NamedTuple):
-    token: Token
-    at: float
-
-
 class Pn532:
     """TokenReader. Raises BadOptions when built."""
 
@@ -117,19 +113,16 @@ class Pn532:
         ready, self._ready = self._ready, None
         fresh = ready is not None and self._clock() - ready.at < _FRESH_S
         found = ready.held if ready is not None and fresh else await self._look(_FIRST_LOOK_S)
-        seen = _Seen(found, self._clock()) if found is not None else None
+        debounce = Debounce(self._options.debounce_s)
+        if found is not None:
+            debounce.is_news(found, self._clock())
         while True:
             if found is None:
                 found = await self._wait_for_card()
             else:
                 await asyncio.sleep(_HELD_LOOK_S)  # it is still there, most likely: no need to hurry
                 found = await self._look(_HELD_LOOK_S)
-            if found is None:
-                continue
-            now = self._clock()
-            news = seen is None or not _same(seen.token, found) or now - seen.at > self._options.debounce_s
-            seen = _Seen(found if seen is None or news else seen.token, now)
-            if news:
+            if found is not None and debounce.is_news(found, self._clock()):
                 yield self._spelt(found)
 
     def _spelt(self, token: Token) -> Token:
@@ -184,11 +177,6 @@ class Pn532:
         self._firmware = f"{version[1]}.{version[2]}"
         retries = _FOR_EVER if self._options.poll_s is None else _ONCE
         await self._chip.ask(_RF_CONFIGURATION, bytes((_MAX_RETRIES, 0xFF, 0x01, retries)))
-
-
-def _same(before: Token, now: Token) -> bool:
-    """A card with a random UID may tell another one at each look: two in a row are one presentation."""
-    return before == now or (before.random_uid and now.random_uid)
 
 
 class _Chip:

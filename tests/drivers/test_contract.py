@@ -13,12 +13,14 @@ from hal import contract
 from hal.buses.can import CanBus
 from hal.buses.modbus import ModbusBus
 from hal.context import DriverContext
-from hal.drivers import pn532
+from hal.drivers import pn532, serial_reader
 from hal.registry import Registry
 from tests.drivers.emulators import slcan_board
 from tests.drivers.emulators.line import Emulator
+from tests.drivers.emulators.line_talker import LineTalker
 from tests.drivers.emulators.modbus_slave import ModbusSlave
 from tests.drivers.emulators.pn532_chip import Pn532Chip
+from tests.drivers.emulators.rdm6300_module import Rdm6300Module
 from tests.drivers.emulators.slcan_board import SlcanBoard
 
 HURRY = 0.03
@@ -113,6 +115,38 @@ class ReaderRig(Rig):
         return "04A1B2C3D4E5F6"
 
 
+class TagRig(Rig):
+    """An RDM6300."""
+
+    kind, driver = "reader", "rdm6300"
+
+    def __init__(self, path: Path) -> None:
+        self.module = Rdm6300Module(path / "port")
+        self.options = {"port": str(path / "port")}
+        super().__init__(self.module, None)
+
+    async def card(self) -> str:
+        """A tag, held for three frames."""
+        self.module.do_present("010063e9ae", count=3)
+        return "010063E9AE"
+
+
+class LineRig(Rig):
+    """A reader that writes lines."""
+
+    kind, driver = "reader", "line"
+
+    def __init__(self, path: Path) -> None:
+        self.talker = LineTalker(path / "port")
+        self.options = {"port": str(path / "port"), "pattern": "card (?P<uid>[0-9a-f]+)"}
+        super().__init__(self.talker, None)
+
+    async def card(self) -> str:
+        """A card of ten bytes."""
+        self.talker.do_say("card 04a1b2c3d4e5f60718aa")
+        return "04A1B2C3D4E5F60718AA"
+
+
 class SensorRig(Rig):
     """The plug's temperature, told by the board whenever its adapter is opened and 50 times a second."""
 
@@ -131,7 +165,7 @@ class SensorRig(Rig):
         tell()
 
 
-RIGS = (MeterRig, BoardRig, ReaderRig, SensorRig)
+RIGS = (MeterRig, BoardRig, ReaderRig, TagRig, LineRig, SensorRig)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +183,7 @@ def test_the_driver_keeps_the_contract(
     monkeypatch.setattr(slcan_board, "LEASE_UNIT_S", 0.1 * HURRY)
     monkeypatch.setattr(pn532, "_ACK_S", 0.05)
     monkeypatch.setattr(pn532, "_FIRST_LOOK_S", 0.02)
+    monkeypatch.setattr(serial_reader, "FIRST_LISTEN_S", 0.02)
 
     async def scenario() -> contract.Result:
         harness = rig(tmp_path)
