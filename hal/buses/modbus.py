@@ -40,6 +40,7 @@ _Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=60.0)]
 _FIRST_TURNAROUND_S = 0.02
 _CHUNK_S = 0.1  # silence inside a reply that ends it: above the latency of a USB adapter (16 ms) and of a busy host
 _SETTLE_ROUNDS = 10
+_PROBE_COUNT = 2
 _REASONS = {1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 6: "device busy"}
 
 
@@ -66,7 +67,7 @@ class Timing(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
 
 class Registers(NamedTuple):
-    """The answer to a read: 16-bit registers, and the instant at which the request was out; sampled after it."""
+    """The answer to a read: 16-bit registers or coils, and the instant at which the request was out; sampled after."""
 
     values: tuple[int, ...]
     sampled_at: float
@@ -208,7 +209,7 @@ class ModbusBus:
             raise Refused(device.name, f"Modbus exception {reply.refusal} ({_REASONS.get(reply.refusal, 'unknown')})")
         if not reply.frame.startswith(job.request.begins):
             raise BadReply(device.name, f"answered {reply.frame.hex(' ')} to {job.request.frame.hex(' ')}")
-        return Registers(rtu.registers(reply), sampled_at)
+        return Registers(rtu.values(reply, job.request), sampled_at)
 
     async def _probe(self, device: ModbusDevice, job: _Job, rtu: Rtu) -> None:
         """Makes sure that no older reply of the job's shape can come any more. Raises Timeout or BadReply if not."""
@@ -326,12 +327,20 @@ class ModbusDevice:
         transaction to the bus; its reply is thrown away.
         """
         request = self._bus.start().read(self.unit, table, address, count)
+        if table is Table.COIL:
+            table, count = Table.HOLDING, _PROBE_COUNT  # even a refusal of it tells that the coils' time is over
         return await self._ask(_Job(request, (table, address, count), 1 + self.timing.retries))
 
-    async def write(self, address: int, values: Sequence[int]) -> None:
-        """Sets holding registers from `address`. Raises as `read`."""
-        request = self._bus.start().write(self.unit, address, values)
-        await self._ask(_Job(request, (Table.HOLDING, address, max(2, len(values))), 1 + self.timing.retries))
+    async def write(self, address: int, values: Sequence[int], *, multiple: bool = False) -> None:
+        """Sets holding registers from `address`; `multiple`: a single one too by function 16. Raises as `read`."""
+        request = self._bus.start().write(self.unit, address, values, multiple=multiple)
+        probe = (Table.HOLDING, address, max(_PROBE_COUNT, len(values)))
+        await self._ask(_Job(request, probe, 1 + self.timing.retries))
+
+    async def write_coil(self, address: int, *, on: bool) -> None:
+        """Sets one coil. Raises as `read`."""
+        request = self._bus.start().write_coil(self.unit, address, on=on)
+        await self._ask(_Job(request, (Table.HOLDING, address, _PROBE_COUNT), 1 + self.timing.retries))
 
     async def _ask(self, job: _Job) -> Registers:
         self.queue.append(job)

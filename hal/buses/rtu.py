@@ -22,8 +22,9 @@ _PROBE_STEPS = (-2, 2, -4, 4, -6, 6, -8, 8, -1, 1, -3, 3)
 
 
 class Table(enum.Enum):
-    """Which registers; the value is the function code that reads them."""
+    """Which registers; the value is the function code that reads them. A coil is one bit, read as 0 or 1."""
 
+    COIL = 1
     HOLDING = 3
     INPUT = 4
 
@@ -36,11 +37,15 @@ class Shape(NamedTuple):
 
 
 class Request(NamedTuple):
-    """A frame to send, the shape of its reply, and how the reply must begin (all of it, for a write)."""
+    """A frame to send, the shape of its reply, and how the reply must begin (all of it, for a write).
+
+    `asked`: how many registers or coils are read.
+    """
 
     frame: bytes
     shape: Shape
     begins: bytes
+    asked: int = 0
 
 
 class Reply(NamedTuple):
@@ -61,23 +66,41 @@ class Rtu:
 
     def __init__(self) -> None:
         from pymodbus.framer import FramerRTU  # noqa: PLC0415 - heavy, imported at first use
-        from pymodbus.pdu import DecodePDU, register_message  # noqa: PLC0415 - heavy, imported at first use
+        from pymodbus.pdu import DecodePDU, bit_message, register_message  # noqa: PLC0415 - heavy, imported at first use
 
         self._framer = FramerRTU(DecodePDU(is_server=False))
         self._pdu = register_message
+        self._bits = bit_message
 
     def read(self, unit: int, table: Table, address: int, count: int) -> Request:
         """Asks for `count` registers from `address`. Raises ValueError if there cannot be so many."""
-        kind = self._pdu.ReadInputRegistersRequest if table is Table.INPUT else self._pdu.ReadHoldingRegistersRequest
-        frame = self._framer.buildFrame(kind(address=address, count=count, dev_id=unit))
-        return Request(frame, reading(table, count), bytes((unit, table.value, 2 * count)))
+        kinds = {
+            Table.COIL: self._bits.ReadCoilsRequest,
+            Table.INPUT: self._pdu.ReadInputRegistersRequest,
+            Table.HOLDING: self._pdu.ReadHoldingRegistersRequest,
+        }
+        frame = self._framer.buildFrame(kinds[table](address=address, count=count, dev_id=unit))
+        shape = reading(table, count)
+        return Request(frame, shape, bytes((unit, table.value, shape.size - _EXCEPTION_SIZE)), count)
 
-    def write(self, unit: int, address: int, values: Sequence[int]) -> Request:
-        """Sets holding registers: function 6 for one, 16 for several. Raises ValueError for values beyond 16 bits."""
+    def write(self, unit: int, address: int, values: Sequence[int], *, multiple: bool = False) -> Request:
+        """Sets holding registers: function 6 for one, 16 for several, or for one too that is written by `multiple`.
+
+        Raises ValueError for values beyond 16 bits.
+        """
         if not values or any(not 0 <= value <= _REGISTER_MAX for value in values):
             raise ValueError(f"registers hold 0 to 65535, not {list(values)}")
-        kind = self._pdu.WriteSingleRegisterRequest if len(values) == 1 else self._pdu.WriteMultipleRegistersRequest
-        frame = self._framer.buildFrame(kind(address=address, registers=list(values), dev_id=unit))
+        single = len(values) == 1 and not multiple
+        kind = self._pdu.WriteSingleRegisterRequest if single else self._pdu.WriteMultipleRegistersRequest
+        return self._written(self._framer.buildFrame(kind(address=address, registers=list(values), dev_id=unit)))
+
+    def write_coil(self, unit: int, address: int, *, on: bool) -> Request:
+        """Sets one coil."""
+        kind = self._bits.WriteSingleCoilRequest
+        return self._written(self._framer.buildFrame(kind(address=address, bits=[on], dev_id=unit)))
+
+    @staticmethod
+    def _written(frame: bytes) -> Request:
         return Request(frame, Shape(frame[1], _WRITE_SIZE), frame[:6])
 
     def take(self, buffer: bytearray, units: Container[int]) -> Reply | None:
@@ -93,15 +116,19 @@ class Rtu:
                 return Reply(frame[0], Shape(frame[1], size), frame)
         return None
 
-    def registers(self, reply: Reply) -> tuple[int, ...]:
-        """The registers in the reply to a read; empty in the reply to a write."""
+    def values(self, reply: Reply, request: Request) -> tuple[int, ...]:
+        """The registers, or the coils as 0 and 1, in the reply to a read; empty in the reply to a write."""
         pdu = self._framer.decoder.decode(reply.frame[1:-2])
-        return tuple(pdu.registers) if pdu is not None else ()
+        if pdu is None or not request.asked:
+            return ()
+        held = pdu.bits if reply.shape.function == Table.COIL.value else pdu.registers
+        return tuple(int(value) for value in held[: request.asked])
 
 
 def reading(table: Table, count: int) -> Shape:
-    """The shape of the reply to a read of `count` registers."""
-    return Shape(table.value, _EXCEPTION_SIZE + 2 * count)
+    """The shape of the reply to a read of `count` registers or coils."""
+    size = (count + 7) // 8 if table is Table.COIL else 2 * count
+    return Shape(table.value, _EXCEPTION_SIZE + size)
 
 
 def _size(head: bytes | bytearray) -> int:
@@ -109,9 +136,11 @@ def _size(head: bytes | bytearray) -> int:
     function = head[1]
     if function in (3, 4):
         return _EXCEPTION_SIZE + head[2] if head[2] % 2 == 0 else 0
-    if function in (6, 16):
+    if function == Table.COIL.value:
+        return _EXCEPTION_SIZE + head[2]
+    if function in (5, 6, 16):
         return _WRITE_SIZE
-    return _EXCEPTION_SIZE if function in (0x83, 0x84, 0x86, 0x90) else 0
+    return _EXCEPTION_SIZE if function in (0x81, 0x83, 0x84, 0x85, 0x86, 0x90) else 0
 
 
 class Debt:

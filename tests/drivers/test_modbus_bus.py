@@ -253,6 +253,61 @@ def test_an_unplugged_adapter_is_not_found_and_works_again_when_it_returns(tmp_p
     asyncio.run(scenario())
 
 
+def test_coils_are_read_and_written_one_by_one(tmp_path: Path) -> None:
+    """Nine coils come in two bytes, the first one lowest; a write sets its own and no other."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            for at in range(9):
+                r.slave.do_set(1, "coil", 20000 + at, value=int(at in (1, 8)))
+
+            await r.device.write_coil(20003, on=True)
+            await r.device.write_coil(20001, on=False)
+
+            assert (await r.device.read(Table.COIL, 20000, 9)).values == (0, 0, 0, 1, 0, 0, 0, 0, 1)
+            with pytest.raises(Refused, match="illegal address"):
+                await r.device.write_coil(20009, on=True)
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("late_s", [0.16, 0.25, 0.4])
+def test_a_late_coil_is_not_taken_for_another(tmp_path: Path, late_s: float) -> None:
+    """Coils have no register to probe: the device refuses the probe, and even that tells that nothing older comes."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            for at in range(20):
+                r.slave.do_set(1, "coil", 20000 + at, value=at % 2)
+            right = 0
+            for at in range(20):
+                if at in (2, 9):
+                    r.slave.do_delay(late_s)
+                try:
+                    got = (await r.device.read(Table.COIL, 20000 + at, 1)).values
+                except Timeout:
+                    continue
+                assert got == (at % 2,)
+                right += 1
+            assert right >= 12
+
+    asyncio.run(scenario())
+
+
+def test_one_register_can_be_written_as_several(tmp_path: Path) -> None:
+    """Some devices know function 16 only."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            await r.device.write(4, [7])
+            await r.device.write(5, [8], multiple=True)
+
+            assert [frame[1] for frame in r.slave.requests] == [6, 16]
+            assert (r.slave.do_get(1, "holding", 4), r.slave.do_get(1, "holding", 5)) == (7, 8)
+
+    asyncio.run(scenario())
+
+
 def test_closing_fails_who_waits_and_the_next_request_opens_again(tmp_path: Path) -> None:
     """Nobody waits for ever on a line that was closed."""
 

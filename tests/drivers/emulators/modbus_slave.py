@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tests.drivers.emulators.line import Emulator, main
 
-_TABLE_OF = {3: "holding", 4: "input", 6: "holding", 16: "holding"}
+_TABLE_OF = {1: "coil", 3: "holding", 4: "input", 5: "coil", 6: "holding", 16: "holding"}
 
 
 def crc16(data: bytes) -> bytes:
@@ -48,11 +48,11 @@ class ModbusSlave(Emulator):
     ) -> None:
         """Sets one 16-bit register, or two with a 32-bit float, high word first."""
         words = (value,) if value is not None else struct.unpack(">HH", struct.pack(">f", float))
-        held = self.registers.setdefault(unit, {"input": {}, "holding": {}})[table]
+        held = self.registers.setdefault(unit, {"coil": {}, "input": {}, "holding": {}})[table]
         held.update(zip(range(address, address + len(words)), words, strict=True))
 
     def do_get(self, unit: int, table: str, address: int) -> int:
-        """One 16-bit register."""
+        """One 16-bit register, or a coil as 0 or 1."""
         return self.registers[unit][table][address]
 
     def do_silence(self, units: list[int]) -> None:
@@ -100,15 +100,25 @@ class ModbusSlave(Emulator):
             return self._refusal(function, 1)
         held = self.registers[frame[0]][_TABLE_OF[function]]
         address, number = struct.unpack(">HH", frame[2:6])
-        count = 1 if function == 6 else number
+        count = 1 if function in (5, 6) else number
         if any(at not in held for at in range(address, address + count)):
             return self._refusal(function, 2)
         if function in (3, 4):
             values = [held[at] for at in range(address, address + count)]
             return bytes((function, 2 * count)) + struct.pack(f">{count}H", *values)
-        words = (number,) if function == 6 else struct.unpack(f">{count}H", frame[7:-2])
+        if function == 1:
+            bits = sum(held[address + at] << at for at in range(count))  # the first coil is the lowest bit
+            size = -(-count // 8)
+            return bytes((function, size)) + bits.to_bytes(size, "little")
+        words = (number,) if function in (5, 6) else struct.unpack(f">{count}H", frame[7:-2])
+        if function == 5:
+            words = (int(number == 0xFF00),)
         held.update(zip(range(address, address + count), words, strict=True))
+        self.written(frame[0], address, words)
         return frame[1:6]
+
+    def written(self, unit: int, address: int, values: tuple[int, ...]) -> None:
+        """After a write, before its echo: for a device that acts on it."""
 
     def _refusal(self, function: int, code: int) -> bytes:
         return bytes((function | 0x80, code))
