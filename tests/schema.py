@@ -1,7 +1,8 @@
 """The official JSON schemas, as a judge that shares no code with the station.
 
 The schemas come from the `ocpp` package (development dependency). A test that wants to know whether a payload is valid
-OCPP 2.0.1 asks here, never `station.ocpp`, so that a mistake in our rules cannot hide itself.
+OCPP 2.0.1 asks here, never `station.ocpp`, so that a mistake in our rules cannot hide itself. Every frame of every test
+passes here: the judge is a compiled one, which takes a hundredth of the time of one in plain Python.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
-from jsonschema import Draft6Validator
+from jsonschema_rs import Draft6Validator, ValidationError
 
 Version = Literal["v201", "v21"]
 
@@ -59,5 +60,10 @@ def validate(action: str, direction: Literal["Request", "Response"], payload: Ma
     `payload` is what `json.loads` gives of the wire's text, not one of our structs.
     """
     message = f"{action}{direction}"
-    mistakes = [f"{error.json_path}: {error.message}" for error in validator(message).iter_errors(payload)]
+    mistakes = [f"{_path(error)}: {error.message}" for error in validator(message).iter_errors(payload)]
     assert not mistakes, f"{message} is not valid OCPP 2.0.1: " + "; ".join(mistakes[:5])
+
+
+def _path(error: ValidationError) -> str:
+    """Such as `$.chargingStation.model` or `$.meterValue[0]`."""
+    return "$" + "".join(f"[{each}]" if isinstance(each, int) else f".{each}" for each in error.instance_path)
