@@ -45,6 +45,9 @@ _BUFFER_BYTES = 16_384
 _UNSENT_BYTES = 32_768
 """With more than these not taken by the kernel, the line is not writable."""
 
+_MOST_UNSENT_BYTES = 1_048_576
+"""And with more than these it is cut: every ping has to be answered, whether or not the peer reads the answers."""
+
 _STATUS: dict[int, DownKind] = {401: DownKind.HTTP_401, 403: DownKind.HTTP_403, 404: DownKind.HTTP_404}
 _BAD_REQUEST = 400
 _SAID = 120
@@ -73,7 +76,10 @@ class Line(asyncio.BufferedProtocol):
         self._lost: asyncio.Future[None] = self._loop.create_future()
         self._buffer = memoryview(bytearray(_BUFFER_BYTES))
         self._messages: deque[str | bytes] = deque()
-        self._parts: list[Frame] = []
+        self._kind = Opcode.TEXT
+        self._data = bytearray()
+        """What has come of a message in parts: as bytes, since a part may be empty and then counts for no limit."""
+        self._unread = False
         self._news = asyncio.Event()
         self._writable = asyncio.Event()
         self._writable.set()
@@ -184,6 +190,9 @@ class Line(asyncio.BufferedProtocol):
         """Bytes came."""
         self._protocol.receive_data(self._buffer[:nbytes].tobytes())
         self._write()
+        if self._transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
+            self._unread = True
+            self._transport.abort()
         self._take_events()
 
     def eof_received(self) -> None:
@@ -237,16 +246,17 @@ class Line(asyncio.BufferedProtocol):
         if frame.opcode is Opcode.PONG:
             self._pong(bytes(frame.data))
         elif frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
-            self._parts.append(frame)
+            if frame.opcode is not Opcode.CONT:
+                self._kind = frame.opcode
+            self._data += frame.data
             if frame.fin:
                 self._message()
 
     def _message(self) -> None:
         """A message is complete."""
-        parts, self._parts = self._parts, []
-        data = b"".join(part.data for part in parts)
+        data, self._data = bytes(self._data), bytearray()
         try:
-            self._messages.append(data.decode() if parts[0].opcode is Opcode.TEXT else data)
+            self._messages.append(data.decode() if self._kind is Opcode.TEXT else data)
         except UnicodeDecodeError as error:  # RFC 6455, 8.1
             self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
             self._write()
@@ -266,6 +276,8 @@ class Line(asyncio.BufferedProtocol):
 
     def _down(self) -> Down:
         """Why an open connection ended."""
+        if self._unread:
+            return Down(DownKind.STALLED, "the CSMS asks (ping) and does not read the answers")
         closed = self._protocol.close_exc
         if closed.rcvd is not None:
             return Down(DownKind.CLOSED, f"closed by the CSMS: {closed.rcvd}")

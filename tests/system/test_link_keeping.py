@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import tracemalloc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -239,6 +240,56 @@ def test_a_server_that_stops_reading_is_cut() -> None:
 
             assert refused
             assert not await talk.bench.link.flush(0.05)
+            assert (await talk.ended()).kind is DownKind.STALLED
+
+    run(scenario())
+
+
+def test_a_message_in_endless_parts_takes_no_memory() -> None:
+    """A part may be empty, so that no limit of a message's size ever counts it."""
+
+    async def scenario() -> None:
+        async with talking(PLAIN) as talk:
+            tracemalloc.start()
+            try:
+                talk.server.transport.write(Frame(Opcode.TEXT, b"[", fin=False).serialize(mask=False))
+                talk.server.transport.write(Frame(Opcode.CONT, b"", fin=False).serialize(mask=False) * 50_000)
+                talk.server.transport.write(Frame(Opcode.TEXT, b"").serialize(mask=False))  # breaks off: RFC 6455, 5.4
+                await talk.ended()
+                _, most = tracemalloc.get_traced_memory()
+            finally:
+                tracemalloc.stop()
+
+            assert most < 2_000_000
+
+    run(scenario())
+
+
+def test_a_message_in_parts_is_put_together() -> None:
+    """Whatever comes between them, and each after the other."""
+
+    async def scenario() -> None:
+        async with talking() as talk:
+            await talk.server.send(["[", "", "2,", "]"])
+            await talk.server.send([b"\x00", b"\x01"])
+
+            assert await talk.bench.heard.text() == "[2,]"
+            assert await talk.bench.heard.text() == b"\x00\x01"
+
+    run(scenario())
+
+
+def test_a_server_that_pings_and_does_not_read_the_answers_is_cut() -> None:
+    """Each ping has to be answered, and the answers would wait in memory for ever."""
+
+    async def scenario() -> None:
+        async with talking(PLAIN) as talk:
+            talk.server.transport.pause_reading()
+            ping = Frame(Opcode.PING, b"x" * 125).serialize(mask=False)
+            while not talk.bench.heard.downs:
+                talk.server.transport.write(ping * 200)
+                await asyncio.sleep(0)
+
             assert (await talk.ended()).kind is DownKind.STALLED
 
     run(scenario())
