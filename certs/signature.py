@@ -8,7 +8,6 @@ Imports `cryptography`: import this module where it is used.
 from __future__ import annotations
 
 import base64
-import binascii
 import hashlib
 from datetime import datetime
 from pathlib import Path
@@ -57,7 +56,7 @@ def check(file: Path, signer_pem: str, signature: str) -> None:
     """Read the whole file. Raises BadSignature unless the signer has signed it (Base64); OSError."""
     try:
         raw = base64.b64decode("".join(signature.split()), validate=True)
-    except binascii.Error:
+    except ValueError:  # binascii.Error is one; letters outside of ASCII are another
         raise BadSignature("the signature is no Base64") from None
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").digest()

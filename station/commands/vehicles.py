@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import base64
-import binascii
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
@@ -133,7 +132,7 @@ class CertificateWork:
 
         try:
             answer = base64.b64decode(job.ocsp_result, validate=True)
-        except binascii.Error as error:
+        except ValueError as error:
             raise BadCertificate("it is not base64") from error
         own = list(x509.readable(job.chain))
         certificate = x509.load(job.pem)

@@ -11,7 +11,6 @@ charges: `in_use` says so. Of messages that were given up the readings stay, and
 from __future__ import annotations
 
 import base64
-import binascii
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -191,7 +190,7 @@ def _signed_for(event: TransactionEventRequest, who: Customer) -> bool:
 def _plain(data: str) -> str:
     try:
         return base64.b64decode(data, validate=True).decode("utf-8", "replace").casefold()
-    except binascii.Error:
+    except ValueError:
         return data.casefold()
 
 

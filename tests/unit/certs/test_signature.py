@@ -34,7 +34,7 @@ def test_a_signature_holds_for_its_file_alone(tmp_path: Path, file: Path, key: r
         signature.check(file, maker.certificate, maker.sign())
 
 
-@pytest.mark.parametrize("text", ["", "%%%", "AAAA", "A" * 342 + "=="])
+@pytest.mark.parametrize("text", ["", "%%%", "AAAA", "ÄÖÜß", "A" * 342 + "=="])
 def test_what_is_no_signature_is_refused(tmp_path: Path, file: Path, text: str) -> None:
     for key in (None, rsa.generate_private_key(65537, 2048)):
         with pytest.raises(BadSignature):
