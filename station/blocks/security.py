@@ -191,12 +191,18 @@ class Security(Block):
             return
         if before:
             tech_info = f"{tech_info} ({before} more since the last)"
+        tech_info = _one_line(tech_info)
         critical = type_ in CRITICAL
         log.warning("security.event", extra={"type": type_, "critical": critical, "info": tech_info})
         utc = self._times.utc(at)
         self._security_log.add(type_, tech_info, at, to_wall(utc))
         if critical:
             self._csms.tell(SecurityEventNotificationRequest(type=type_, timestamp=utc, tech_info=tech_info or None))
+
+
+def _one_line(text: str) -> str:
+    """What others have named (certificates, URLs) draws nothing on the screen that shows it."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 def _place(fact: VariableChanged) -> str:

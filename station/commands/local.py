@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from station.commands import errors
+from station.shell.logs import one_line
 
 ANSWER_S = 40.0
 """Some commands answer only when the CSMS has."""
@@ -74,7 +75,7 @@ def status(address: str, *, watch: bool, raw: bool) -> int:
             return errors.tell(str(gone), "is ocpp-station.service running?", errors.EX_NOT_RUNNING)
         if not answer.get("ok"):
             return errors.tell(str(answer.get("error")), "", 1)
-        text = json.dumps(answer, indent=1) if raw else "\n".join(lines(answer))
+        text = json.dumps(answer, indent=1) if raw else "\n".join(map(one_line, lines(answer)))
         sys.stdout.write(("\x1b[H\x1b[J" if watch and sys.stdout.isatty() else "") + text + "\n")
         sys.stdout.flush()
         if not watch:
@@ -157,12 +158,12 @@ def variables(address: str, what: str, arguments: list[str]) -> int:
     if not answer.pop("ok", False):
         return errors.tell(str(answer.get("error")), "", 1)
     if what == "get":
-        sys.stdout.write(f"{answer['value']}\n")
+        sys.stdout.write(one_line(str(answer["value"])) + "\n")
     elif what == "set":
-        sys.stdout.write(f"{answer['status']}: {answer['name']} = {answer['value']}\n")
+        sys.stdout.write(one_line(f"{answer['status']}: {answer['name']} = {answer['value']}") + "\n")
     for one in answer.get("variables", ()):
         unit = f" {one['unit']}" if "unit" in one and one["value"] else ""
-        sys.stdout.write(f"{one['name']} = {one['value']}{unit}  ({one['mutability']})\n")
+        sys.stdout.write(one_line(f"{one['name']} = {one['value']}{unit}  ({one['mutability']})") + "\n")
     return 0
 
 
@@ -175,7 +176,7 @@ def security_log(address: str, *, verify: bool) -> int:
     if not answer.pop("ok", False):
         return errors.tell(str(answer.get("error")), "", 1)
     for one in () if verify else answer["entries"]:
-        sys.stdout.write(f"{one['id']:>6}  {one['time']}  {one['type']}  {one['info']}\n")
+        sys.stdout.write(one_line(f"{one['id']:>6}  {one['time']}  {one['type']}  {one['info']}") + "\n")
     if answer["flaw"] is not None:
         return errors.tell(f"the security log was changed: {answer['flaw']}", "", 1)
     head = answer["head"]

@@ -159,8 +159,9 @@ def test_without_an_agent_its_database_is_reset(config: Path, capsys: pytest.Cap
     assert (rows(config, "inoperative"), rows(config, "poison")) == (0, 1)
 
 
+ENTRY = {"id": 7, "time": "2026-11-21T08:00:00+00:00", "type": "InvalidMessages", "info": "no frame"}
 LOGGED = {
-    "entries": [{"id": 7, "time": "2026-11-21T08:00:00+00:00", "type": "InvalidMessages", "info": "no frame"}],
+    "entries": [ENTRY],
     "head": {"id": 7, "hash": "ab12"},
 }
 
@@ -177,3 +178,25 @@ def test_the_security_log_is_shown_and_verified(config: Path, capsys: pytest.Cap
     assert shown == ("     7  2026-11-21T08:00:00+00:00  InvalidMessages  no frame\nunchanged up to entry 7, ab12\n")
     after = capsys.readouterr()
     assert (after.out, after.err) == ("", "ocpp-station: the security log was changed: entry 7 is missing\n")
+
+
+@pytest.mark.parametrize(
+    "arguments, answer",
+    [
+        (["security-log"], {"flaw": None, **LOGGED, "entries": [{**ENTRY, "info": "\x1b]0;x\x07\n"}]}),
+        (["variables", "list"], {"variables": [{"name": "A.B", "value": "\x1b[2J\n", "mutability": "ReadWrite"}]}),
+        (["variables", "get", "A.B"], {"value": "\x1b[2J\n"}),
+        (["variables", "set", "A.B", "1"], {"status": "Accepted", "name": "A.B", "value": "\x1b[2J\n"}),
+    ],
+)
+def test_what_a_csms_has_set_draws_nothing_on_the_screen(
+    config: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], answer: dict[str, Any]
+) -> None:
+    """Nor does it make lines of its own."""
+    with agent(config, {"ok": True, **answer}):
+        assert main([*arguments, "--config", str(config)]) == 0
+
+    shown = capsys.readouterr().out
+    assert "\\x1b" in shown
+    assert all(line.isprintable() for line in shown.splitlines())
+    assert len(shown.splitlines()) == (2 if arguments == ["security-log"] else 1)

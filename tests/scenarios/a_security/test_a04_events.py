@@ -185,6 +185,17 @@ def test_a_long_text_is_cut_to_what_fits(bench: Bench) -> None:
     assert len(told["techInfo"]) == 255
 
 
+def test_nothing_that_others_say_draws_on_a_screen(bench: Bench) -> None:
+    """The names of a certificate, the text of a server: whoever reads the log by a terminal sees them and no more."""
+    bench.csms.forget()
+
+    occur(bench, "InvalidCsmsCertificate", "CN=\x1b[2Ja\r\nb\x00\u202ec")
+
+    shown = "CN= [2Ja  b  c"
+    assert events(bench) == [("InvalidCsmsCertificate", shown)]
+    assert bench.station.security_log.entries()[-1].info == shown
+
+
 def test_a_password_that_the_csms_refuses_is_noted(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     """The former one works; the operator finds the cause in the log."""
     bench = Bench(tmp_path, variables={"SecurityCtrlr.BasicAuthPassword": "the-old-password-1"})
