@@ -138,6 +138,15 @@ class Network:
         profile = self._active.get(slot)
         return profile.message_timeout_s if profile is not None else None
 
+    def can_seal(self) -> bool:
+        """Whether a password can be kept now: the key that seals it may lie in a TPM or token that is away."""
+        try:
+            self._seal("")
+        except Exception as error:  # noqa: BLE001 - the errors of the key store are its own
+            log.warning("state.not_sealed", extra={"table": "variable", "reason": str(error)})
+            return False
+        return True
+
     # changes
 
     def store(self, profile: NetworkProfile) -> None:

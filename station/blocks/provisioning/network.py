@@ -23,11 +23,15 @@ from station.state.variables import Variables
 SCHEMES = {1: "ws", 2: "wss", 3: "wss"}
 """The scheme of ocppCsmsUrl by security profile (A00)."""
 
+LONGEST_TIMEOUT_S = 3600
+"""As in the station's file: who waits longer for an answer has no connection to speak of."""
+
 NEEDS = {2: ("CSMSRootCertificate",), 3: ("CSMSRootCertificate", "ChargingStationCertificate")}
 """Certificates that must be there before a profile of this level may be used (A05.FR.02, A05.FR.03)."""
 
 NO_DOWNGRADE = Refusal("NoSecurityDowngrade", "less secure than the connection in use")
 NOT_STORED = Refusal("OutOfStorage", "the disk takes no writes")
+NOT_SEALED = Refusal("InternalError", "the key that seals passwords is away: its TPM or token does not answer")
 
 
 class NetworkProfiles(Block):
@@ -123,9 +127,14 @@ class NetworkProfiles(Block):
     # --- the password
 
     def check_password(self, value: str, now: Now) -> Refusal | None:
-        """Length is the device model's to check; what a header cannot carry is refused (A00.FR.205)."""
+        """Length is the device model's to check; what a header cannot carry is refused (A00.FR.205).
+
+        So is one that nobody could keep: then the old one stays in use.
+        """
         del now
-        return None if value.isprintable() else Refusal("InvalidValue", "it contains control characters")
+        if not value.isprintable():
+            return Refusal("InvalidValue", "it contains control characters")
+        return None if self._network.can_seal() else NOT_SEALED
 
     def changed(self, fact: VariableChanged, now: Now) -> None:
         """A new password is used at once (A01); the former one stays until the CSMS has let us in with it."""
@@ -163,14 +172,16 @@ def profile_flaw(data: NetworkConnectionProfileType) -> str | None:
         return f"there is no security profile {data.security_profile}"
     if data.ocpp_transport != "JSON":
         return "only the JSON transport is built in"
-    if data.message_timeout <= 0:
-        return "messageTimeout must be positive"
+    if not 0 < data.message_timeout <= LONGEST_TIMEOUT_S:
+        return f"messageTimeout must be of 1 to {LONGEST_TIMEOUT_S} s"
     if data.apn is not None or data.vpn is not None:
         return "the station does not set up mobile networks or VPNs"
     return _url_flaw(data.ocpp_csms_url, scheme, data.security_profile)
 
 
 def _url_flaw(url: str, scheme: str, level: int) -> str | None:
+    if not (url.isascii() and url.isprintable()) or " " in url:  # a parser may pass over what a log or header would not
+        return "the URL must be ASCII without spaces or control characters"
     try:
         parts = urlsplit(url)
         port, host = parts.port, parts.hostname

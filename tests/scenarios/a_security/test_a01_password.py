@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from certs.errors import KeyUnavailable
 from tests.bench import Bench
 from tests.scenarios.variables import base_report, put
 
@@ -81,6 +82,25 @@ def test_a_password_that_cannot_be_used_is_rejected(bench: Bench, wrong: str) ->
 
     assert bench.station.network.passwords() == (OLD,)
     assert bench.intents == []
+
+
+@pytest.mark.req("A01.FR.01")
+def test_a_password_that_nobody_could_keep_is_rejected(bench: Bench) -> None:
+    """The TPM that has the key to seal it is away: the old one stays in use, and nothing has failed."""
+    bench.station.network._seal = bench.station.variables._storage._seal = away
+    bench.csms.forget()
+
+    assert put(bench, PASSWORD, NEW) == "Rejected"
+
+    bench.settle()
+    assert bench.station.network.passwords() == (OLD,)
+    assert bench.intents == []
+    assert "SecurityEventNotification" not in bench.csms.actions(), "an InternalError would be told"
+
+
+def away(text: str) -> str:
+    """A key store that does not answer."""
+    raise KeyUnavailable("no TPM", f"bring it back, for {len(text)} letters")
 
 
 @pytest.mark.parametrize("good", ["x" * 16, "x" * 40, "x" * 64, "ümläute-und-ß-auch", "with spaces and : colon"])
