@@ -25,15 +25,16 @@ class DriverContext(msgspec.Struct, frozen=True):
     clock: Callable[[], float]
     resources: Mapping[str, object]
 
-    def resource(self, driver: str, path: str, name: str, kind: type[T]) -> T:
+    def resource(self, driver: str, path: str, name: str, kind: Callable[..., T]) -> T:
         """The shared thing called `name`; raises BadOptions at `path` if there is none or it is of another kind."""
         found = self.resources.get(name)
-        if isinstance(found, kind):
+        wanted = cast("type[T]", kind)  # a callable in the signature, because an abstract class is none of `type[T]`
+        if isinstance(found, wanted):
             return found
         if found is not None:
-            raise BadOptions(driver, path, f"{name!r} is a {type(found).__name__}, not a {kind.__name__}")
-        known = ", ".join(sorted(n for n, thing in self.resources.items() if isinstance(thing, kind))) or "none"
-        raise BadOptions(driver, path, f"no {kind.__name__} is called {name!r} (there are: {known})")
+            raise BadOptions(driver, path, f"{name!r} is a {type(found).__name__}, not a {wanted.__name__}")
+        known = ", ".join(sorted(n for n, thing in self.resources.items() if isinstance(thing, wanted))) or "none"
+        raise BadOptions(driver, path, f"no {wanted.__name__} is called {name!r} (there are: {known})")
 
 
 def parse_options(driver: str, options: Mapping[str, object], kind: type[T]) -> T:

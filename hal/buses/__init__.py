@@ -14,7 +14,8 @@ from typing import Protocol, cast
 from hal.errors import BadOptions
 
 KINDS: Mapping[str, str] = {
-    "modbus-rtu": "hal.buses.modbus:ModbusBus",
+    "modbus-rtu": "hal.buses.modbus_rtu:ModbusRtu",
+    "modbus-tcp": "hal.buses.modbus_tcp:ModbusTcp",
     "can": "hal.buses.can:CanBus",
 }
 """Kind of bus -> `module:class`, imported when a configuration names it."""

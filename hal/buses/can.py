@@ -14,18 +14,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import threading
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol, TypeVar
+from typing import Any, Protocol
 
+from hal.aside import in_thread
 from hal.buses.can_ascii import Frame, Options, Slcan, Socketcand
 from hal.context import parse_options
 from hal.errors import DeviceError, NotFound, Timeout
 
 log = logging.getLogger(__name__)
-
-T = TypeVar("T")
 
 _MAX_DRAIN = 256  # frames per wake-up: other callbacks get their turn
 
@@ -141,7 +139,7 @@ class PythonCan:
 
         where = f"{self._options.interface} {self._options.channel}"
         try:
-            self._bus = await in_thread(build)
+            self._bus = await in_thread(build, "can-open", lambda bus: bus.shutdown())
             self._fd = self._bus.fileno()
         except Exception as error:  # noqa: BLE001 - every interface has exceptions of its own
             raise NotFound(self._name, f"cannot open {where}: {error}") from None
@@ -187,29 +185,3 @@ class PythonCan:
 
 
 _OWN: Mapping[str, Callable[[str, Options], _Interface]] = {"slcan": Slcan, "socketcand": Socketcand}
-
-
-async def in_thread(work: Callable[[], T]) -> T:
-    """Runs what blocks in a daemon thread of its own: one that hangs must not hold up the end of the process."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[T] = loop.create_future()
-
-    def deliver(result: T | None, error: BaseException | None) -> None:
-        if future.done():
-            return
-        if error is not None:
-            future.set_exception(error)
-        else:
-            future.set_result(result)  # type: ignore[arg-type] # no error: `work` has returned a T
-
-    def run() -> None:
-        result, error = None, None
-        try:
-            result = work()
-        except Exception as raised:  # noqa: BLE001 - handed to who waits
-            error = raised
-        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
-            loop.call_soon_threadsafe(deliver, result, error)
-
-    threading.Thread(target=run, daemon=True, name="can-open").start()
-    return await future

@@ -75,7 +75,7 @@ class Slcan:
     async def open(self, heard: Callable[[Frame], None], lost: Callable[[DeviceError], None]) -> None:
         """Opens port and channel. Raises NotFound. Cheap adapters acknowledge nothing, so nothing is waited for."""
         speed = _SLCAN_SPEED[self._options.bitrate or 0]
-        self._port.open()
+        await self._port.open_aside()
         self._rest, self._heard = b"", heard
         self._port.watch(self._arrived, lost)
         if self._options.settle_s:

@@ -4,8 +4,8 @@ It knows bytes, not protocols. Two ways to receive: `read` with `readable` for a
 `watch` for one that listens (PN532, slcan). A port that hangs up (a USB adapter pulled out) raises NotFound once and is
 closed; the owner opens it again by its stable name (udev symlink) when it likes.
 
-Invariant: nothing here blocks. The descriptor is non-blocking and VMIN is 1, so that a read of nothing (EAGAIN) and the
-end of the line (an empty read, EIO) are told apart.
+Invariant: nothing here blocks but `open`, and `open_aside` does that beside the loop. The descriptor is non-blocking
+and VMIN is 1, so that a read of nothing (EAGAIN) and the end of the line (an empty read, EIO) are told apart.
 """
 
 from __future__ import annotations
@@ -16,10 +16,12 @@ import errno
 import os
 import termios
 from collections.abc import Callable
+from functools import partial
 from typing import Annotated, Literal, Protocol
 
 import msgspec
 
+from hal.aside import in_thread
 from hal.errors import DeviceError, NotFound, Timeout
 
 _CHUNK = 4096
@@ -66,32 +68,14 @@ class SerialPort:
 
     def open(self) -> None:
         """Opens the port and throws away what it holds. Raises NotFound: no such device, no right, or in use."""
-        if self._serial is not None:
-            return
-        import serial  # noqa: PLC0415 - heavy, imported at first use
+        if self._serial is None:
+            self._serial, self._fd = _opened(self.name, self.settings)
 
-        with_line = self.settings
-        try:
-            opened = serial.Serial(
-                with_line.port,
-                with_line.baud,
-                parity=_PARITY[with_line.parity],
-                stopbits=with_line.stop_bits,
-                timeout=0,
-                exclusive=True,  # a second owner of one wire would read our answers
-            )
-        except (OSError, ValueError) as error:
-            raise NotFound(self.name, f"cannot open {with_line.port}: {_why(error)}") from None
-        fd = opened.fileno()
-        try:
-            attributes = termios.tcgetattr(fd)
-            attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
-            termios.tcsetattr(fd, termios.TCSANOW, attributes)
-            termios.tcflush(fd, termios.TCIFLUSH)
-        except (OSError, termios.error) as error:
-            opened.close()
-            raise NotFound(self.name, f"{with_line.port} is not a serial line: {error}") from None
-        self._serial, self._fd = opened, fd
+    async def open_aside(self) -> None:
+        """`open` beside the loop: a USB adapter may take a second, and one that is broken takes for ever."""
+        if self._serial is None:
+            opened = await in_thread(partial(_opened, self.name, self.settings), "serial-open", _let_go)
+            self._serial, self._fd = opened
 
     def close(self) -> None:
         """Lets go of the port; harmless twice."""
@@ -178,6 +162,37 @@ class SerialPort:
     def _gone(self, why: str) -> NotFound:
         self.close()
         return NotFound(self.name, f"{self.settings.port} was unplugged ({why})")
+
+
+def _opened(name: str, settings: SerialSettings) -> tuple[_Opened, int]:
+    """A port and its descriptor, made non-blocking. Raises NotFound. Blocks for as long as the device likes."""
+    import serial  # noqa: PLC0415 - heavy, imported at first use
+
+    try:
+        opened = serial.Serial(
+            settings.port,
+            settings.baud,
+            parity=_PARITY[settings.parity],
+            stopbits=settings.stop_bits,
+            timeout=0,
+            exclusive=True,  # a second owner of one wire would read our answers
+        )
+    except (OSError, ValueError) as error:
+        raise NotFound(name, f"cannot open {settings.port}: {_why(error)}") from None
+    fd = opened.fileno()
+    try:
+        attributes = termios.tcgetattr(fd)
+        attributes[6][termios.VMIN], attributes[6][termios.VTIME] = 1, 0
+        termios.tcsetattr(fd, termios.TCSANOW, attributes)
+        termios.tcflush(fd, termios.TCIFLUSH)
+    except (OSError, termios.error) as error:
+        opened.close()
+        raise NotFound(name, f"{settings.port} is not a serial line: {error}") from None
+    return opened, fd
+
+
+def _let_go(opened: tuple[_Opened, int]) -> None:
+    opened[0].close()
 
 
 def _why(error: Exception) -> str:

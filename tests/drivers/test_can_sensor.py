@@ -102,8 +102,9 @@ def test_an_unplugged_adapter_ends_the_watch(tmp_path: Path) -> None:
                 await waiting
             r.board.do_plug()
             opening = asyncio.ensure_future(r.plug.open())
-            await asyncio.sleep(0.02)
-            r.board.do_temperatures(1, 25, 31)
+            while not opening.done():
+                r.board.do_temperatures(1, 25, 31)
+                await asyncio.sleep(0.01)
             await opening
             assert (await anext(r.plug.changes())).value == 31
 

@@ -11,7 +11,7 @@ import pytest
 
 from hal import contract
 from hal.buses.can import CanBus
-from hal.buses.modbus import ModbusBus
+from hal.buses.modbus_rtu import ModbusRtu
 from hal.context import DriverContext
 from hal.drivers import pn532, serial_reader
 from hal.registry import Registry
@@ -71,7 +71,7 @@ class MeterRig(Rig):
         for address in range(80):
             slave.do_set(1, "input", address, value=0)
         slave.do_set(1, "input", 0x48, float=11114.29)
-        super().__init__(slave, ModbusBus("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02}))
+        super().__init__(slave, ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02}))
 
 
 class BoardRig(Rig):

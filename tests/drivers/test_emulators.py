@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from hal.buses.can import CanBus
-from hal.buses.modbus import ModbusBus
+from hal.buses.modbus_rtu import ModbusRtu
 from hal.context import DriverContext
 from hal.drivers.can_board import CanBoard
 from hal.drivers.modbus_meter import ModbusMeter
@@ -62,7 +62,7 @@ def emulator(name: str, link: Path) -> Iterator[Process]:
 def test_a_meter_in_another_process(tmp_path: Path) -> None:
     """Set registers, drop a frame, pull the adapter out and put it back."""
 
-    async def scenario(meter: ModbusMeter, emulated: Process, bus: ModbusBus) -> None:
+    async def scenario(meter: ModbusMeter, emulated: Process, bus: ModbusRtu) -> None:
         for address in range(80):
             emulated("set", unit=1, table="input", address=address, value=0)
         emulated("set", unit=1, table="input", address=0x48, float=11114.29)
@@ -76,7 +76,7 @@ def test_a_meter_in_another_process(tmp_path: Path) -> None:
         await bus.close()
 
     with emulator("modbus_slave", tmp_path / "rs485") as emulated:
-        bus = ModbusBus("bus", {"port": str(tmp_path / "rs485"), "reopen_s": 0.02})
+        bus = ModbusRtu("bus", {"port": str(tmp_path / "rs485"), "reopen_s": 0.02})
         options = {"bus": "bus", "template": "eastron-sdm630", "timeout_s": 0.3}
         meter = ModbusMeter("main", options, DriverContext(time.monotonic, {"bus": bus}))
         asyncio.run(scenario(meter, emulated, bus))

@@ -10,9 +10,11 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+import serial
 
 from hal.buses import build
-from hal.buses.modbus import ModbusBus, ModbusDevice, Table, Timing
+from hal.buses.modbus import ModbusDevice, Table, Timing
+from hal.buses.modbus_rtu import ModbusRtu
 from hal.errors import BadOptions, BadReply, DeviceError, NotFound, Refused, Timeout
 from tests.drivers.emulators.modbus_slave import ModbusSlave, crc16
 
@@ -23,7 +25,7 @@ class Rig(NamedTuple):
     """A line with two devices, 1 and 2, whose input register n holds n and 1000 + n."""
 
     slave: ModbusSlave
-    bus: ModbusBus
+    bus: ModbusRtu
     device: ModbusDevice
     other: ModbusDevice
 
@@ -38,7 +40,7 @@ async def rig(path: Path, timing: Timing = QUICK, other: Timing = QUICK, baud: i
         slave.do_set(2, "input", address, value=1000 + address)
         slave.do_set(1, "holding", address, value=0)
     options = {"port": str(path / "rs485"), "baud": baud, "quiet_s": 0.05, "reopen_s": 0.02}
-    bus = ModbusBus("rs485-1", options)
+    bus = ModbusRtu("rs485-1", options)
     try:
         yield Rig(slave, bus, bus.device("meter", 1, timing), bus.device("evse", 2, other))
     finally:
@@ -253,6 +255,65 @@ def test_an_unplugged_adapter_is_not_found_and_works_again_when_it_returns(tmp_p
     asyncio.run(scenario())
 
 
+def test_a_port_that_opens_slowly_holds_up_nobody(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is opened beside the loop; one that nobody waits for any more when it is open is closed again."""
+    opened: list[str] = []
+    closed: list[str] = []
+
+    class Slow(serial.Serial):
+        """An adapter that takes its time."""
+
+        def open(self) -> None:
+            """As slow as a hub with a bad cable."""
+            time.sleep(0.2)
+            super().open()
+            opened.append(str(self.port))
+
+        def close(self) -> None:
+            """Counted, if it was open."""
+            if self.is_open:
+                closed.append(str(self.port))
+            super().close()
+
+    monkeypatch.setattr(serial, "Serial", Slow)
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            asked = asyncio.ensure_future(attempt(r.device, 4))
+            longest, last = 0.0, time.monotonic()
+            while not asked.done():
+                await asyncio.sleep(0.001)
+                now = time.monotonic()
+                longest, last = max(longest, now - last), now
+            assert await asked == (4, 5)
+            assert longest < 0.15
+
+            await r.bus.close()
+            asked = asyncio.ensure_future(attempt(r.device, 4))
+            await asyncio.sleep(0.05)
+            await r.bus.close()
+            assert isinstance(await asked, NotFound)
+            async with asyncio.timeout(10):
+                while len(opened) < 2 or len(closed) < 2:  # noqa: ASYNC110 - told by another thread
+                    await asyncio.sleep(0.01)
+            assert await attempt(r.device, 4) == (4, 5)
+
+    asyncio.run(scenario())
+
+
+def test_an_answer_from_another_unit_is_not_believed(tmp_path: Path) -> None:
+    """A second device with a wrong address: its answer counts for nobody who did not ask it."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            r.slave.do_wrong_unit()
+            assert isinstance(await attempt(r.device, 2), DeviceError)
+            assert await attempt(r.other, 2) == (1002, 1003)
+            assert await attempt(r.device, 2) == (2, 3)
+
+    asyncio.run(scenario())
+
+
 def test_coils_are_read_and_written_one_by_one(tmp_path: Path) -> None:
     """Nine coils come in two bytes, the first one lowest; a write sets its own and no other."""
 
@@ -308,6 +369,17 @@ def test_one_register_can_be_written_as_several(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_discrete_inputs_are_bits_that_cannot_be_written(tmp_path: Path) -> None:
+    """Function 2."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            r.slave.do_words(1, "discrete", 8, [0, 1, 1])
+            assert (await r.device.read(Table.DISCRETE, 8, 3)).values == (0, 1, 1)
+
+    asyncio.run(scenario())
+
+
 def test_closing_fails_who_waits_and_the_next_request_opens_again(tmp_path: Path) -> None:
     """Nobody waits for ever on a line that was closed."""
 
@@ -329,7 +401,7 @@ def test_a_second_owner_of_a_line_is_refused(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with rig(tmp_path) as r:
             await attempt(r.device, 0)
-            twin = ModbusBus("twin", {"port": str(tmp_path / "rs485")})
+            twin = ModbusRtu("twin", {"port": str(tmp_path / "rs485")})
             got = await attempt(twin.device("meter", 1, QUICK), 0)
             await twin.close()
             assert isinstance(got, NotFound)
@@ -341,5 +413,7 @@ def test_a_wrong_option_is_named_with_its_place() -> None:
     """A configuration mistake is found before any device is touched."""
     with pytest.raises(BadOptions, match="parity"):
         build("modbus-rtu", "rs485-1", {"port": "/dev/null", "parity": "sometimes"}, time.monotonic)
-    with pytest.raises(BadOptions, match="modbus-tcp"):
-        build("modbus-tcp", "x", {}, time.monotonic)
+    with pytest.raises(BadOptions, match="modbus-ascii"):
+        build("modbus-ascii", "x", {}, time.monotonic)
+    with pytest.raises(BadOptions, match="1 to 247"):
+        ModbusRtu("rs485-1", {"port": "/dev/null"}).device("meter", 248, QUICK)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import pytest
 
 from hal.api import Meter, PerPhase, Quality
-from hal.buses.modbus import ModbusBus
+from hal.buses.modbus_rtu import ModbusRtu
 from hal.context import DriverContext
 from hal.drivers.modbus_meter import EnergyGuard, ModbusMeter
 from hal.errors import BadOptions, BadReply, NotFound, Timeout
@@ -47,7 +47,7 @@ async def rig(path: Path, unit: int = 1, **options: object) -> AsyncIterator[Rig
         slave.do_set(unit, "input", address, value=0)
     for address, value in DUMP.items():
         slave.do_set(unit, "input", address, float=value)
-    bus = ModbusBus("rs485-1", {"port": str(path / "rs485"), "baud": 115200, "quiet_s": 0.02, "reopen_s": 0.01})
+    bus = ModbusRtu("rs485-1", {"port": str(path / "rs485"), "baud": 115200, "quiet_s": 0.02, "reopen_s": 0.01})
     given = {"bus": "rs485-1", "template": "eastron-sdm630", "address": unit, "timeout_s": 0.1, **options}
     try:
         yield Rig(slave, ModbusMeter("main", given, DriverContext(time.monotonic, {"rs485-1": bus})))
@@ -179,7 +179,7 @@ def test_an_unplugged_adapter_comes_back_without_help(tmp_path: Path) -> None:
 
 def test_a_wrong_option_names_its_place(tmp_path: Path) -> None:
     """Found when the driver is built, before any device is touched."""
-    context = DriverContext(time.monotonic, {"rs485-1": ModbusBus("rs485-1", {"port": str(tmp_path)})})
+    context = DriverContext(time.monotonic, {"rs485-1": ModbusRtu("rs485-1", {"port": str(tmp_path)})})
     good = {"bus": "rs485-1", "template": "eastron-sdm630"}
     for wrong, place in (({"bus": "rs485-2"}, ".bus"), ({"address": 300}, ".address"), ({"baud": 1}, ".baud")):
         with pytest.raises(BadOptions) as caught:

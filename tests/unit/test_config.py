@@ -133,7 +133,7 @@ meters:
             "meters: {m: {driver: modbus, bus: nowhere, template: eastron-sdm630}}",
             "meters.m.bus: no ModbusBus is called",
         ),
-        ("buses: {b: {kind: modbus}}", "no kind is called 'modbus' - did you mean 'modbus-rtu'?"),
+        ("buses: {b: {kind: modbus_rtu}}", "no kind is called 'modbus_rtu' - did you mean 'modbus-rtu'?"),
         (
             "buses: {b: {kind: modbus-rtu, port: /dev/ttyS1, baud: fast}}",
             "buses.b.baud: expected a whole number - write a plain number",

@@ -9,11 +9,13 @@ Its CRC and its frames are written here from the protocol's text, not taken from
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.drivers.emulators.line import Emulator, main
 
-_TABLE_OF = {1: "coil", 3: "holding", 4: "input", 5: "coil", 6: "holding", 16: "holding"}
+TABLES = ("coil", "discrete", "holding", "input")
+_TABLE_OF = {1: "coil", 2: "discrete", 3: "holding", 4: "input", 5: "coil", 6: "holding", 16: "holding"}
 
 
 def crc16(data: bytes) -> bytes:
@@ -26,17 +28,15 @@ def crc16(data: bytes) -> bytes:
     return crc.to_bytes(2, "little")
 
 
-class ModbusSlave(Emulator):
-    """One line; `registers[unit][table][address]` are its devices. A unit that was never set does not exist."""
+class Units:
+    """Devices without what carries them: `registers[unit][table][address]`. One that was never set does not exist."""
 
-    def __init__(self, link: Path) -> None:
-        super().__init__(link)
+    def __init__(self) -> None:
         self.registers: dict[int, dict[str, dict[int, int]]] = {}
         self.requests: list[bytes] = []
         self.silent: set[int] = set()
         self.refusals: list[int] = []
         self.turnaround_s = 0.0
-        self._buffer = bytearray()
 
     def do_set(
         self,
@@ -48,11 +48,15 @@ class ModbusSlave(Emulator):
     ) -> None:
         """Sets one 16-bit register, or two with a 32-bit float, high word first."""
         words = (value,) if value is not None else struct.unpack(">HH", struct.pack(">f", float))
-        held = self.registers.setdefault(unit, {"coil": {}, "input": {}, "holding": {}})[table]
+        self.do_words(unit, table, address, words)
+
+    def do_words(self, unit: int, table: str, address: int, words: Sequence[int]) -> None:
+        """Sets registers, or bits, in a row."""
+        held = self.registers.setdefault(unit, {name: {} for name in TABLES})[table]
         held.update(zip(range(address, address + len(words)), words, strict=True))
 
     def do_get(self, unit: int, table: str, address: int) -> int:
-        """One 16-bit register, or a coil as 0 or 1."""
+        """One 16-bit register, or bit."""
         return self.registers[unit][table][address]
 
     def do_silence(self, units: list[int]) -> None:
@@ -71,6 +75,52 @@ class ModbusSlave(Emulator):
         """How many requests have come."""
         return len(self.requests)
 
+    def answer(self, unit: int, pdu: bytes) -> bytes | None:
+        """What a unit says to a request; None if nothing."""
+        if unit not in self.registers or unit in self.silent:
+            return None
+        function = pdu[0]
+        return _refusal(function, self.refusals.pop(0)) if self.refusals else self._done(unit, pdu)
+
+    def written(self, unit: int, address: int, values: tuple[int, ...]) -> None:
+        """After a write, before its echo: for a device that acts on it."""
+
+    def _done(self, unit: int, pdu: bytes) -> bytes:
+        function = pdu[0]
+        if function not in _TABLE_OF:
+            return _refusal(function, 1)
+        held = self.registers[unit][_TABLE_OF[function]]
+        address, number = struct.unpack(">HH", pdu[1:5])
+        count = 1 if function in (5, 6) else number
+        if any(at not in held for at in range(address, address + count)):
+            return _refusal(function, 2)
+        values = [held[at] for at in range(address, address + count)]
+        if function in (1, 2):
+            packed = sum(bit << place for place, bit in enumerate(values)).to_bytes((count + 7) // 8, "little")
+            return bytes((function, len(packed))) + packed
+        if function in (3, 4):
+            return bytes((function, 2 * count)) + struct.pack(f">{count}H", *values)
+        words = (number,) if function in (5, 6) else struct.unpack(f">{count}H", pdu[6:])
+        if function == 5:
+            words = (int(number == 0xFF00),)
+        held.update(zip(range(address, address + count), words, strict=True))
+        self.written(unit, address, words)
+        return pdu[:5]
+
+
+class ModbusSlave(Emulator, Units):
+    """One RS-485 line."""
+
+    def __init__(self, link: Path) -> None:
+        Units.__init__(self)
+        Emulator.__init__(self, link)
+        self.strangers = 0
+        self._buffer = bytearray()
+
+    def do_wrong_unit(self, count: int = 1) -> None:
+        """The next `count` answers come from another unit: a second device has a wrong address."""
+        self.strangers = count
+
     def received(self, data: bytes) -> None:
         """Cuts requests out of the stream; what has a wrong CRC is silence."""
         self._buffer += data
@@ -87,41 +137,16 @@ class ModbusSlave(Emulator):
 
     def _asked(self, frame: bytes) -> None:
         self.requests.append(frame)
-        unit, function = frame[0], frame[1]
-        if unit not in self.registers or unit in self.silent:
+        pdu = self.answer(frame[0], frame[1:-2])
+        if pdu is None:
             return
-        body = self._refusal(function, self.refusals.pop(0)) if self.refusals else self._answer(frame)
-        answer = bytes((unit,)) + body
+        stranger, self.strangers = self.strangers > 0, max(0, self.strangers - 1)
+        answer = bytes((frame[0] ^ (3 if stranger else 0),)) + pdu
         self.reply(answer + crc16(answer), self.turnaround_s)
 
-    def _answer(self, frame: bytes) -> bytes:
-        function = frame[1]
-        if function not in _TABLE_OF:
-            return self._refusal(function, 1)
-        held = self.registers[frame[0]][_TABLE_OF[function]]
-        address, number = struct.unpack(">HH", frame[2:6])
-        count = 1 if function in (5, 6) else number
-        if any(at not in held for at in range(address, address + count)):
-            return self._refusal(function, 2)
-        if function in (3, 4):
-            values = [held[at] for at in range(address, address + count)]
-            return bytes((function, 2 * count)) + struct.pack(f">{count}H", *values)
-        if function == 1:
-            bits = sum(held[address + at] << at for at in range(count))  # the first coil is the lowest bit
-            size = -(-count // 8)
-            return bytes((function, size)) + bits.to_bytes(size, "little")
-        words = (number,) if function in (5, 6) else struct.unpack(f">{count}H", frame[7:-2])
-        if function == 5:
-            words = (int(number == 0xFF00),)
-        held.update(zip(range(address, address + count), words, strict=True))
-        self.written(frame[0], address, words)
-        return frame[1:6]
 
-    def written(self, unit: int, address: int, values: tuple[int, ...]) -> None:
-        """After a write, before its echo: for a device that acts on it."""
-
-    def _refusal(self, function: int, code: int) -> bytes:
-        return bytes((function | 0x80, code))
+def _refusal(function: int, code: int) -> bytes:
+    return bytes((function | 0x80, code))
 
 
 if __name__ == "__main__":
