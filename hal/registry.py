@@ -25,6 +25,7 @@ KINDS = ("board", "meter", "reader", "lock", "display", "sensor")
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "board": {
         "can": "hal.drivers.can_board:CanBoard",
+        "evse-wb": "hal.drivers.evse_wb:EvseWb",
         "sim": "hal.sim.driver:SimBoard",
     },
     "meter": {

@@ -1,0 +1,297 @@
+"""What boards have in common that must be asked: looking at them in turn, and keeping their leases.
+
+A driver says how its device is reached (`_find`), looked at (`_look`), and given and denied permission (`_give`,
+`_withdraw`). A board that can watch its host is told to by `_find`, and falls back by itself. As a second line, and as
+the only one for a board that cannot, the lease is kept here: when it ends unrenewed, the permission is withdrawn. That
+covers a core that stands still; a wire that was cut, or an agent that is gone, only the board itself can notice.
+
+Invariant: what is written to allow never follows what was written to deny.
+"""
+
+from __future__ import annotations
+
+import abc
+import asyncio
+import contextlib
+import logging
+import math
+from collections.abc import AsyncIterator, Callable, Sequence
+from typing import Annotated
+
+import msgspec
+
+from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Permit, PilotState
+from hal.context import DriverContext
+from hal.errors import DeviceError, NotFound, Refused, Timeout
+
+log = logging.getLogger(__name__)
+
+_LEASE_S = LEASE_S
+_AGAIN_S = 1.0
+"""Pause between attempts to withdraw a permission whose lease is over."""
+_PATIENCE_POLLS = 3
+_HARMLESS = frozenset({Fault.LOCK_JAMMED})
+
+_Current = Annotated[float, msgspec.Meta(gt=0.0, le=1000.0)]
+
+
+class PolledOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every such driver can be told about its outlet."""
+
+    min_a: _Current = 6.0
+    max_a: _Current = 32.0
+    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
+    poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=10.0)] = 1.0
+    """How often the board is looked at. Three looks without an answer are its loss."""
+
+
+class _Line:
+    """One channel: what it showed last, and its lease."""
+
+    def __init__(self, channel: int) -> None:
+        self.channel = channel
+        self.last: BoardSnapshot | None = None
+        self.failed_looks = 0
+        self.order = 0
+        """Grows with each command: an older one must not go on after a newer."""
+        self.lease_ends = -math.inf
+        self.timer: asyncio.TimerHandle | None = None
+        self.lapse: asyncio.Task[None] | None = None
+
+    def let_go(self) -> None:
+        """No timer any more."""
+        for running in (self.timer, self.lapse):
+            if running is not None:
+                running.cancel()
+        self.timer = self.lapse = None
+
+
+class PolledBoard(abc.ABC):
+    """A Board; see the module. Subclasses pass their channels and options."""
+
+    def __init__(self, name: str, channels: Sequence[int], options: PolledOptions, context: DriverContext) -> None:
+        self.name = name
+        self._clock = context.clock
+        self._poll_s = options.poll_s
+        self._info = BoardInfo(min_a=options.min_a, max_a=options.max_a, phases=options.phases)
+        self._lines = {channel: _Line(channel) for channel in channels}
+        self._lost: DeviceError | None = NotFound(name, "is not open")
+        self._woken = asyncio.Event()
+
+    # --------------------------------------------------------------------------------- what a driver says of its device
+
+    @abc.abstractmethod
+    async def _find(self) -> None:
+        """Reaches the device and arms its fall-back. Raises DeviceError."""
+
+    @abc.abstractmethod
+    async def _look(self, channel: int) -> BoardSnapshot:
+        """Reads the state. Raises DeviceError."""
+
+    @abc.abstractmethod
+    async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
+        """Writes the permission; before each write but the first calls `current`, which raises if it was overtaken."""
+
+    @abc.abstractmethod
+    async def _withdraw(self, channel: int) -> None:
+        """Writes that there is no permission: at once, in one write. Raises DeviceError."""
+
+    @abc.abstractmethod
+    async def _leave(self) -> None:
+        """Lets go of the wire. Raises nothing."""
+
+    # ----------------------------------------------------------------------------------------------------------- device
+
+    async def open(self) -> None:
+        """Reaches the board and looks at every channel. Raises NotFound (no answer), BadReply, Refused."""
+        self._release()
+        self._woken = asyncio.Event()
+        try:
+            await self._find()
+            for line in self._lines.values():
+                await self._take_over(line)
+        except DeviceError as error:
+            await self._leave()
+            if isinstance(error, Timeout):
+                raise NotFound(self.name, error.reason) from None
+            raise
+        self._lost = None
+        for line in self._lines.values():
+            if math.isfinite(line.lease_ends):
+                self._watch(line)
+
+    async def close(self) -> None:
+        """Lets go of the board; harmless twice. A permission that stands there is in the hands of the board."""
+        self.lost(NotFound(self.name, "was closed"))
+        await self._leave()
+
+    def lost(self, error: DeviceError) -> None:
+        """The board is gone: whoever listens is told. For the driver."""
+        self._lost = self._lost or error
+        self._release()
+        self._woken.set()
+
+    def wake(self) -> None:
+        """Something may have changed: look now. For a driver whose board says so."""
+        self._woken.set()
+
+    # ------------------------------------------------------------------------------------------------------------ board
+
+    def channels(self) -> tuple[int, ...]:
+        """As configured."""
+        return tuple(self._lines)
+
+    def info(self, channel: int) -> BoardInfo:
+        """As configured. Raises NotFound for another channel."""
+        self._line(channel)
+        return self._info
+
+    async def snapshot(self, channel: int) -> BoardSnapshot:
+        """Read now. Raises NotFound (board, channel), Timeout, BadReply."""
+        line = self._line(channel)
+        self._check()
+        line.last = await self._look(channel)
+        return line.last
+
+    async def allow(self, channel: int, permit: Permit) -> None:
+        """Gives or renews the lease. Raises Refused (limit, fault), NotFound, Timeout (also: overtaken), BadReply."""
+        line = self._line(channel)
+        self._check()
+        self._check_permit(line, permit)
+        line.order += 1
+        order, before = line.order, line.lease_ends
+
+        def current() -> None:
+            if line.order != order or self._lost is not None:
+                raise Timeout(self.name, "the permission was overtaken by a newer command")
+
+        line.lease_ends = self._clock() + min(permit.lease_s, _LEASE_S)  # from now: a lost answer may mean it arrived
+        try:
+            await self._give(channel, permit, current)
+        except Refused:
+            if line.order == order:
+                line.lease_ends = before
+            raise
+        finally:
+            if line.order == order and self._lost is None and math.isfinite(line.lease_ends):
+                self._watch(line)
+        self._woken.set()
+
+    async def deny(self, channel: int) -> None:
+        """Ends the lease. Raises NotFound, Timeout, BadReply."""
+        line = self._line(channel)
+        self._check()
+        line.order += 1
+        order = line.order
+        await self._withdraw(channel)
+        if line.order == order:
+            line.lease_ends = -math.inf
+            line.let_go()
+        self._woken.set()
+
+    async def events(self) -> AsyncIterator[BoardEvent]:
+        """Each channel's state, then each change. A channel that does not answer is told once, with an internal fault.
+
+        Raises NotFound (gone, closed), or the last error when no channel has answered for three polls.
+        """
+        told: dict[int, BoardSnapshot] = {}
+        while True:
+            self._woken.clear()
+            for line in self._lines.values():
+                self._check()
+                seen = await self._seen(line)
+                if line.channel not in told or _differs(told[line.channel], seen):
+                    told[line.channel] = seen
+                    yield seen
+            self._check()
+            with contextlib.suppress(TimeoutError):  # nothing happened: it is time to look
+                await asyncio.wait_for(self._woken.wait(), self._poll_s)
+
+    # ----------------------------------------------------------------------------------------------------------- inside
+
+    def _line(self, channel: int) -> _Line:
+        if channel not in self._lines:
+            known = ", ".join(map(str, self._lines))
+            raise NotFound(self.name, f"has no channel {channel} (there are: {known})")
+        return self._lines[channel]
+
+    def _check(self) -> None:
+        if self._lost is not None:
+            raise type(self._lost)(self.name, self._lost.reason)
+
+    def _check_permit(self, line: _Line, permit: Permit) -> None:
+        info = self._info
+        if not info.min_a <= permit.limit_a <= info.max_a or permit.phases not in (1, 2, 3):
+            allowed = f"{info.min_a:g} to {info.max_a:g} A on 1 to 3 phases"
+            raise Refused(self.name, f"{permit.limit_a:g} A on {permit.phases} phases is not {allowed}")
+        faults = sorted(fault.value for fault in line.last.faults - _HARMLESS) if line.last is not None else ()
+        if faults:
+            raise Refused(self.name, f"a fault is active: {', '.join(faults)}")
+
+    async def _seen(self, line: _Line) -> BoardSnapshot:
+        """What the channel shows; while it fails, what it showed last, and after three polls that with a fault."""
+        try:
+            line.last, line.failed_looks = await self._look(line.channel), 0
+        except NotFound:
+            raise
+        except DeviceError:
+            line.failed_looks += 1
+            if all(other.failed_looks >= _PATIENCE_POLLS for other in self._lines.values()):
+                raise
+        last = line.last or BoardSnapshot(
+            channel=line.channel, sampled_at=self._clock(), pilot=PilotState.F, contactor_closed=False
+        )
+        if line.failed_looks < _PATIENCE_POLLS:
+            return last
+        return msgspec.structs.replace(last, faults=last.faults | {Fault.INTERNAL})
+
+    # ----------------------------------------------------------------------------------------------------------- leases
+
+    def _release(self) -> None:
+        for line in self._lines.values():
+            line.let_go()
+
+    async def _take_over(self, line: _Line) -> None:
+        """A board that is found charging goes on for a lease: of ours, or a new one if an earlier run gave it.
+
+        What it offers to nobody is withdrawn: a board may have been set up to offer after power-up.
+        """
+        line.last, line.failed_looks = await self._look(line.channel), 0
+        if math.isfinite(line.lease_ends):
+            return
+        if line.last.contactor_closed:
+            line.lease_ends = self._clock() + _LEASE_S
+        else:
+            await self._withdraw(line.channel)
+            line.last = await self._look(line.channel)
+
+    def _watch(self, line: _Line) -> None:
+        line.let_go()
+        wait = max(0.0, line.lease_ends - self._clock())
+        line.timer = asyncio.get_running_loop().call_later(wait, self._due, line)
+
+    def _due(self, line: _Line) -> None:
+        if self._clock() < line.lease_ends:
+            self._watch(line)
+        else:
+            line.lapse = asyncio.get_running_loop().create_task(self._lapsed(line), name=f"lease {self.name}")
+
+    async def _lapsed(self, line: _Line) -> None:
+        """The lease is over: withdraws the permission, again and again until that has worked or another was given."""
+        log.warning("board.lease_ended", extra={"board": self.name, "channel": line.channel})
+        line.order += 1
+        order = line.order
+        while line.order == order and self._lost is None:
+            try:
+                await self._withdraw(line.channel)
+            except DeviceError as error:
+                log.warning("board.not_withdrawn", extra={"board": self.name, "reason": str(error)})
+                await asyncio.sleep(_AGAIN_S)
+            else:
+                line.lease_ends = -math.inf if line.order == order else line.lease_ends
+                self._woken.set()
+                return
+
+
+def _differs(before: BoardSnapshot, after: BoardSnapshot) -> bool:
+    return msgspec.structs.replace(before, sampled_at=after.sampled_at) != after

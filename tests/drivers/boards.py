@@ -1,0 +1,113 @@
+"""Boards that are polled, each with its driver, its wire and its emulator: what their tests have in common."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from hal.buses.modbus_rtu import ModbusRtu
+from hal.context import DriverContext
+from hal.registry import Registry
+from tests.drivers.emulators.evse_wb_board import EvseWbBoard
+
+HURRY = 0.06
+"""A second of a lease in real seconds."""
+
+
+class BoardRig:
+    """A harness of the contract, and the handles of tests. `board`: the emulator."""
+
+    kind = "board"
+    driver: str
+    options: dict[str, object]
+
+    def __init__(self, board: Any, bus: Any) -> None:
+        self.board = board
+        self.bus = bus
+
+    def build(self, **options: object) -> Any:
+        """A new driver for the same board."""
+        context = DriverContext(self.clock, {"bus": self.bus})
+        return Registry().build(self.kind, self.driver, "left", {**self.options, **options}, context)
+
+    def clock(self) -> float:
+        """Real time."""
+        return time.monotonic()
+
+    async def wait(self, seconds: float) -> None:
+        """Let it pass, hurried."""
+        await asyncio.sleep(seconds * HURRY)
+
+    async def start(self) -> None:
+        """Power."""
+        self.board.start()
+
+    async def stop(self) -> None:
+        """No power, and the wire let go of."""
+        self.board.stop()
+        if self.bus is not None:
+            await self.bus.close()
+
+    async def unplug_device(self, *, gone: bool) -> None:
+        """Take the USB adapter away or give it back."""
+        if gone:
+            self.board.line.unplug()
+        else:
+            self.board.line.plug()
+            await asyncio.sleep(0.03)
+
+    async def vehicle(self, channel: int, *, connected: bool) -> None:
+        """A vehicle that asks for current at once."""
+        del channel
+        if connected:
+            self.board.do_plug_in()
+            self.board.do_vehicle("C")
+        else:
+            self.board.do_plug_out()
+
+    async def fault(self, channel: int, *, present: bool) -> None:
+        """The fault that every board knows in its own words."""
+        raise NotImplementedError
+
+    def closed(self) -> bool:
+        """Whether the contactor is really closed."""
+        raise NotImplementedError
+
+
+class EvseWbRig(BoardRig):
+    """An EVSE-WB."""
+
+    driver = "evse-wb"
+    options = {"bus": "bus", "poll_s": 0.05, "gap_s": 0.0, "timeout_s": 0.2}  # noqa: RUF012 - never changed
+    board: EvseWbBoard
+
+    def __init__(self, path: Path) -> None:
+        bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.05})
+        super().__init__(EvseWbBoard(path / "port"), bus)
+
+    async def fault(self, channel: int, *, present: bool) -> None:
+        """The RCD has tripped."""
+        del channel
+        self.board.do_fail("rcd", on=present)
+
+    def closed(self) -> bool:
+        """The relay."""
+        return self.board.relay
+
+
+RIGS: tuple[type[Any], ...] = (EvseWbRig,)
+
+
+@asynccontextmanager
+async def running(rig: type[Any], path: Path) -> AsyncIterator[Any]:
+    """A rig with power."""
+    made = rig(path)
+    await made.start()
+    try:
+        yield made
+    finally:
+        await made.stop()
