@@ -43,8 +43,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "display": {"sim": "hal.sim.driver:SimDisplay"},
     "sensor": {
         "can": "hal.drivers.can_sensor:CanSensor",
+        "hwmon": "hal.drivers.hwmon:Hwmon",
         "sysfs": "hal.drivers._blueprint:SysfsSensor",
         "sim": "hal.sim.driver:SimSensor",
+        "w1": "hal.drivers.w1_therm:W1Therm",
     },
 }
 

@@ -1,0 +1,58 @@
+"""Attribute files of the kernel: read in a thread, with the errors of `hal.errors`.
+
+A read of sysfs may wait for a bus: an I2C chip for milliseconds, a 1-wire thermometer for its conversion (0.75 s).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from pathlib import Path
+
+from hal.errors import BadReply, DeviceError, NotFound, Timeout
+
+_LATE = frozenset({errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY})
+_GONE = frozenset({errno.ENOENT, errno.ENODEV, errno.ENXIO, errno.EACCES, errno.EPERM, errno.ENOTDIR})
+READ_S = 5.0
+"""A read that takes longer is given up; its thread ends when the kernel lets it."""
+
+
+async def read(device: str, path: Path) -> str:
+    """What stands in the file. Raises NotFound (gone, or no right), Timeout (the bus is busy), BadReply (no sense)."""
+    call = asyncio.ensure_future(asyncio.to_thread(path.read_text, "ascii"))
+    done, _ = await asyncio.wait({call}, timeout=READ_S)
+    if not done:
+        call.add_done_callback(_forget)
+        raise Timeout(device, f"{path} gives nothing for {READ_S:.0f} s")
+    try:
+        return call.result()
+    except OSError as error:
+        raise _as_device_error(device, path, error) from None
+    except UnicodeDecodeError:
+        raise BadReply(device, f"{path} holds no text") from None
+
+
+def found(folder: Path, pattern: str) -> list[Path]:
+    """The files that there are, in order: looking which there are waits for no bus."""
+    return sorted(folder.glob(pattern))
+
+
+def integer(device: str, path: Path, text: str) -> int:
+    """The number that a file holds. Raises BadReply."""
+    try:
+        return int(text)
+    except ValueError:
+        raise BadReply(device, f"{path} holds {text[:20]!r}, not an integer") from None
+
+
+def _as_device_error(device: str, path: Path, error: OSError) -> DeviceError:
+    reason = f"{path} cannot be read: {os.strerror(error.errno) if error.errno else error}"
+    if error.errno in _GONE:
+        return NotFound(device, reason)
+    return Timeout(device, reason) if error.errno in _LATE else BadReply(device, reason)
+
+
+def _forget(call: asyncio.Future[str]) -> None:
+    if not call.cancelled():
+        call.exception()
