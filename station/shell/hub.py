@@ -271,9 +271,9 @@ class Hub:
         try:
             await lock.move(locked=locked)
         except Refused:
-            self._reconciler.lock_is(evse.evse_id, LockState.JAMMED)
+            self._reconciler.lock_is(evse.evse_id, LockState.JAMMED, self._clock())
             raise
-        self._reconciler.lock_is(evse.evse_id, await lock.state())
+        self._reconciler.lock_is(evse.evse_id, await lock.state(), self._clock())
 
     async def _withdraw(self) -> None:
         """The orderly stop: no permission stays behind, whatever the boards would do by themselves."""
@@ -327,7 +327,7 @@ class Hub:
         """A lock is looked at when it is opened and after each move; in between it stays where it is."""
         lock = self.drivers.locks[name]
         async with opened(lock):
-            self._reconciler.lock_is(evse_id, await lock.state())
+            self._reconciler.lock_is(evse_id, await lock.state(), self._clock())
             self._answers(name, (evse_id,))
             self._awake.set()
             await asyncio.get_running_loop().create_future()
@@ -397,8 +397,8 @@ class Hub:
         return Place(evse.evse_id, evse.board, evse.channel, info, own_lock=evse.lock is not None)
 
     def _meter(self, evse_id: int, name: str) -> MeterWorker:
-        def power(power_w: float | None) -> None:
-            self._reconciler.power_is(evse_id, power_w)
+        def power(power_w: float | None, at: float) -> None:
+            self._reconciler.power_is(evse_id, power_w, at)
             self._awake.set()
 
         hooks = MeterHooks(

@@ -54,7 +54,8 @@ class MeterHooks(msgspec.Struct, frozen=True):
     boot: BootId
     clock: Callable[[], float]
     tell: Callable[[Fact], None]
-    power: Callable[[float | None], None]
+    power: Callable[[float | None, float], None]
+    """The power and when it was sampled."""
     needs_power: Callable[[], bool]
     """Whether someone waits to see current flow or stop."""
     returned: Callable[[], None]
@@ -144,7 +145,7 @@ class MeterWorker:
             self._idle_at = (began // self._idle_period_s + 1) * self._idle_period_s
             if not served:
                 self._hooks.tell(sampled(self._evse_id, reading, IDLE, self._hooks.boot))
-        self._hooks.power(reading.power_import_w)
+        self._hooks.power(reading.power_import_w, reading.sampled_at)
 
     def _answer(self, served: list[_Request], reading: MeterReading) -> None:
         for request in served:

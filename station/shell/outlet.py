@@ -3,6 +3,7 @@
 - Safer at once, live only when known: on unplug, lost pilot, fault or emergency stop the permission is withdrawn here,
   without the core, even if it was for a moment only and the board has shown both by the time anybody looks. It is given
   again only when the core has committed a step that was told of it, and still wants it.
+- A sensor that means a fault (`guards`) counts like one of the board, and so does current through an open contactor.
 - A permission is a lease: renewed while it is wanted and the core made progress lately, else it runs out on the board.
   A board that returns within its lease keeps it until the core has judged the return; the lease bounds the wait.
 - What did not work is tried again after 1, 2, 4 ... 60 s; a wish that stays unmet is told once.
@@ -16,8 +17,10 @@ import msgspec
 
 from hal.api import LEASE_S, BoardInfo, BoardSnapshot, Fault, LockState, Permit
 from station.effects import Want
-from station.facts import DeviceLost, Fact, SnapshotTold
+from station.facts import DeviceLost, Fact, FaultChanged, SnapshotTold
 from station.now import BootId, Instant, Mono
+from station.shell.easing import Easing, Gentleness
+from station.shell.guards import Guard, WeldWatch
 from station.shell.levels import NOTHING, Levels, changes, levels, whole
 
 OFF = Want(energise=False, limit_a=0.0)
@@ -39,6 +42,7 @@ class Timing(msgspec.Struct, frozen=True):
     lock_s: float = 5.0
     retry_first_s: float = 1.0
     retry_longest_s: float = 60.0
+    gentle: Gentleness = Gentleness()
 
 
 class Place(msgspec.Struct, frozen=True):
@@ -50,6 +54,8 @@ class Place(msgspec.Struct, frozen=True):
     info: BoardInfo = BoardInfo()
     own_lock: bool = False
     """The lock is a device of its own: its state comes by `lock_is`, not with the board's snapshot."""
+    guards: tuple[Guard, ...] = ()
+    """Sensors that forbid current."""
 
 
 class Allow(msgspec.Struct, frozen=True):
@@ -107,6 +113,10 @@ class Outlet:
         self.power_w: float | None = None
         self.stuck = False
         """The contactor did not open when it had to: a fault, though the board shows none."""
+        self.weld = WeldWatch()
+        self._easing = Easing(timing.gentle, place.info)
+        self._guards: dict[Guard, bool | None] = dict.fromkeys(place.guards)  # None: it has not spoken yet
+        self._guarded_at = 0.0
         self.told = NOTHING
         self.tell_whole = True
         self.edge = 0  # the batch that told the last plug, fault or loss: no new permission before it is committed
@@ -126,13 +136,33 @@ class Outlet:
 
     # --- inputs
 
-    def shows(self, snapshot: BoardSnapshot) -> None:
+    def shows(self, snapshot: BoardSnapshot, now: float) -> None:
         """The board tells its state."""
         moved = self.seen is not None and self.seen.connector != snapshot.connector
         self._forfeited = self._forfeited or moved or not _fit(snapshot)
+        self.weld.saw(snapshot, self.seen)
+        self._easing.saw(snapshot, now)
         self.seen, self.lost, self.loss = snapshot, False, None
         if not self.place.own_lock:
             self.lock = snapshot.lock
+
+    def measured(self, power_w: float | None, at: float) -> bool:
+        """The meter tells the power; gives whether that says anything new of the outlet."""
+        changed, self.power_w = self.power_w != power_w, power_w
+        if self.seen is None or self.seen.flowing is not None:  # the board knows better
+            return False
+        return self.weld.measured(power_w, at) or changed
+
+    def guarded(self, guard: Guard, value: float | bool | str | None, now: float) -> None:  # noqa: FBT001 - a value
+        """A guard shows this; None: it is lost, which is as bad as its fault."""
+        self._guarded_at = now
+        self._guards[guard] = value is None or guard.judged(value, self._guards[guard])
+        self._forfeited = self._forfeited or self._guards[guard] is True
+
+    @property
+    def guard_faults(self) -> frozenset[Fault]:
+        """What the guards tell."""
+        return frozenset(guard.fault for guard, present in self._guards.items() if present)
 
     def wish(self, want: Want) -> None:
         """The core wants this from now on; what failed before is tried and told anew."""
@@ -149,6 +179,12 @@ class Outlet:
         self.lost, self.loss = True, told
         self.busy = self._permit = None
         self._renew_at = -math.inf
+
+    def tell_again(self) -> None:
+        """The core forgot what it was told: now, or once the board is back."""
+        self.tell_whole = True
+        if self.seen is None or self.lost:
+            self.told = self.told._replace(faults=self.told.faults - self.guard_faults)
 
     def forget_lease(self) -> None:
         """No permission is known to stand."""
@@ -169,6 +205,7 @@ class Outlet:
                 self._lease_ends = max(self._lease_ends, now + action.permit.lease_s)
         if error is None and isinstance(action, Allow):
             self._permit = action.permit
+            self._easing.granted(action.permit, now)
             self._lease_ends = now + action.permit.lease_s
             self._renew_at = now + self._timing.renew_s
             self._allow_retry.worked()
@@ -198,11 +235,16 @@ class Outlet:
         return self.live(now) or (self.seen is not None and self.seen.contactor_closed)
 
     def goal(self, committed: int, now: float) -> Permit | None:
-        """The permission that should stand, or None."""
+        """The permission that should stand now, or None."""
+        wanted = self._wanted(committed, now)
+        return self._easing.eased(wanted, now) if wanted is not None else None
+
+    def _wanted(self, committed: int, now: float) -> Permit | None:
+        """The permission that should stand as soon as it gently can."""
         seen, want, info = self.seen, self.want, self.place.info
         if seen is None or self.lost or not want.energise or want.limit_a < info.min_a:
             return None
-        if not _fit(seen) or self.stuck:
+        if not _fit(seen) or self.stuck or self.weld.proven or not all(v is False for v in self._guards.values()):
             return None
         if self._forfeited if self.live(now) else self.edge > committed:
             return None
@@ -287,6 +329,9 @@ class Outlet:
         if self.seen is None or self.lost:
             return math.inf
         due = [since + self._patience(w) for w, since in self._unmet.items() if w not in self._failed]
+        due.append(self.weld.due)
+        if (wanted := self._wanted(committed, now)) is not None:
+            due.append(self._easing.next_due(wanted, now))
         if self.busy is None:
             if self.live(now) and core_alive and self.edge <= committed and self.goal(committed, now) is not None:
                 due.append(max(self._renew_at, self._allow_retry.at))
@@ -297,16 +342,16 @@ class Outlet:
 
     # --- news
 
-    def changed(self, boot: BootId) -> list[Fact]:
-        """What the core has not been told yet of this EVSE."""
+    def changed(self, boot: BootId, since: float | None = None) -> list[Fact]:
+        """What the core has not been told yet of this EVSE. `since`: of what the last snapshot does not show."""
         seen = self.seen
         if seen is None or self.lost:
-            return []
-        at = Instant(boot, Mono(seen.sampled_at))
+            return self._guards_alone(boot)
+        at = Instant(boot, Mono(seen.sampled_at if since is None else max(since, seen.sampled_at)))
         self.stuck = self.stuck and seen.contactor_closed
         now = levels(seen, self.lock, self.power_w, self.told)
-        if self.stuck:
-            now = now._replace(faults=now.faults | {Fault.CONTACTOR_WELDED})
+        welded = {Fault.CONTACTOR_WELDED} if self.stuck or self.weld.proven else frozenset()
+        now = now._replace(faults=now.faults | welded | self.guard_faults)
         evse_id = self.place.evse_id
         if self.tell_whole:
             connectors = self.place.info.connectors
@@ -317,6 +362,13 @@ class Outlet:
         self.tell_whole, self.told = False, now
         self._met(now)
         return facts
+
+    def _guards_alone(self, boot: BootId) -> list[Fact]:
+        """An emergency stop that takes the board's power away is told before the board is back."""
+        news = sorted(self.guard_faults - self.told.faults, key=lambda fault: fault.value)
+        self.told = self.told._replace(faults=self.told.faults | set(news))
+        at = Instant(boot, Mono(self._guarded_at))
+        return [FaultChanged(evse_id=self.place.evse_id, at=at, fault=fault, present=True) for fault in news]
 
     def _met(self, now: Levels) -> None:
         """Wait no longer for what the snapshot shows to be true."""

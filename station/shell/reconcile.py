@@ -27,6 +27,7 @@ from station.facts import (
     WantFailed,
 )
 from station.now import BootId, Instant, Mono
+from station.shell.guards import Guard
 from station.shell.outlet import Action, Outlet, Place, Timing
 
 READINGS = (MeterSampled, SampleFailed, SensorRead, DeviceIdentified)
@@ -77,7 +78,7 @@ class Reconciler:
     def snapshot_again(self) -> None:
         """The core forgot what it was told: the whole state of every EVSE is news again, and so is a lost board."""
         for outlet in self._outlets.values():
-            outlet.tell_whole = True
+            outlet.tell_again()
             self._note(outlet)
         for loss in dict.fromkeys(outlet.loss for outlet in self._outlets.values()):
             if loss is not None:
@@ -90,7 +91,7 @@ class Reconciler:
         """A board shows this; the first after a loss is the board's return."""
         outlet = self._outlets[evse_id]
         returned = outlet.loss is not None
-        outlet.shows(snapshot)
+        outlet.shows(snapshot, now)
         if returned:
             outlet.tell_whole = True
             at = Instant(self._boot, Mono(now))
@@ -99,29 +100,31 @@ class Reconciler:
         if returned:
             outlet.returned = self._number + 1
 
-    def lock_is(self, evse_id: int, state: LockState) -> None:
+    def lock_is(self, evse_id: int, state: LockState, now: float) -> None:
         """A lock that is a device of its own shows this."""
         outlet = self._outlets[evse_id]
         outlet.lock = state
-        self._note(outlet)
+        self._note(outlet, now)
 
-    def power_is(self, evse_id: int, power_w: float | None) -> None:
-        """The meter shows this power: it tells whether current flows, where the board cannot."""
+    def power_is(self, evse_id: int, power_w: float | None, at: float) -> None:
+        """The meter showed this power then: it tells whether current flows, where the board cannot."""
         outlet = self._outlets.get(evse_id)
-        if outlet is not None and outlet.power_w != power_w:
-            outlet.power_w = power_w
-            if outlet.seen is not None and outlet.seen.flowing is None:
-                self._note(outlet)
+        if outlet is not None and outlet.measured(power_w, at):
+            self._note(outlet, at)
 
     def needs_power(self, evse_id: int) -> bool:
-        """Whether only the meter can tell if current flows now."""
+        """Whether only the meter can tell if current flows now, where it should or must not."""
         outlet = self._outlets.get(evse_id)
-        return (
-            outlet is not None
-            and outlet.seen is not None
-            and outlet.seen.contactor_closed
-            and outlet.seen.flowing is None
-        )
+        if outlet is None or outlet.seen is None or outlet.seen.flowing is not None:
+            return False
+        return outlet.seen.contactor_closed or outlet.weld.suspects
+
+    def guard_is(self, guard: Guard, value: float | bool | str | None, now: float) -> None:  # noqa: FBT001 - a value
+        """A sensor that may forbid current shows this; None: it is lost."""
+        for evse_id in guard.evse_ids:
+            outlet = self._outlets[evse_id]
+            outlet.guarded(guard, value, now)
+            self._note(outlet, now)
 
     def lost(self, board: str, reason: str, now: float) -> None:
         """A board stopped answering; told once until it returns."""
@@ -172,7 +175,9 @@ class Reconciler:
         for evse_id, outlet in self._outlets.items():
             for what, reason in outlet.failures(self._committed, now):
                 self._tell(WantFailed(evse_id=evse_id, at=at, what=what, reason=reason))
-                self._note(outlet)
+                self._note(outlet, now)
+            if outlet.weld.look(now):
+                self._note(outlet, now)
         if not self._news and now < self._pulse_at(now):
             return None
         facts, self._news = tuple(self._news), []
@@ -190,8 +195,8 @@ class Reconciler:
             return math.inf
         return max(self._sent_at, self._progress) + self._timing.renew_s
 
-    def _note(self, outlet: Outlet) -> None:
-        facts = outlet.changed(self._boot)
+    def _note(self, outlet: Outlet, since: float | None = None) -> None:
+        facts = outlet.changed(self._boot, since)
         self._news += facts
         if any(isinstance(fact, PlugInserted | PlugRemoved | FaultChanged) for fact in facts):
             outlet.edge = self._number + 1

@@ -228,9 +228,11 @@ def test_a_board_that_can_switch_charges_on_one_phase(tmp_path: Path) -> None:
 
     assert put(bench, limit((0, 2300, 1), (60, 6900, 3), unit="W")) == "Accepted"
 
+    assert bench.world.evse(1).power_w == 0.0  # phases change without current
+    bench.advance(6)
     assert amperes(bench) == 10.0
     assert bench.world.evse(1).power_w == 2300.0
-    bench.advance(60)
+    bench.advance(74)  # at 60 s, and a minute after the last change at the earliest
     assert bench.world.evse(1).power_w == 6900.0
 
 

@@ -78,7 +78,7 @@ class Stage:
             boot=BootId(1),
             clock=loop.time,
             tell=self.told.append,
-            power=self.powers.append,
+            power=lambda power_w, _at: self.powers.append(power_w),
             needs_power=lambda: needs_power,
             returned=self._returned,
         )
