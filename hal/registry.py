@@ -26,6 +26,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "board": {
         "can": "hal.drivers.can_board:CanBoard",
         "evse-wb": "hal.drivers.evse_wb:EvseWb",
+        "openevse": "hal.drivers.openevse:OpenEvse",
         "sim": "hal.sim.driver:SimBoard",
     },
     "meter": {
@@ -44,6 +45,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "sensor": {
         "can": "hal.drivers.can_sensor:CanSensor",
         "hwmon": "hal.drivers.hwmon:Hwmon",
+        "openevse": "hal.drivers.openevse:OpenEvseThermometer",
         "sysfs": "hal.drivers._blueprint:SysfsSensor",
         "sim": "hal.sim.driver:SimSensor",
         "w1": "hal.drivers.w1_therm:W1Therm",

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from hal.buses.modbus_rtu import ModbusRtu
+from hal.buses.rapi import RapiBus
 from hal.context import DriverContext
 from hal.registry import Registry
 from tests.drivers.emulators.evse_wb_board import EvseWbBoard
+from tests.drivers.emulators.openevse_board import OpenEvseBoard
 
 HURRY = 0.06
 """A second of a lease in real seconds."""
@@ -24,6 +26,8 @@ class BoardRig:
     kind = "board"
     driver: str
     options: dict[str, object]
+    impatient: dict[str, object]
+    """Options for a driver that gives up soon."""
 
     def __init__(self, board: Any, bus: Any) -> None:
         self.board = board
@@ -83,6 +87,7 @@ class EvseWbRig(BoardRig):
 
     driver = "evse-wb"
     options = {"bus": "bus", "poll_s": 0.05, "gap_s": 0.0, "timeout_s": 0.2}  # noqa: RUF012 - never changed
+    impatient = {"timeout_s": 0.05}  # noqa: RUF012 - the same
     board: EvseWbBoard
 
     def __init__(self, path: Path) -> None:
@@ -99,7 +104,29 @@ class EvseWbRig(BoardRig):
         return self.board.relay
 
 
-RIGS: tuple[type[Any], ...] = (EvseWbRig,)
+class OpenEvseRig(BoardRig):
+    """An OpenEVSE with a lock."""
+
+    driver = "openevse"
+    options = {"bus": "bus", "poll_s": 0.05, "lock": True}  # noqa: RUF012 - never changed
+    impatient = {}  # noqa: RUF012 - the same
+    board: OpenEvseBoard
+
+    def __init__(self, path: Path) -> None:
+        bus = RapiBus("bus", {"port": str(path / "port"), "reopen_s": 0.02, "reply_s": 0.1})
+        super().__init__(OpenEvseBoard(path / "port", has_lock=True), bus)
+
+    async def fault(self, channel: int, *, present: bool) -> None:
+        """Residual current."""
+        del channel
+        self.board.do_fault("gfci" if present else "")
+
+    def closed(self) -> bool:
+        """The relay."""
+        return self.board.relay
+
+
+RIGS: tuple[type[Any], ...] = (EvseWbRig, OpenEvseRig)
 
 
 @asynccontextmanager
@@ -111,3 +138,12 @@ async def running(rig: type[Any], path: Path) -> AsyncIterator[Any]:
         yield made
     finally:
         await made.stop()
+
+
+async def until(true: Callable[[], object]) -> None:
+    """Waits for a condition, at most five seconds."""
+    for _ in range(1000):
+        if true():
+            return
+        await asyncio.sleep(0.005)
+    raise AssertionError("it never came")

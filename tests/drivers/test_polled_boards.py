@@ -13,7 +13,7 @@ from hal import contract
 from hal.api import LEASE_S, BoardSnapshot, Permit
 from hal.drivers import polled
 from hal.errors import DeviceError, Refused, Timeout
-from tests.drivers.boards import HURRY, RIGS, running
+from tests.drivers.boards import HURRY, RIGS, running, until
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +168,7 @@ def test_a_withdrawal_that_fails_is_repeated_until_it_works(tmp_path: Path, rig:
 
     async def scenario() -> None:
         async with running(rig, tmp_path) as r:
-            driver = r.build(timeout_s=0.05)
+            driver = r.build(**r.impatient)
             await driver.open()
             await r.vehicle(1, connected=True)
             await driver.allow(1, Permit(16.0, 3, lease_s=0.1))
@@ -225,7 +225,7 @@ def test_three_silent_polls_are_the_loss_of_the_board_one_is_not(tmp_path: Path,
 
     async def scenario() -> None:
         async with running(rig, tmp_path) as r:
-            driver = r.build(timeout_s=0.05)
+            driver = r.build(**r.impatient)
             await driver.open()
             seen: list[BoardSnapshot] = []
             events = driver.events()
@@ -241,12 +241,3 @@ def test_three_silent_polls_are_the_loss_of_the_board_one_is_not(tmp_path: Path,
             await driver.close()
 
     asyncio.run(scenario())
-
-
-async def until(true: Callable[[], object]) -> None:
-    """Waits for a condition, at most five seconds."""
-    for _ in range(1000):
-        if true():
-            return
-        await asyncio.sleep(0.005)
-    raise AssertionError("it never came")
