@@ -164,14 +164,14 @@ class Dialer:
         self._phase = "connection"
         sock = await _connect(addresses, options)
         self._phase = "TLS or WebSocket handshake" if context else "WebSocket handshake"
-        from station.shell import websocket  # noqa: PLC0415 - dear, at the first attempt
+        from station.shell import opening  # noqa: PLC0415 - dear, at the first attempt
 
         async def judge(chain: list[bytes]) -> None:
             await self._revoked(chain, credentials.revocation)
 
         try:
-            upgrade = websocket.Upgrade(url, context, profile, credentials, options, judge)
-            line = await websocket.open_line(sock, upgrade)
+            upgrade = opening.Upgrade(url, context, profile, credentials, options, judge)
+            line = await opening.open_line(sock, upgrade)
         except Down as down:
             if down.why.kind is not DownKind.TLS_OTHER:
                 raise
