@@ -57,6 +57,7 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2  # A00.FR.313, A00.FR.416
     context.set_ciphers(":".join(CIPHERS) + _SECURITY_LEVEL)
     context.options |= ssl.OP_NO_COMPRESSION  # A00.FR.321, A00.FR.424
+    context.options |= ssl.OP_NO_RENEGOTIATION  # it would use the key in the midst of a connection, whoever waits
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN  # an operator's sub-CA may be the root installed
     if not settings.allow_wildcards:
         context.sslobject_class = _NoWildcards
@@ -147,17 +148,19 @@ _REMEDIES = {
 }
 
 
+class WildcardOnly(ssl.SSLCertVerificationError):
+    """The server's certificate names it by a wildcard only. OpenSSL is content; what it says next must not leave."""
+
+
 class _NoWildcards(ssl.SSLObject):
     """Ends the handshake with a server whose name matches by a wildcard only (AllowCSMSTLSWildcards, errata of A00)."""
 
     def do_handshake(self) -> None:
-        """As the base class; raises SSLCertVerificationError in addition."""
+        """As the base class; raises WildcardOnly in addition."""
         super().do_handshake()
         certificate = self.getpeercert() or {}
         if self.server_hostname and not names_exactly(certificate, self.server_hostname):
-            error = ssl.SSLCertVerificationError(1, "wildcard certificate, and AllowCSMSTLSWildcards is not set")
-            error.reason = "WILDCARD"
-            raise error
+            raise WildcardOnly(1, "wildcard certificate, and AllowCSMSTLSWildcards is not set")
 
 
 def names_exactly(certificate: object, host: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import multiprocessing
 import os
 import shutil
 import signal
@@ -19,6 +20,8 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.sharedctypes import Synchronized
+from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
 from typing import ParamSpec, Self
@@ -169,41 +172,61 @@ class SoftwareTpm:
 
 
 class SlowBus:
-    """A bus between the station and a TPM that passes commands on late, or not at all while `open` is not set."""
+    """A bus between the station and a TPM that passes commands on late, or not at all while `open` is not set.
+
+    In a process of its own: whoever gives a key up waits for the TPM with Python's one lock held.
+    """
 
     def __init__(self, chip: SoftwareTpm, folder: Path) -> None:
-        self.delay_s = 0.0
-        self.open = threading.Event()
+        processes = multiprocessing.get_context("spawn")
+        self._delay_s = processes.Value("d", 0.0)
+        self.open = processes.Event()
         self.open.set()
-        self._chip, self._path = chip, folder / "slow.sock"
-        for end, slow in (("", True), (".ctrl", False)):
-            listening = socket.socket(socket.AF_UNIX)
-            listening.bind(f"{self._path}{end}")
-            listening.listen()
-            arguments = (listening, f"{chip.tcti.partition('=')[2]}{end}", slow)
-            threading.Thread(target=self._serve, args=arguments, daemon=True).start()
+        self._path = folder / "slow.sock"
+        ready = processes.Event()
+        ends = (str(self._path), chip.tcti.partition("=")[2])
+        processes.Process(target=_bus, args=(*ends, self._delay_s, self.open, ready), daemon=True).start()
+        assert ready.wait(PATIENCE_S), "the bus does not serve"
+
+    def delay(self, seconds: float) -> None:
+        """How late each command is passed on."""
+        self._delay_s.value = seconds
 
     def keys(self, folder: Path) -> TpmKeys:
         """A key store in the TPM behind it."""
         return TpmKeys(folder, TpmSettings(f"swtpm:path={self._path}"), provider("tpm2"))
 
-    def _serve(self, listening: socket.socket, there: str, slow: bool) -> None:  # noqa: FBT001 - of which end
-        while True:
-            here, _ = listening.accept()
-            onward = socket.socket(socket.AF_UNIX)
-            onward.connect(there)
-            threading.Thread(target=self._pass, args=(here, onward, slow), daemon=True).start()
-            threading.Thread(target=self._pass, args=(onward, here, False), daemon=True).start()
 
-    def _pass(self, source: socket.socket, sink: socket.socket, slow: bool) -> None:  # noqa: FBT001 - see above
+def _bus(here: str, there: str, delay_s: Synchronized[float], opened: Event, ready: Event) -> None:
+    """The process of a SlowBus; it ends with the test's."""
+
+    def carry(source: socket.socket, sink: socket.socket, slow: bool) -> None:  # noqa: FBT001 - this way, not that
         with contextlib.suppress(OSError):
             while data := source.recv(65536):
                 if slow:
-                    time.sleep(self.delay_s)
-                    self.open.wait()
+                    time.sleep(delay_s.value)
+                    opened.wait()
                 sink.sendall(data)
         with contextlib.suppress(OSError):
             sink.shutdown(socket.SHUT_WR)
+
+    def serve(listening: socket.socket, end: str) -> None:
+        while True:
+            near, _ = listening.accept()
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(f"{there}{end}")
+            for way in ((near, far, not end), (far, near, False)):
+                threading.Thread(target=carry, args=way, daemon=True).start()
+
+    for end in ("", ".ctrl"):
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(f"{here}{end}")
+        listening.listen()
+        threading.Thread(target=serve, args=(listening, end), daemon=True).start()
+    ready.set()
+    test = multiprocessing.parent_process()
+    assert test is not None
+    test.join()
 
 
 class SoftHsm:

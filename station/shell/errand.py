@@ -33,6 +33,7 @@ async def errand(work: Callable[[], T], name: str) -> T:
             failed = error
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
             loop.call_soon_threadsafe(finish, result, failed)
+        del failed  # it holds this frame, which would hold it: a key would keep its place in a chip until a collection
 
     threading.Thread(target=run, name=name, daemon=True).start()
     return await done

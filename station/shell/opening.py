@@ -11,9 +11,11 @@ import logging
 import socket
 import ssl
 from collections.abc import Awaitable, Callable
+from typing import cast
 
 import msgspec
 
+from station.shell.handshake import Shaken, shaken
 from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
 from station.shell.postponed import postponed
@@ -53,7 +55,9 @@ class Upgrade(msgspec.Struct, frozen=True):
 
 async def open_line(sock: socket.socket, upgrade: Upgrade) -> Line:
     """Do TLS and the opening handshake over `sock`, which is closed if that fails. Raises Down."""
+    secured: Shaken | None = None
     made: list[Line] = []
+    line: Line | None = None
     done = False
     try:
         where = parse_uri(upgrade.url)
@@ -64,26 +68,30 @@ async def open_line(sock: socket.socket, upgrade: Upgrade) -> Line:
             max_size=upgrade.options.max_message_bytes,
             logger=_LOG,
         )
+        if upgrade.context is not None:
+            secured = await shaken(sock, upgrade.context, where.host, upgrade.options.connect_timeout_s)
 
         def make() -> Line:
-            made.append(Line(protocol, upgrade.options))
+            made.append(Line(protocol, upgrade.options, secured.tls if secured else None))
             return made[-1]
 
-        host = where.host if upgrade.context else None
         _, line = await asyncio.get_running_loop().create_connection(
-            make, sock=sock, ssl=upgrade.context, server_hostname=host
+            make,
+            sock=sock,
+            ssl=cast("ssl.SSLContext | None", secured),
+            server_hostname=where.host if secured else None,
         )
-        if upgrade.judge is not None and line.chain:
+        if secured is not None and upgrade.judge is not None:
             await upgrade.judge(line.chain)
         await line.upgrade(_headers(upgrade))
         done = True
     except (OSError, WebSocketException, EOFError, ValueError) as error:
-        raise _refused(error, upgrade, made[-1] if made else None) from error
+        raise _refused(error, upgrade, line) from error
     finally:
         if not made:
             sock.close()
-        elif made[-1].secured and not done:
-            made[-1].abort()
+        elif line is not None and not done:  # if there is none, asyncio has closed what it had begun
+            line.abort()
     if not line.subprotocol:
         await line.close(CloseCode.PROTOCOL_ERROR, "no OCPP subprotocol")
         offered = ", ".join(upgrade.profile.subprotocols)
@@ -122,7 +130,7 @@ def _headers(upgrade: Upgrade) -> dict[str, str]:
 
 def _refused(error: Exception, upgrade: Upgrade, line: Line | None) -> Down:
     """Why the opening handshake failed."""
-    if upgrade.context and line and not line.secured and isinstance(error, ConnectionError):
+    if upgrade.context and line is None and isinstance(error, ConnectionError):
         return Down(DownKind.TLS_OTHER, "the server ended the TLS handshake without saying why")
     down = _handshake_failed(error, line.broken if line else None)
     if down.why.kind is DownKind.CLOSED and upgrade.profile.security_profile == 3:  # noqa: PLR2004 - its name

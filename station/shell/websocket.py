@@ -45,14 +45,13 @@ class Line(asyncio.BufferedProtocol):
     Invariant: whatever the protocol has to say is written before anybody sees what it received.
     """
 
-    def __init__(self, protocol: ClientProtocol, options: LinkOptions) -> None:
-        self.secured = False
-        """How far it came: with TLS, its handshake is complete."""
+    def __init__(self, protocol: ClientProtocol, options: LinkOptions, tls: ssl.SSLObject | None = None) -> None:
         self.broken: Exception | None = None
         """Why the transport ended, if not in good order."""
         self.subprotocol = ""
         self._protocol = protocol
         self._close_timeout_s = options.close_timeout_s
+        self._tls = tls
         self._transport: asyncio.Transport
         self._loop = asyncio.get_running_loop()
         self._response: asyncio.Future[None] = self._loop.create_future()
@@ -75,21 +74,18 @@ class Line(asyncio.BufferedProtocol):
     @property
     def tls(self) -> str | None:
         """Protocol version and cipher suite, None without TLS."""
-        tls = self._transport.get_extra_info("ssl_object")
-        suite = tls.cipher() if isinstance(tls, ssl.SSLObject) else None
-        return f"{tls.version()} {suite[0]}" if suite else None
+        suite = self._tls.cipher() if self._tls is not None else None
+        return f"{self._tls.version()} {suite[0]}" if self._tls is not None and suite else None
 
     @property
     def chain(self) -> list[bytes]:
         """The path (DER) from the server's certificate to the root that vouched for it, as far as it is known."""
-        tls = self._transport.get_extra_info("ssl_object")
-        return verified(tls) if isinstance(tls, ssl.SSLObject) else []
+        return verified(self._tls) if self._tls is not None else []
 
     @property
     def path(self) -> tuple[str, ...]:
         """SHA-256 of each certificate of that path."""
-        tls = self._transport.get_extra_info("ssl_object")
-        return vouching(tls) if isinstance(tls, ssl.SSLObject) else ()
+        return vouching(self._tls) if self._tls is not None else ()
 
     @property
     def compressed(self) -> bool:
@@ -160,7 +156,6 @@ class Line(asyncio.BufferedProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP, and TLS if there is any, stand."""
-        self.secured = True
         self._transport = cast("asyncio.Transport", transport)
         self._transport.set_write_buffer_limits(_UNSENT_BYTES)
 
