@@ -25,25 +25,18 @@ armed is: after a loss of its own power it offers nothing (2000 = 0). The RCD an
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Mapping
-from typing import Annotated
-
-import msgspec
 
 from hal.api import BoardSnapshot, Fault, Identity, Permit, PilotState
-from hal.buses.modbus import ModbusBus, Table, Timing
+from hal.buses.modbus import Table
 from hal.context import DriverContext, parse_options
-from hal.drivers.polled import PolledBoard, PolledOptions
+from hal.drivers.modbus_board import Gap, ModbusBoard, ModbusOptions
 from hal.errors import BadReply, Refused
-
-log = logging.getLogger(__name__)
 
 _CURRENT, _STATUS_COUNT = 1000, 8
 _BOOT_CURRENT, _FLAGS, _CABLE_DETECTION = 2000, 2005, 2007
 _CONFIG_COUNT = 8
-_GAP_S = 0.2
 _PWM = 2
 _FINE_STEPS = 1 << 7
 _FINE_SINCE = 17
@@ -55,54 +48,44 @@ _FAILURE = 5
 _RELAY_ON, _DIODE, _NO_VENTILATION, _RCD_OLD, _RCD = 1 << 0, 1 << 1, 1 << 2, 1 << 4, 1 << 5
 
 
-class Options(PolledOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Options(ModbusOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The driver's part of a configuration."""
 
-    bus: str
-    address: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
-    timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 0.5
-    gap_s: Annotated[float, msgspec.Meta(ge=0.0, le=2.0)] = _GAP_S
+    gap_s: Gap = 0.2
 
 
-class EvseWb(PolledBoard):
+class EvseWb(ModbusBoard):
     """Board with the one channel 1. Raises BadOptions when built."""
 
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
-        owner = f"board {name!r}"
-        given = parse_options(owner, options, Options)
-        super().__init__(name, (1,), given, context)
-        bus = context.resource(owner, ".bus", given.bus, ModbusBus)
-        self._device = bus.device(name, given.address, Timing(timeout_s=given.timeout_s, gap_s=given.gap_s, retries=1))
+        super().__init__(name, (1,), parse_options(f"board {name!r}", options, Options), context)
         self._firmware = 0
         self._fine = False
         self._tethered = False
-        self._warned = False
 
     async def identify(self) -> Identity:
         """The firmware, as read when the board was opened."""
         return Identity("ev-racing", "EVSE-WB", "", str(self._firmware))
 
     async def _find(self) -> None:
-        self._firmware = (await self._device.read(Table.HOLDING, _CURRENT, _STATUS_COUNT)).values[5]
-        config = (await self._device.read(Table.HOLDING, _BOOT_CURRENT, _CONFIG_COUNT)).values
+        self._firmware = (await self._holding(_CURRENT, _STATUS_COUNT))[5]
+        config = await self._holding(_BOOT_CURRENT, _CONFIG_COUNT)
         self._fine = self._firmware >= _FINE_SINCE and bool(config[_FLAGS - _BOOT_CURRENT] & _FINE_STEPS)
         self._tethered = config[_CABLE_DETECTION - _BOOT_CURRENT] != 0
         if config[0] != 0:
             await self._arm()
-        if not self._warned:
-            self._warned = True
-            log.warning("board.does_not_watch_its_host", extra={"board": self.name})
+        self._warn("board.does_not_watch_its_host")
 
     async def _arm(self) -> None:
         """Nothing shall be offered after power-up. Written once: it is kept in the board's EEPROM."""
         try:
             await self._device.write(_BOOT_CURRENT, [0], multiple=True)
-            kept = (await self._device.read(Table.HOLDING, _BOOT_CURRENT, 1)).values[0]
+            kept = (await self._holding(_BOOT_CURRENT, 1))[0]
         except Refused as error:
-            log.warning("board.offers_after_power_up", extra={"board": self.name, "reason": error.reason})
+            self._warn("board.offers_after_power_up", reason=error.reason)
             return
         if kept:
-            log.warning("board.offers_after_power_up", extra={"board": self.name, "current_a": kept})
+            self._warn("board.offers_after_power_up", current_a=kept)
 
     async def _look(self, channel: int) -> BoardSnapshot:
         got = await self._device.read(Table.HOLDING, _CURRENT, _STATUS_COUNT)
@@ -129,9 +112,6 @@ class EvseWb(PolledBoard):
     async def _withdraw(self, channel: int) -> None:
         del channel
         await self._device.write(_CURRENT, [0], multiple=True)
-
-    async def _leave(self) -> None:
-        self._device.abandon()
 
 
 def _amperes(value: int) -> float:

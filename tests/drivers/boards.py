@@ -13,6 +13,7 @@ from hal.buses.modbus_rtu import ModbusRtu
 from hal.buses.rapi import RapiBus
 from hal.context import DriverContext
 from hal.registry import Registry
+from tests.drivers.emulators.ev_cc_board import EvCcBoard
 from tests.drivers.emulators.evse_wb_board import EvseWbBoard
 from tests.drivers.emulators.openevse_board import OpenEvseBoard
 
@@ -104,6 +105,28 @@ class EvseWbRig(BoardRig):
         return self.board.relay
 
 
+class EvCcRig(BoardRig):
+    """A Phoenix Contact EV-CC with a lock."""
+
+    driver = "ev-cc"
+    options = {"bus": "bus", "poll_s": 0.05, "timeout_s": 0.2, "lock": True}  # noqa: RUF012 - never changed
+    impatient = {"timeout_s": 0.05}  # noqa: RUF012 - the same
+    board: EvCcBoard
+
+    def __init__(self, path: Path) -> None:
+        bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.05})
+        super().__init__(EvCcBoard(path / "port"), bus)
+
+    async def fault(self, channel: int, *, present: bool) -> None:
+        """The residual current monitor has tripped."""
+        del channel
+        self.board.do_error("residual_current", on=present)
+
+    def closed(self) -> bool:
+        """The contactor."""
+        return self.board.relay
+
+
 class OpenEvseRig(BoardRig):
     """An OpenEVSE with a lock."""
 
@@ -126,7 +149,7 @@ class OpenEvseRig(BoardRig):
         return self.board.relay
 
 
-RIGS: tuple[type[Any], ...] = (EvseWbRig, OpenEvseRig)
+RIGS: tuple[type[Any], ...] = (EvseWbRig, EvCcRig, OpenEvseRig)
 
 
 @asynccontextmanager
