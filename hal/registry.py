@@ -25,6 +25,7 @@ KINDS = ("board", "meter", "reader", "lock", "display", "sensor")
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "board": {
         "can": "hal.drivers.can_board:CanBoard",
+        "charx": "hal.drivers.charx:Charx",
         "ev-cc": "hal.drivers.ev_cc:EvCc",
         "evse-wb": "hal.drivers.evse_wb:EvseWb",
         "openevse": "hal.drivers.openevse:OpenEvse",

@@ -10,15 +10,38 @@ from pathlib import Path
 from typing import Any
 
 from hal.buses.modbus_rtu import ModbusRtu
+from hal.buses.modbus_tcp import ModbusTcp
 from hal.buses.rapi import RapiBus
 from hal.context import DriverContext
 from hal.registry import Registry
+from tests.drivers.emulators.charx_station import CharxStation
 from tests.drivers.emulators.ev_cc_board import EvCcBoard
 from tests.drivers.emulators.evse_wb_board import EvseWbBoard
 from tests.drivers.emulators.openevse_board import OpenEvseBoard
 
 HURRY = 0.06
 """A second of a lease in real seconds."""
+
+Disturbance = Callable[[Any], None]
+
+ON_A_WIRE: dict[str, Disturbance] = {
+    "lost": lambda board: board.do_drop(),
+    "damaged": lambda board: board.do_corrupt(),
+    "late": lambda board: board.do_delay(0.25),
+    "very late": lambda board: board.do_delay(0.45),
+    "noise before": lambda board: board.do_garbage(),
+    "noise alone": lambda board: board.do_babble("00ff2403"),
+}
+ON_RS485 = {**ON_A_WIRE, "of another unit": lambda board: board.do_wrong_unit()}
+ON_A_NETWORK: dict[str, Disturbance] = {
+    "lost": lambda board: board.do_drop(),
+    "late": lambda board: board.do_delay(0.25),
+    "very late": lambda board: board.do_delay(0.45),
+    "of another unit": lambda board: board.do_wrong_unit(),
+    "of a web server": lambda board: board.do_garbage(),
+    "hung up before": lambda board: board.do_hang_up(),
+    "hung up instead": lambda board: board.do_hang_up_instead(),
+}
 
 
 class BoardRig:
@@ -29,6 +52,7 @@ class BoardRig:
     options: dict[str, object]
     impatient: dict[str, object]
     """Options for a driver that gives up soon."""
+    disturbances = ON_RS485
 
     def __init__(self, board: Any, bus: Any) -> None:
         self.board = board
@@ -127,10 +151,58 @@ class EvCcRig(BoardRig):
         return self.board.relay
 
 
+class NetworkRig(BoardRig):
+    """A board on a network."""
+
+    impatient = {"timeout_s": 0.05}  # noqa: RUF012 - never changed
+    disturbances = ON_A_NETWORK
+
+    async def start(self) -> None:
+        """Power, and the bus to where it listens."""
+        await self.board.start()
+        where = {"host": "127.0.0.1", "port": self.board.port, "reopen_s": 0.02}
+        self.bus = self.bus or ModbusTcp("bus", where)
+
+    async def stop(self) -> None:
+        """No power, and the connection let go of."""
+        await self.bus.close()
+        await self.board.stop()
+
+    async def unplug_device(self, *, gone: bool) -> None:
+        """Pull its network cable, or plug it in."""
+        if gone:
+            await self.board.stop()
+        else:
+            await self.board.start()
+            await asyncio.sleep(0.03)
+
+
+class CharxRig(NetworkRig):
+    """A CHARX SEC with two charging points and their locks."""
+
+    driver = "charx"
+    options = {"bus": "bus", "poll_s": 0.05, "timeout_s": 0.2, "channels": [1, 2], "lock": True}  # noqa: RUF012 - the same
+    impatient = {"timeout_s": 0.05, "channels": [1]}  # noqa: RUF012 - the same
+    board: CharxStation
+
+    def __init__(self, path: Path) -> None:
+        del path
+        super().__init__(CharxStation(2), None)
+
+    async def fault(self, channel: int, *, present: bool) -> None:
+        """Residual current."""
+        self.board.do_error("residual_current", channel, on=present)
+
+    def closed(self) -> bool:
+        """The contactor of point 1."""
+        return self.board.points[1].relay
+
+
 class OpenEvseRig(BoardRig):
     """An OpenEVSE with a lock."""
 
     driver = "openevse"
+    disturbances = ON_A_WIRE
     options = {"bus": "bus", "poll_s": 0.05, "lock": True}  # noqa: RUF012 - never changed
     impatient = {}  # noqa: RUF012 - the same
     board: OpenEvseBoard
@@ -149,7 +221,7 @@ class OpenEvseRig(BoardRig):
         return self.board.relay
 
 
-RIGS: tuple[type[Any], ...] = (EvseWbRig, EvCcRig, OpenEvseRig)
+RIGS: tuple[type[Any], ...] = (EvseWbRig, EvCcRig, CharxRig, OpenEvseRig)
 
 
 @asynccontextmanager

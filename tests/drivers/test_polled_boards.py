@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +12,8 @@ from hal import contract
 from hal.api import LEASE_S, BoardSnapshot, Permit
 from hal.drivers import polled
 from hal.errors import DeviceError, Refused, Timeout
-from tests.drivers.boards import HURRY, RIGS, running, until
+from tests.drivers.boards import HURRY, RIGS, Disturbance, running, until
+from tests.drivers.emulators import charx_station
 
 
 @pytest.fixture(autouse=True)
@@ -21,6 +21,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leases of 0.6 s, withdrawn again at once if that failed."""
     monkeypatch.setattr(polled, "_LEASE_S", LEASE_S * HURRY)
     monkeypatch.setattr(polled, "_AGAIN_S", 0.02)
+    monkeypatch.setattr(charx_station, "SECOND_S", HURRY)
 
 
 @pytest.mark.parametrize(
@@ -45,20 +46,17 @@ def test_the_driver_keeps_the_contract(tmp_path: Path, rig: type[Any], check: co
 
 each = pytest.mark.parametrize("rig", [pytest.param(rig, id=rig.driver) for rig in RIGS])
 
-DISTURBANCES: dict[str, Callable[[Any], None]] = {
-    "lost": lambda board: board.do_drop(),
-    "damaged": lambda board: board.do_corrupt(),
-    "late": lambda board: board.do_delay(0.25),
-    "very late": lambda board: board.do_delay(0.45),
-    "noise before": lambda board: board.do_garbage(),
-    "noise alone": lambda board: board.do_babble("00ff2403"),
-}
 
-
-@each
-@pytest.mark.parametrize("disturbance", DISTURBANCES.values(), ids=DISTURBANCES)
+@pytest.mark.parametrize(
+    "rig, disturbance",
+    [
+        pytest.param(rig, disturbance, id=f"{rig.driver}: an answer {what}")
+        for rig in RIGS
+        for what, disturbance in rig.disturbances.items()
+    ],
+)
 def test_on_a_bad_line_the_board_shows_the_truth_or_an_error(
-    tmp_path: Path, rig: type[Any], disturbance: Callable[[Any], None]
+    tmp_path: Path, rig: type[Any], disturbance: Disturbance
 ) -> None:
     """While the vehicle comes and goes, every third answer is disturbed: no snapshot shows what was before."""
 
