@@ -24,6 +24,7 @@ KINDS = ("board", "meter", "reader", "lock", "display", "sensor")
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "board": {
+        "bender-cc": "hal.drivers.bender_cc:BenderCc",
         "can": "hal.drivers.can_board:CanBoard",
         "charx": "hal.drivers.charx:Charx",
         "ev-cc": "hal.drivers.ev_cc:EvCc",

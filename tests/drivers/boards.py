@@ -14,6 +14,7 @@ from hal.buses.modbus_tcp import ModbusTcp
 from hal.buses.rapi import RapiBus
 from hal.context import DriverContext
 from hal.registry import Registry
+from tests.drivers.emulators.bender_station import BenderStation
 from tests.drivers.emulators.charx_station import CharxStation
 from tests.drivers.emulators.ev_cc_board import EvCcBoard
 from tests.drivers.emulators.evse_wb_board import EvseWbBoard
@@ -160,8 +161,7 @@ class NetworkRig(BoardRig):
     async def start(self) -> None:
         """Power, and the bus to where it listens."""
         await self.board.start()
-        where = {"host": "127.0.0.1", "port": self.board.port, "reopen_s": 0.02}
-        self.bus = self.bus or ModbusTcp("bus", where)
+        self.bus = ModbusTcp("bus", {"host": "127.0.0.1", "port": self.board.port, "reopen_s": 0.02})
 
     async def stop(self) -> None:
         """No power, and the connection let go of."""
@@ -198,6 +198,27 @@ class CharxRig(NetworkRig):
         return self.board.points[1].relay
 
 
+class BenderRig(NetworkRig):
+    """A station with a Bender CC613."""
+
+    driver = "bender-cc"
+    options = {"bus": "bus", "poll_s": 0.05, "timeout_s": 0.2}  # noqa: RUF012 - never changed
+    board: BenderStation
+
+    def __init__(self, path: Path) -> None:
+        del path
+        super().__init__(BenderStation(), None)
+
+    async def fault(self, channel: int, *, present: bool) -> None:
+        """One of its error codes."""
+        del channel
+        self.board.do_error(0x00040001 if present else 0)
+
+    def closed(self) -> bool:
+        """The relays."""
+        return self.board.relays != 0
+
+
 class OpenEvseRig(BoardRig):
     """An OpenEVSE with a lock."""
 
@@ -221,7 +242,7 @@ class OpenEvseRig(BoardRig):
         return self.board.relay
 
 
-RIGS: tuple[type[Any], ...] = (EvseWbRig, EvCcRig, CharxRig, OpenEvseRig)
+RIGS: tuple[type[Any], ...] = (EvseWbRig, EvCcRig, CharxRig, BenderRig, OpenEvseRig)
 
 
 @asynccontextmanager

@@ -13,7 +13,7 @@ from hal.api import LEASE_S, BoardSnapshot, Permit
 from hal.drivers import polled
 from hal.errors import DeviceError, Refused, Timeout
 from tests.drivers.boards import HURRY, RIGS, Disturbance, running, until
-from tests.drivers.emulators import charx_station
+from tests.drivers.emulators import bender_station, charx_station
 
 
 @pytest.fixture(autouse=True)
@@ -22,6 +22,7 @@ def _hurried(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(polled, "_LEASE_S", LEASE_S * HURRY)
     monkeypatch.setattr(polled, "_AGAIN_S", 0.02)
     monkeypatch.setattr(charx_station, "SECOND_S", HURRY)
+    monkeypatch.setattr(bender_station, "SECOND_S", HURRY)
 
 
 @pytest.mark.parametrize(
