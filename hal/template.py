@@ -5,6 +5,9 @@ hal.template`) and read at run time, because importing a YAML parser costs more 
 the two. A map of the operator's own is named by its path and read as YAML. `templates/meter.schema.json` tells editors
 what may stand in one.
 
+A device whose registers stand at places of its own choice (SunSpec) is described relative to one of its models; the
+driver finds out where that is, once, and `placed` gives the map as it is there.
+
 Invariant: a template that loads can be read: every register fits into a block, and every mistake was reported by its
 path.
 """
@@ -15,7 +18,7 @@ import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, get_args
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
 import msgspec
 
@@ -63,6 +66,7 @@ _FORMAT: Mapping[str, str] = {
     "float64": "d",
 }
 _LAST_ADDRESS = 0xFFFF
+_MAX_EXPONENT = 10  # of SunSpec's scale factors
 
 
 class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,6 +81,8 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     """Which 16-bit word comes first; the device's, if not said."""
     absent: int | None = None
     """The number (before scaling) by which the device says: no value."""
+    exponent_at: Annotated[int, msgspec.Meta(ge=0, le=_LAST_ADDRESS)] | None = None
+    """Where, in the same table, a signed register stands that is a power of ten to multiply by (SunSpec: `_SF`)."""
 
     @property
     def size(self) -> int:
@@ -84,10 +90,44 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         return struct.calcsize(">" + _FORMAT[self.type]) // 2
 
 
+class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Where a device says who it is, and in which form."""
+
+    address: Annotated[int, msgspec.Meta(ge=0, le=_LAST_ADDRESS)]
+    size: Annotated[int, msgspec.Meta(ge=1, le=40)]
+    """Registers."""
+    form: Literal["text", "decimal", "hundredths", "hex", "dotted", "nibbles"]
+    """ASCII, a number, a number / 100, its hex digits, bytes as 1.19, or 4 + 4 + 8 bits as 1.2.7."""
+    table: Literal["input", "holding"] = "input"
+
+
+class Marks(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What a device says about itself."""
+
+    vendor: Mark | None = None
+    model: Mark | None = None
+    serial: Mark | None = None
+    firmware: Mark | None = None
+
+
+class SunSpec(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The registers stand in a SunSpec model: addresses count from its first register, which holds its number."""
+
+    models: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)]
+    """The map is that of any of these; the first one found is read. Identity is counted from the common model (1)."""
+    bases: Annotated[tuple[int, ...], msgspec.Meta(min_length=1)] = (40000, 50000, 0)
+    """Where `SunS` may stand, most likely first."""
+
+
+_T = TypeVar("_T", Register, Mark)
+
+
 class Line(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """How the device is reached as it leaves the factory, and how it wants to be asked."""
 
-    kind: Literal["modbus-rtu"] = "modbus-rtu"
+    kind: Literal["modbus-rtu", "modbus-tcp"] = "modbus-rtu"
+    """What the maker sells it with; behind a gateway the other one does as well."""
+    address: Annotated[int, msgspec.Meta(ge=0, le=255)] = 1
     baud: Annotated[int, msgspec.Meta(ge=300, le=4_000_000)] = 9600
     parity: Literal["none", "even", "odd"] = "none"
     stop_bits: Literal[1, 2] = 1
@@ -120,6 +160,8 @@ class MeterTemplate(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     bus: Line
     registers: dict[Quantity, Register]
     limits: Limits = Limits()
+    identity: Marks = Marks()
+    sunspec: SunSpec | None = None
 
 
 class Block(NamedTuple):
@@ -128,6 +170,12 @@ class Block(NamedTuple):
     table: Literal["input", "holding"]
     address: int
     size: int
+
+    def words(self, read: Sequence[int], table: str, address: int, size: int) -> Sequence[int] | None:
+        """The part of what was read of this block that stands at `address`; None if that is not in it."""
+        start = address - self.address
+        inside = table == self.table and start >= 0 and start + size <= self.size
+        return read[start : start + size] if inside else None
 
 
 # ------------------------------------------------------------------------------------------------------- loading
@@ -176,6 +224,8 @@ def _check(owner: str, template: MeterTemplate) -> None:
             raise BadOptions(owner, f"{where}.scale", "a scale of 0 makes every value 0")
         if register.absent is not None and register.type.startswith("float"):
             raise BadOptions(owner, f"{where}.absent", "is for integers; a float that is not a number is absent anyway")
+        if register.exponent_at is not None and register.type.startswith("float"):
+            raise BadOptions(owner, f"{where}.exponent_at", "is for integers")
 
 
 # ------------------------------------------------------------------------------------------------------- reading
@@ -183,27 +233,77 @@ def _check(owner: str, template: MeterTemplate) -> None:
 
 def plan(registers: Iterable[Register], max_registers: int, max_gap: int) -> tuple[Block, ...]:
     """The fewest requests that read all `registers`: none longer than `max_registers`, no hole above `max_gap`."""
+    wanted: list[Block] = []
+    for register in registers:
+        wanted.append(Block(register.table, register.address, register.size))
+        if register.exponent_at is not None:
+            wanted.append(Block(register.table, register.exponent_at, 1))
     blocks: list[Block] = []
-    for register in sorted(registers, key=lambda r: (r.table, r.address)):
-        end = register.address + register.size
-        if blocks and blocks[-1].table == register.table:
-            table, address, size = blocks[-1]
-            if register.address - (address + size) <= max_gap and end - address <= max_registers:
-                blocks[-1] = Block(table, address, max(size, end - address))
+    for table, address, size in sorted(wanted):
+        if blocks and blocks[-1].table == table:
+            _, first, covered = blocks[-1]
+            end = max(first + covered, address + size)
+            if address - (first + covered) <= max_gap and end - first <= max_registers:
+                blocks[-1] = Block(table, first, end - first)
                 continue
-        blocks.append(Block(register.table, register.address, register.size))
+        blocks.append(Block(table, address, size))
     return tuple(blocks)
 
 
-def number(register: Register, words: Sequence[int], word_order: Literal["big", "little"]) -> float | None:
-    """The scaled value of `words`; None if the device says that it has none."""
-    ordered = words if (register.word_order or word_order) == "big" else words[::-1]
-    packed = struct.pack(f">{len(ordered)}H", *ordered)
-    raw: float = struct.unpack(">" + _FORMAT[register.type], packed)[0]
-    value = raw * register.scale
-    if raw == register.absent or value - value != 0:  # NaN and infinities are not equal to themselves by difference
+def placed(template: MeterTemplate, at: int, common_at: int) -> MeterTemplate:
+    """A map of SunSpec models as it stands in a device whose model begins `at`, and the common one at `common_at`."""
+    return msgspec.structs.replace(
+        template,
+        registers={quantity: _moved(register, at) for quantity, register in template.registers.items()},
+        identity=Marks(**{key: mark and _moved(mark, common_at) for key, mark in _named(template.identity).items()}),
+    )
+
+
+def number(
+    register: Register, words: Sequence[int], word_order: Literal["big", "little"], exponent: int = 0
+) -> float | None:
+    """The scaled value of `words`; None if the device says that it has none. `exponent`: a signed 16-bit register."""
+    raw: float = struct.unpack(">" + _FORMAT[register.type], _packed(words, register.word_order or word_order))[0]
+    power = exponent - 0x10000 if exponent & 0x8000 else exponent
+    if raw == register.absent or abs(power) > _MAX_EXPONENT:  # 0x8000 is "not implemented"
         return None
-    return value
+    value = raw * register.scale * 10**power if power >= 0 else raw * register.scale / 10**-power
+    return value if value - value == 0 else None  # NaN and infinities differ from themselves
+
+
+def text(mark: Mark, words: Sequence[int]) -> str:
+    """What a device says about itself."""
+    packed = _packed(words, "big")
+    whole = int.from_bytes(packed, "big")
+    match mark.form:
+        case "text":
+            told = packed.split(b"\0")[0].decode("ascii", "replace").strip()
+            return told if told.isprintable() else ""
+        case "decimal":
+            return str(whole)
+        case "hundredths":
+            return f"{whole // 100}.{whole % 100:02d}"
+        case "hex":
+            return packed.hex().lstrip("0") or "0"
+        case "dotted":
+            return ".".join(str(byte) for byte in packed)
+        case "nibbles":
+            return f"{packed[0] >> 4}.{packed[0] & 0xF}.{packed[1]}"
+
+
+def _packed(words: Sequence[int], word_order: Literal["big", "little"]) -> bytes:
+    return struct.pack(f">{len(words)}H", *(words if word_order == "big" else words[::-1]))
+
+
+def _moved(at: _T, offset: int) -> _T:
+    changes = {"address": at.address + offset}
+    if isinstance(at, Register) and at.exponent_at is not None:
+        changes["exponent_at"] = at.exponent_at + offset
+    return msgspec.structs.replace(at, **changes)
+
+
+def _named(marks: Marks) -> dict[str, Mark | None]:
+    return {field: getattr(marks, field) for field in marks.__struct_fields__}
 
 
 # ------------------------------------------------------------------------------------------------------ generated
@@ -216,7 +316,7 @@ def generated() -> dict[Path, bytes]:
         template = parse(str(source.name), source.read_text(encoding="utf-8"))
         if template.name != source.stem:
             raise BadOptions(source.name, ".name", f"is {template.name!r}, but the file is called {source.stem!r}")
-        files[source.with_suffix(".json")] = _pretty(msgspec.to_builtins(template))
+        files[source.with_suffix(".json")] = _pretty(_short(msgspec.to_builtins(template)))
     return files
 
 
@@ -226,6 +326,13 @@ def _schema() -> dict[str, Any]:
     registers["propertyNames"] = {"enum": list(get_args(Quantity))}
     registers["required"] = ["energy_import_wh"]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Register map of a meter", **schema}
+
+
+def _short(data: Any) -> Any:
+    """Without what is not there: a null is read as fast as nothing, but not by people."""
+    if isinstance(data, dict):
+        return {key: _short(value) for key, value in data.items() if value is not None}
+    return data
 
 
 def _pretty(data: object) -> bytes:

@@ -2,6 +2,8 @@
 
     meters: {main: {driver: modbus, bus: rs485-1, address: 1, template: eastron-sdm630}}
 
+The bus may be of kind modbus-rtu or modbus-tcp, whatever the map says: behind a gateway the registers are the same.
+
 Energy is billed, so it is doubted: a register that falls, or that rises by more than the meter can carry, is a BadReply
 and the last value stays. Only when three readings in a row agree with each other and not with the past (the meter was
 replaced, its register reset) are they believed, the first of them marked SUSPECT.
@@ -14,13 +16,16 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
-from hal.api import MeterInfo, MeterReading, PerPhase, Quality
-from hal.buses.modbus import ModbusBus, Table, Timing
+from hal.api import Identity, MeterInfo, MeterReading, PerPhase, Quality
+from hal.buses.modbus import ModbusBus, Registers, Table, Timing
 from hal.context import DriverContext, parse_options
-from hal.errors import BadReply, NotFound, Timeout
-from hal.template import Block, Quantity, load, number, plan
+from hal.drivers.sunspec import locate
+from hal.errors import BadReply, NotFound, Refused, Timeout
+from hal.template import Block, Mark, MeterTemplate, Quantity, Register, load, number, placed, plan, text
 
 _AGREEMENTS = 3
+_FORGET_S = 10.0
+_NOT_IMPLEMENTED = 0x8000
 _S_PER_H = 3600.0
 _MWH_PER_WH = 1000
 
@@ -31,7 +36,8 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     bus: str
     template: str
     """A built-in register map, or the path of one."""
-    address: Annotated[int, msgspec.Meta(ge=1, le=247)] = 1
+    address: Annotated[int, msgspec.Meta(ge=0, le=255)] | None = None
+    """Instead of the one that it leaves the factory with."""
     without: tuple[Quantity, ...] = ()
     """Quantities of the template not to be read, for a shorter request or where one is not wired."""
     timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=60.0)] | None = None
@@ -42,7 +48,7 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class ModbusMeter:
-    """Meter protocol over a register map. Raises BadOptions for an unknown bus, template or quantity."""
+    """Meter protocol over a register map. Raises BadOptions for an unknown bus, template, address or quantity."""
 
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
         owner = f"meter {name!r}"
@@ -52,16 +58,16 @@ class ModbusMeter:
         if "energy_import_wh" not in registers:
             registers["energy_import_wh"] = template.registers["energy_import_wh"]
         self.name = name
-        self._template = template
-        self._registers = registers
-        self._blocks = plan(registers.values(), template.bus.max_registers, template.bus.max_gap)
+        self.template = msgspec.structs.replace(template, registers=registers)
+        """The map as it is read: without what was left out."""
+        self._placed: MeterTemplate | None = None
+        self._blocks: tuple[Block, ...] = ()
         bus = context.resource(owner, ".bus", given.bus, ModbusBus)
-        timeout_s = given.timeout_s if given.timeout_s is not None else template.bus.timeout_s
-        self._device = bus.device(
-            name, given.address, Timing(timeout_s=timeout_s, gap_s=template.bus.gap_s, retries=given.retries)
-        )
+        timing = _timing(template, given)
+        self.device = bus.device(name, template.bus.address if given.address is None else given.address, timing)
         limits = template.limits
-        self._guard = EnergyGuard(name, given.max_power_w or limits.max_power_w, limits.resolution_wh)
+        self._max_power_w = given.max_power_w or limits.max_power_w
+        self._guard = EnergyGuard(name, self._max_power_w, limits.resolution_wh)
         self._info = _info(set(registers))
 
     @property
@@ -78,32 +84,89 @@ class ModbusMeter:
 
     async def close(self) -> None:
         """Ends whatever waits for this meter; the line belongs to its bus."""
-        self._device.abandon()
+        self.device.abandon()
+        self._placed = None
+
+    async def identify(self) -> Identity:
+        """What the map has places for. A register that the device refuses is unknown. Raises as `read`."""
+        template = await self.located()
+        told = {"vendor": template.vendor, "model": template.model}
+        for field in template.identity.__struct_fields__:
+            mark: Mark | None = getattr(template.identity, field)
+            if mark is not None:
+                try:
+                    got = await self.device.read(Table[mark.table.upper()], mark.address, mark.size)
+                except Refused:
+                    continue
+                told[field] = text(mark, got.values) or told.get(field, "")
+        return Identity(**told)
 
     async def read(self) -> MeterReading:
-        """Reads every block. Raises NotFound, Timeout, BadReply (damaged, or energy that cannot be), Refused."""
-        values: dict[Quantity, float] = {}
-        energy_at = 0.0
-        for block in self._blocks:
-            got = await self._device.read(Table[block.table.upper()], block.address, block.size)
-            found = self._numbers(block, got.values)
-            if "energy_import_wh" in found:
-                energy_at = got.sampled_at
-            values.update(found)
+        """Reads every block. Raises NotFound, Timeout, BadReply (damaged, or what cannot be), Refused."""
+        template = await self.located()
+        got = {block: await self.words(block) for block in self._blocks}
+        values, energy_at = decoded(template, got)
         if "energy_import_wh" not in values:
             raise BadReply(self.name, "the energy register holds no number")
-        energy_mwh = _mwh(values["energy_import_wh"])
-        return reading(values, energy_at, self._guard.judge(energy_mwh, energy_at))
+        power_w = values.get("power_w", 0.0)
+        if abs(power_w) > self._max_power_w:
+            raise BadReply(self.name, f"told {power_w:.0f} W, and can carry no more than {self._max_power_w:.0f} W")
+        return reading(values, energy_at, self._guard.judge(_mwh(values["energy_import_wh"]), energy_at))
 
-    def _numbers(self, block: Block, words: tuple[int, ...]) -> dict[Quantity, float]:
-        found: dict[Quantity, float] = {}
-        for quantity, register in self._registers.items():
-            start = register.address - block.address
-            if register.table == block.table and start >= 0 and start + register.size <= block.size:
-                value = number(register, words[start : start + register.size], self._template.bus.word_order)
-                if value is not None:
-                    found[quantity] = value
-        return found
+    async def located(self) -> MeterTemplate:
+        """The map with the addresses of this device: found out once after each opening. Raises as `read`."""
+        if self._placed is None:
+            placing = self.template
+            if placing.sunspec is not None:
+                place = await locate(self.device, placing.sunspec)
+                placing = placed(placing, place.model_at, place.common_at)
+            self._blocks = plan(placing.registers.values(), placing.bus.max_registers, placing.bus.max_gap)
+            self._placed = placing
+        return self._placed
+
+    async def words(self, block: Block) -> Registers:
+        """The registers of a block as they are. Raises as `read`."""
+        return await self.device.read(Table[block.table.upper()], block.address, block.size)
+
+    @property
+    def blocks(self) -> tuple[Block, ...]:
+        """What is read each time, once the meter was located."""
+        return self._blocks
+
+
+def decoded(template: MeterTemplate, got: Mapping[Block, Registers]) -> tuple[dict[Quantity, float], float]:
+    """The quantities in the registers of all blocks, and when the energy register was sampled."""
+    values: dict[Quantity, float] = {}
+    energy_at = 0.0
+    for quantity, register in template.registers.items():
+        for block, registers in got.items():
+            words = block.words(registers.values, register.table, register.address, register.size)
+            if words is None:
+                continue
+            value = number(register, words, template.bus.word_order, _exponent(register, got))
+            if value is not None:
+                values[quantity] = value
+            if quantity == "energy_import_wh":
+                energy_at = registers.sampled_at
+            break
+    return values, energy_at
+
+
+def _exponent(register: Register, got: Mapping[Block, Registers]) -> int:
+    if register.exponent_at is None:
+        return 0
+    for block, registers in got.items():
+        words = block.words(registers.values, register.table, register.exponent_at, 1)
+        if words is not None:
+            return words[0]
+    return _NOT_IMPLEMENTED
+
+
+def _timing(template: MeterTemplate, given: Options) -> Timing:
+    timeout_s = template.bus.timeout_s if given.timeout_s is None else given.timeout_s
+    return Timing(
+        timeout_s=timeout_s, gap_s=template.bus.gap_s, retries=given.retries, forget_s=max(_FORGET_S, 2 * timeout_s)
+    )
 
 
 # ---------------------------------------------------------------------------------------------------- plausibility

@@ -9,8 +9,9 @@ Its CRC and its frames are written here from the protocol's text, not taken from
 from __future__ import annotations
 
 import struct
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tests.drivers.emulators.line import Emulator, main
 
@@ -37,6 +38,16 @@ class Units:
         self.silent: set[int] = set()
         self.refusals: list[int] = []
         self.turnaround_s = 0.0
+        self.most = 125
+
+    def load(self, dump: Mapping[str, Any]) -> int:
+        """A register dump, as `ocpp-station hal record` writes one; gives its unit."""
+        unit = int(dump["unit"])
+        self.most = int(dump.get("most", self.most))
+        for table, runs in dump["registers"].items():
+            for address, words in runs.items():
+                self.do_words(unit, table, int(address, 16), [int(word, 16) for word in words.split()])
+        return unit
 
     def do_set(
         self,
@@ -92,6 +103,8 @@ class Units:
         held = self.registers[unit][_TABLE_OF[function]]
         address, number = struct.unpack(">HH", pdu[1:5])
         count = 1 if function in (5, 6) else number
+        if count > self.most:
+            return _refusal(function, 3)
         if any(at not in held for at in range(address, address + count)):
             return _refusal(function, 2)
         values = [held[at] for at in range(address, address + count)]
