@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import pytest
 
+from hal import contract
 from hal.buses import build
 from hal.buses.modbus import ModbusDevice, Table, Timing
 from hal.buses.modbus_tcp import ModbusTcp
+from hal.context import DriverContext
 from hal.errors import BadOptions, BadReply, DeviceError, NotFound, Refused, Timeout
+from hal.registry import Registry
 from tests.drivers.emulators.modbus_gateway import ModbusGateway
 
+DUMPS = Path(__file__).parent / "dumps"
 QUICK = Timing(timeout_s=0.15, retries=0)
 
 
@@ -198,6 +204,55 @@ def test_closing_fails_who_waits() -> None:
             assert await attempt(r.other, 0) == (0, 1)
 
     asyncio.run(scenario())
+
+
+class SunSpecRig:
+    """A SunSpec meter behind a gateway, for the contract."""
+
+    kind = "meter"
+
+    def __init__(self, gateway: ModbusGateway, bus: ModbusTcp) -> None:
+        self.gateway = gateway
+        self.bus = bus
+
+    def build(self) -> Any:
+        """A new driver for the same meter."""
+        options = {"bus": "bus", "template": "sunspec-meter", "address": 126, "timeout_s": 0.2}
+        return Registry().build("meter", "modbus", "device", options, DriverContext(self.clock, {"bus": self.bus}))
+
+    def clock(self) -> float:
+        """Real time."""
+        return time.monotonic()
+
+    async def wait(self, seconds: float) -> None:
+        """Let it pass, hurried."""
+        await asyncio.sleep(seconds * 0.03)
+
+    async def unplug_device(self, *, gone: bool) -> None:
+        """Take its network away or give it back."""
+        if gone:
+            await self.gateway.stop()
+        else:
+            await self.gateway.start()
+            await asyncio.sleep(0.03)
+
+
+@pytest.mark.parametrize("check", contract.checks("meter"), ids=lambda check: check.promise)
+def test_a_meter_behind_a_gateway_keeps_the_contract(check: contract.Check) -> None:
+    """Nothing is skipped."""
+
+    async def scenario() -> contract.Result:
+        gateway = ModbusGateway()
+        gateway.load(json.loads((DUMPS / "sunspec-meter.json").read_text()))
+        await gateway.start()
+        bus = ModbusTcp("bus", {"host": "127.0.0.1", "port": gateway.port, "reopen_s": 0.02})
+        try:
+            return await contract.run_one(check, SunSpecRig(gateway, bus))
+        finally:
+            await bus.close()
+            await gateway.stop()
+
+    assert asyncio.run(scenario()) == (check.promise, "passed", "")
 
 
 def test_a_wrong_option_is_named_with_its_place() -> None:
