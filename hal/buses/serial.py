@@ -60,6 +60,8 @@ class SerialPort:
         self._serial: _Opened | None = None
         self._fd = -1
         self._watching = False
+        self._opening: asyncio.Task[tuple[_Opened, int]] | None = None
+        self._awaited = 0
 
     @property
     def is_open(self) -> bool:
@@ -72,10 +74,37 @@ class SerialPort:
             self._serial, self._fd = _opened(self.name, self.settings)
 
     async def open_aside(self) -> None:
-        """`open` beside the loop: a USB adapter may take a second, and one that is broken takes for ever."""
-        if self._serial is None:
-            opened = await in_thread(partial(_opened, self.name, self.settings), "serial-open", _let_go)
+        """`open` beside the loop: a USB adapter may take a second, and one that is broken takes for ever.
+
+        Who gives up leaves an opening behind that cannot be stopped: the next one waits for it instead of being told
+        that the port is in use, and if there is none it is closed.
+        """
+        if self._serial is not None:
+            return
+        if self._opening is None:
+            work = in_thread(partial(_opened, self.name, self.settings), "serial-open", _let_go)
+            self._opening = asyncio.get_running_loop().create_task(work)
+        opening = self._opening
+        self._awaited += 1
+        try:
+            opened = await asyncio.shield(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(self._unclaimed)
+            raise
+        except DeviceError:
+            self._opening = None
+            raise
+        finally:
+            self._awaited -= 1
+        if self._opening is opening:
+            self._opening = None
             self._serial, self._fd = opened
+
+    def _unclaimed(self, opening: asyncio.Task[tuple[_Opened, int]]) -> None:
+        if self._opening is opening and not self._awaited:
+            self._opening = None
+            if not opening.cancelled() and opening.exception() is None:
+                _let_go(opening.result())
 
     def close(self) -> None:
         """Lets go of the port; harmless twice."""
