@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import abc
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
@@ -45,7 +46,7 @@ ON_A_NETWORK: dict[str, Disturbance] = {
 }
 
 
-class BoardRig:
+class BoardRig(abc.ABC):
     """A harness of the contract, and the handles of tests. `board`: the emulator."""
 
     kind = "board"
@@ -99,13 +100,13 @@ class BoardRig:
         else:
             self.board.do_plug_out()
 
+    @abc.abstractmethod
     async def fault(self, channel: int, *, present: bool) -> None:
         """The fault that every board knows in its own words."""
-        raise NotImplementedError
 
+    @abc.abstractmethod
     def closed(self) -> bool:
         """Whether the contactor is really closed."""
-        raise NotImplementedError
 
 
 class EvseWbRig(BoardRig):
