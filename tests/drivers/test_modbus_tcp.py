@@ -180,13 +180,12 @@ def test_a_request_beside_another_waits_for_its_turn() -> None:
 
     async def scenario() -> None:
         async with rig() as r:
-            r.gateway.do_turnaround(0.03)
+            r.gateway.do_turnaround(0.02)
             asked = [asyncio.ensure_future(attempt(r.device, at)) for at in (0, 2)]
             asked.append(asyncio.ensure_future(attempt(r.other, 4)))
-            await asyncio.sleep(0.01)
-            assert len(r.gateway.requests) == 1
             assert await asyncio.gather(*asked) == [(0, 1), (2, 3), (4, 5)]
             assert [request[6] for request in r.gateway.requests] == [1, 255, 1]
+            assert r.gateway.at_once == 1
 
     asyncio.run(scenario())
 

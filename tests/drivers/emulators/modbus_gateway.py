@@ -18,6 +18,8 @@ class ModbusGateway(Units):
     def __init__(self) -> None:
         super().__init__()
         self.connections = 0
+        self.at_once = 0
+        """The most requests that were unanswered at any time."""
         self.port = 0
         self.delays: list[float] = []
         self.drops = 0
@@ -26,6 +28,7 @@ class ModbusGateway(Units):
         self.hang_ups = 0
         self._server: asyncio.Server | None = None
         self._writers: set[asyncio.StreamWriter] = set()
+        self._unanswered = 0
 
     async def start(self) -> None:
         """Power and network; the same port again after `stop`."""
@@ -73,6 +76,8 @@ class ModbusGateway(Units):
                 transaction, _, follow, unit = struct.unpack(">HHHB", head)
                 pdu = await reader.readexactly(follow - 1)
                 self.requests.append(head + pdu)
+                self._unanswered += 1
+                self.at_once = max(self.at_once, self._unanswered)
                 if not self._answered(writer, transaction, unit, self.answer(unit, pdu)):
                     return
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -98,12 +103,12 @@ class ModbusGateway(Units):
         self.noise = b""
         after_s = self.turnaround_s + (self.delays.pop(0) if self.delays else 0.0)
         if after_s:
-            asyncio.get_running_loop().call_later(after_s, _sent, writer, frame)
+            asyncio.get_running_loop().call_later(after_s, self._send, writer, frame)
         else:
-            writer.write(frame)
+            self._send(writer, frame)
         return True
 
-
-def _sent(writer: asyncio.StreamWriter, frame: bytes) -> None:
-    if not writer.is_closing():
-        writer.write(frame)
+    def _send(self, writer: asyncio.StreamWriter, frame: bytes) -> None:
+        self._unanswered -= 1
+        if not writer.is_closing():
+            writer.write(frame)
