@@ -82,6 +82,7 @@ class OpenEvse(PolledBoard):
         self._lock = given.lock
         self._firmware = ""
         self._watched = False
+        self._restarted = False
         self._watch_s = f"{LEASE_S:.0f}"
         self._least_a = f"{int(given.min_a)}"
 
@@ -102,6 +103,7 @@ class OpenEvse(PolledBoard):
     # ------------------------------------------------------------------------------------------------- of PolledBoard
 
     async def _find(self) -> None:
+        self._restarted = False
         self._bus.listen(self)
         version = await self._bus.ask("GV")
         if not version.ok or not version.words:
@@ -117,6 +119,8 @@ class OpenEvse(PolledBoard):
         if self._lock:
             await self._do("S5", "M")
         await self._arm()
+        if self._restarted:  # as some do when their port is opened
+            raise Timeout(self.name, "the board has restarted meanwhile")
 
     async def _arm(self) -> None:
         """The board shall watch us; it keeps that in EEPROM, and writes it only if it is new."""
@@ -171,6 +175,7 @@ class OpenEvse(PolledBoard):
     def told(self, words: tuple[str, ...]) -> None:
         """The board has changed its state, or has started: then all that it was told is gone."""
         if words[0] == "AB":
+            self._restarted = True
             self.lost(NotFound(self.name, "the board has restarted"))
         elif words[0] in ("AT", "ST"):
             self.wake()

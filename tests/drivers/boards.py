@@ -128,7 +128,7 @@ class EvseWbRig(BoardRig):
 
     def closed(self) -> bool:
         """The relay."""
-        return self.board.relay
+        return self.board.outlet.relay
 
 
 class EvCcRig(BoardRig):

@@ -115,7 +115,7 @@ def test_hundredths_of_an_ampere_where_the_firmware_has_them(
 
     async def scenario() -> None:
         async with running(EvseWbRig, tmp_path) as r:
-            r.board.firmware = firmware
+            r.board.outlet.firmware = firmware
             r.board.do_config(2005, 0x88)
             r.board.do_power_cycle()
             r.board.do_plug_in()

@@ -127,6 +127,30 @@ def test_a_board_that_restarts_is_lost_and_asleep_when_it_is_found_again(tmp_pat
     asyncio.run(scenario())
 
 
+def test_a_board_that_restarts_while_it_is_opened_is_opened_again(tmp_path: Path) -> None:
+    """Opening the port pulls its reset line where DTR is wired: what it was told before that is gone."""
+
+    async def scenario() -> None:
+        async with running(OpenEvseRig, tmp_path) as r:
+            taken = r.board.received
+
+            def received(data: bytes) -> None:
+                if b"$SY" in data:
+                    r.board.received = r.board.line._on_data = taken
+                    r.board.do_restart()
+                taken(data)
+
+            r.board.received = r.board.line._on_data = received
+            driver = r.build()
+            with pytest.raises(NotFound, match="restarted meanwhile"):
+                await driver.open()
+            await driver.open()
+            assert r.board.asleep
+            await driver.close()
+
+    asyncio.run(scenario())
+
+
 def test_the_locks_of_the_firmware_are_opened_only_when_nothing_can_charge_by_that(tmp_path: Path) -> None:
     """A vehicle waits at a board that is locked after power-up and until somebody is authorised."""
 
