@@ -38,6 +38,7 @@ from station.blocks.security import Security
 from station.blocks.smart_charging.block import Parts, SmartCharging
 from station.blocks.smart_charging.ceilings import Ceilings
 from station.blocks.smart_charging.ceilings import States as SmartChargingStates
+from station.blocks.smart_charging.derating import Derating
 from station.blocks.smart_charging.vehicle import Vehicles
 from station.blocks.transactions.block import Transactions
 from station.blocks.transactions.conduct import States as TransactionStates
@@ -327,6 +328,7 @@ def _smart_charging(its: Known) -> SmartCharging:
         parts=Parts(
             ceilings=Ceilings(states, times=its.times, facts=its.facts),
             externals=its.externals,
+            derating=Derating(its.setup.curves),
             vehicles=Vehicles(
                 profiles=its.profiles,
                 sessions=its.sessions,

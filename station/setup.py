@@ -11,6 +11,7 @@ from device_model.build import InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.blocks.data_transfer import Installed
 from station.blocks.firmware.terms import FirmwareTerms
+from station.blocks.smart_charging.derating import Curve
 from station.blocks.smart_charging.external import Signal
 from station.ocpp.speaker import Speaker
 from station.ocpp.types import ChargingStationType
@@ -78,6 +79,8 @@ class Setup(msgspec.Struct, frozen=True, kw_only=True):
     """The status of connectors is told by NotifyEvent instead of StatusNotification (G01)."""
     signals: tuple[Signal, ...] = ()
     """Sensors by which other systems limit the station (K11)."""
+    curves: tuple[Curve, ...] = ()
+    """Sensors by whose temperature EVSEs offer less."""
     parts: Mapping[str, Part] = {}
     """Which component of the device model shows which device."""
     firmware: FirmwareTerms | None = None

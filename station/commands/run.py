@@ -204,7 +204,7 @@ def _core(config: Config, station: Station, unlocking: sealing.Unlocking) -> Cor
 
 
 def _outside(config: Config, station: Station, parts: Parts) -> Outside:
-    setting = Setting(parts.clock.now().boot)
+    setting = Setting(parts.clock.now().boot, timing=config.timing)
     wiring = config.wiring
 
     def control(runner: Runner) -> Control:

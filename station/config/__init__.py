@@ -15,6 +15,7 @@ cache.py      the parsed file, for later starts
 
 from __future__ import annotations
 
+import math
 import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,6 +30,8 @@ from station.config import cache, checks, devices, equipment, keys, monitoring
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
 from station.setup import Setup
+from station.shell.easing import Gentleness
+from station.shell.outlet import Timing
 from station.shell.transfer import protocols
 from station.shell.wiring import Wiring
 from station.state.network import PASSWORD, NetworkProfile
@@ -91,6 +94,13 @@ class Config(msgspec.Struct, frozen=True):
         return devices.wiring(self.file)
 
     @property
+    def timing(self) -> Timing:
+        """For the hardware thread: how gently the current changes."""
+        supply = self.file.supply
+        ramp_a_per_s = supply.ramp_a_per_s if supply.ramp_a_per_s is not None else math.inf
+        return Timing(gentle=Gentleness(ramp_a_per_s, supply.phase_pause_s, supply.phase_dwell_s))
+
+    @property
     def layout(self) -> Layout:
         """For the device model."""
         return layout(self.file, self.measurands, self.signing)
@@ -116,6 +126,7 @@ class Config(msgspec.Struct, frozen=True):
             main_meter=self.file.main_meter is not None,
             status_by_event=csms.status_by == "NotifyEvent",
             signals=tuple(equipment.signals(self.file)),
+            curves=tuple(equipment.curves(self.file)),
             parts=equipment.parts(self.file),
             monitors=monitoring.factory(self.file),
             given_certificate=self._given(),
@@ -203,6 +214,7 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
     mistakes += [
         *misplaced,
         *equipment.deaf(file),
+        *equipment.senseless(sound),
         *equipment.mistakes(sound, built, tried.units),
         *checks.variables(sound, built),
     ]

@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 import msgspec
 
 from hal import buses
+from hal.api import Fault
 from hal.registry import Registry
 from station.config.mistakes import Mistake, Path, meant
-from station.config.schema import Board, Connector, Evse, File, Options, Seconds, Simulator
+from station.config.schema import Board, Connector, Evse, File, Options, Seconds, Section, Simulator
+from station.shell.guards import Guard
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
 
 BUSES = (*buses.KINDS, "sim")
 """Kinds of what drivers share."""
+
+PERIOD_S, GUARD_PERIOD_S = 60.0, 5.0
 
 SIMULATOR = "simulator"
 """The name of the simulated world, and of the board that it shows."""
@@ -33,7 +37,11 @@ SECTIONS: Mapping[str, Kind] = {
     "readers": Kind("reader", ("evses",)),
     "locks": Kind("lock"),
     "sensors": Kind(
-        "sensor", ("component", "variable", "instance", "variable_instance", "evse", "connector", "period_s")
+        "sensor",
+        (
+            *("component", "variable", "instance", "variable_instance", "evse", "connector", "period_s"),
+            *("fault", "above", "until", "derate"),
+        ),
     ),
     "displays": Kind("display"),
 }
@@ -45,6 +53,13 @@ class ReaderKeys(msgspec.Struct, frozen=True):
     evses: tuple[int, ...] = ()
 
 
+class Derate(Section, frozen=True):
+    """Between these temperatures the EVSE offers less and less."""
+
+    from_c: float
+    to_c: float
+
+
 class SensorKeys(msgspec.Struct, frozen=True):
     """Our keys of a sensor."""
 
@@ -54,7 +69,19 @@ class SensorKeys(msgspec.Struct, frozen=True):
     variable_instance: str | None = None
     evse: int | None = None
     connector: int | None = None
-    period_s: Seconds = 60.0
+    period_s: Seconds | None = None
+    fault: Fault | None = None
+    """While it is true, or more than `above`, the EVSE (without `evse`: every one) gives no current."""
+    above: float | None = None
+    until: float | None = None
+    derate: Derate | None = None
+
+    @property
+    def every_s(self) -> float:
+        """How often it is read, unless it tells its changes: sooner where something hangs on it."""
+        if self.period_s is not None:
+            return self.period_s
+        return GUARD_PERIOD_S if self.fault is not None or self.derate is not None else PERIOD_S
 
 
 def completed(file: File) -> File:
@@ -148,7 +175,8 @@ def wiring(file: File) -> Wiring:
                 evse_id=keys.evse,
                 connector_id=keys.connector,
                 variable_instance=keys.variable_instance,
-                period_s=keys.period_s,
+                period_s=keys.every_s,
+                guard=_guard(name, keys, every),
             )
             for name, keys in sensors.items()
         ),
@@ -161,6 +189,13 @@ def wiring(file: File) -> Wiring:
 def sensor_keys(file: File) -> dict[str, SensorKeys]:
     """Our keys of each sensor of a file whose form is right."""
     return {name: msgspec.convert(_own(given, "sensors"), SensorKeys) for name, given in file.sensors.items()}
+
+
+def _guard(name: str, keys: SensorKeys, every: tuple[int, ...]) -> Guard | None:
+    if keys.fault is None:
+        return None
+    evse_ids = every if keys.evse is None else (keys.evse,)
+    return Guard(device=name, fault=keys.fault, evse_ids=evse_ids, above=keys.above, until=keys.until)
 
 
 def _wired(number: int, evse: Evse) -> EvseEntry:

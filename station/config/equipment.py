@@ -16,6 +16,7 @@ from device_model.build import Equipment, Layout, build
 from device_model.catalogue import Catalogue, VariableSpec
 from device_model.model import AttributeType, ComponentId, ComponentKey, DeviceModel, Variable, VariableId
 from device_model.values import DataType
+from station.blocks.smart_charging.derating import Curve
 from station.blocks.smart_charging.external import Fed, Signal
 from station.config.devices import SensorKeys, place_of_sensor, sensor_keys
 from station.config.mistakes import Mistake, Path, meant
@@ -52,13 +53,30 @@ def _fed(keys: SensorKeys) -> Part:
     return Part(component, VariableId(keys.variable, keys.variable_instance or ""))
 
 
+def _fed_by(keys: SensorKeys) -> Fed:
+    return Fed(keys.component, keys.variable, keys.instance, keys.evse, keys.connector, keys.variable_instance)
+
+
+def curves(file: File) -> Iterator[Curve]:
+    """The thermometers by which EVSEs offer less."""
+    every = tuple(range(1, len(file.evses) + 1))
+    for name, keys in sensor_keys(file).items():
+        if keys.derate is not None:
+            yield Curve(
+                device=name,
+                fed=_fed_by(keys),
+                evse_ids=every if keys.evse is None else (keys.evse,),
+                from_c=keys.derate.from_c,
+                to_c=keys.derate.to_c,
+            )
+
+
 def signals(file: File) -> Iterator[Signal]:
     """The sensors by which other systems limit the station."""
     keys = sensor_keys(file)
     for each in file.supply.signals:
-        fed = keys[each.sensor]
         yield Signal(
-            fed=Fed(fed.component, fed.variable, fed.instance, fed.evse, fed.connector, fed.variable_instance),
+            fed=_fed_by(keys[each.sensor]),
             source=each.source,
             evse_id=each.evse or 0,
             value=worded(each.value),
@@ -82,6 +100,18 @@ def deaf(file: File) -> Iterator[Mistake]:
     for place, name in enumerate(sensors):
         if sensors.index(name) != place:
             yield Mistake(("supply", "signals", place, "sensor"), f"{name!r} gives another signal already", "one each")
+
+
+def senseless(file: File) -> Iterator[Mistake]:
+    """What sensors cannot mean."""
+    for name, keys in sensor_keys(file).items():
+        path = place_of_sensor(file, name)
+        if keys.fault is None and keys.above is not None:
+            yield Mistake((*path, "above"), "a limit of no fault", "add `fault:`, or a monitor under `monitors:`")
+        if keys.until is not None and (keys.above is None or keys.until >= keys.above):
+            yield Mistake((*path, "until"), "does not lie below `above`", "a fault is over when it is less than that")
+        if keys.derate is not None and keys.derate.from_c >= keys.derate.to_c:
+            yield Mistake((*path, "derate", "to_c"), "does not lie above `from_c`", "less current from, none at")
 
 
 def equipment(file: File) -> tuple[Equipment, ...]:

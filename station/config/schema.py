@@ -143,6 +143,12 @@ class Supply(Section, frozen=True):
     """Between phase and neutral: limits in watts are converted by it (K01.FR.50)."""
     phase_switching: bool = False
     """The boards can change between one phase and all of them (Phases3to1)."""
+    phase_pause_s: Annotated[float, msgspec.Meta(ge=1.0, le=300.0)] = 5.0
+    """How long no current flows when they do."""
+    phase_dwell_s: Annotated[float, msgspec.Meta(ge=0.0, le=86_400.0)] = 60.0
+    """How long a number of phases stays before there may be more of them; fewer come at once."""
+    ramp_a_per_s: Annotated[float, msgspec.Meta(gt=0.0, le=1000.0)] | None = None
+    """How fast the offered current may rise; at once if it is not said. It falls at once."""
     signals: tuple[LimitSignal, ...] = ()
     """What else limits; then ExternalControlSignalsEnabled is true at first."""
 

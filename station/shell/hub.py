@@ -337,6 +337,8 @@ class Hub:
         async with opened(sensor), listening(values(sensor, entry.period_s)) as readings:
             async for reading in readings:
                 value = as_text(sound.sensor(reading, entry.device).value)
+                if entry.guard is not None:
+                    self._reconciler.guard_is(entry.guard, reading.value, self._clock())
                 self._answers(entry.device, _served(entry.evse_id))
                 self._news(
                     SensorRead(
@@ -372,8 +374,11 @@ class Hub:
     def _failed(self, duty: Duty) -> Callable[[str], None]:
         """What to tell when a device's task has failed: once, until it answers again."""
         boards = {evse.board for evse in self._wiring.evses}
+        guards = {sensor.device: sensor.guard for sensor in self._wiring.sensors if sensor.guard is not None}
 
         def failed(reason: str) -> None:
+            if (guard := guards.get(duty.device)) is not None:
+                self._reconciler.guard_is(guard, None, self._clock())
             if duty.device in boards:
                 self._reconciler.lost(duty.device, reason, self._clock())
             elif duty.device not in self._lost:
@@ -394,7 +399,9 @@ class Hub:
 
     def _place(self, evse: EvseEntry) -> Place:
         info = self.drivers.boards[evse.board].info(evse.channel)
-        return Place(evse.evse_id, evse.board, evse.channel, info, own_lock=evse.lock is not None)
+        guards = [entry.guard for entry in self._wiring.sensors if entry.guard and evse.evse_id in entry.guard.evse_ids]
+        own_lock = evse.lock is not None
+        return Place(evse.evse_id, evse.board, evse.channel, info, own_lock=own_lock, guards=tuple(guards))
 
     def _meter(self, evse_id: int, name: str) -> MeterWorker:
         def power(power_w: float | None, at: float) -> None:

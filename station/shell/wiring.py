@@ -7,6 +7,8 @@ from typing import Any
 
 import msgspec
 
+from station.shell.guards import Guard
+
 
 class BusEntry(msgspec.Struct, frozen=True, kw_only=True):
     """Something that several drivers share: a wire, or a simulated world."""
@@ -55,6 +57,8 @@ class SensorEntry(msgspec.Struct, frozen=True, kw_only=True):
     variable_instance: str | None = None
     period_s: float = 60.0
     """How often a sensor that does not tell its changes is read."""
+    guard: Guard | None = None
+    """The fault that it means."""
 
 
 class Wiring(msgspec.Struct, frozen=True, kw_only=True):

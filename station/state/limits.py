@@ -5,6 +5,8 @@ Memory only: who lowers a limit states it again after a start. Whoever changes o
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import msgspec
 
 from station.state.connectors import Connectors
@@ -26,6 +28,8 @@ class Limits:
 
     def __init__(self) -> None:
         self._ceilings: dict[int, Limit] = {}
+        self.derated: Callable[[int, float], float] = lambda _evse, most_a: most_a
+        """What heat leaves of an EVSE's most; smart charging replaces it."""
 
     def set(self, evse_id: int, limit: Limit | None) -> bool:
         """State the ceiling of an EVSE, None for no ceiling; gives whether it is another one than before."""
@@ -42,7 +46,8 @@ class Limits:
 
 
 def limit_a(session: Session, connectors: Connectors, limits: Limits) -> float:
-    """Amperes per phase that the EVSE may offer: by its build, the cable in it, and its ceiling."""
-    ceiling = limits.ceiling(session.evse_id)
-    all_of_them = (connectors.limit_a(session.evse_id), session.cable_max_a, ceiling.amperes if ceiling else None)
+    """Amperes per phase that the EVSE may offer: by its build and how hot it is, the cable in it, and its ceiling."""
+    ceiling, built = limits.ceiling(session.evse_id), connectors.limit_a(session.evse_id)
+    derated = limits.derated(session.evse_id, built)
+    all_of_them = (derated, session.cable_max_a, ceiling.amperes if ceiling else None)
     return min(each for each in all_of_them if each is not None)

@@ -9,9 +9,14 @@ import pytest
 from device_model import catalogue
 from device_model.build import build
 from device_model.model import ComponentId, Variable, VariableId
+from hal.api import Fault
+from station.blocks.smart_charging.derating import Curve
 from station.blocks.smart_charging.external import Fed, Signal
 from station.config import load
 from station.setup import FEATURES
+from station.shell.easing import Gentleness
+from station.shell.guards import Guard
+from station.shell.outlet import Timing
 from tests.unit.test_config import GOOD, Folder
 
 
@@ -209,6 +214,53 @@ def test_a_sensor_may_limit_the_station(folder: Folder) -> None:
         Signal(fed=Fed("GridContact", "Active"), amperes=6.0),
         Signal(fed=Fed("Manager", "Current"), source="EMS", evse_id=1),
     )
+
+
+TEMPERATURE = "component: TemperatureSensor, variable: Temperature, value: 20.5, unit: Celsius"
+
+
+def test_a_sensor_may_mean_a_fault_or_less_current(folder: Folder) -> None:
+    """At its EVSE, or at every one; then it is read more often, unless the file says how often."""
+    text = sensors(
+        f"{TEMPERATURE}, evse: 2, fault: OverTemperature, above: 90, until: 70, period_s: 2",
+        f"{TEMPERATURE}, derate: {{from_c: 60, to_c: 80}}",
+        "component: EmergencyStopSensor, variable: Tripped, value: false, fault: EmergencyStop",
+        "component: RCD, variable: Tripped, value: false",
+    )
+
+    config = folder.load(text)
+
+    entries = {entry.device: entry for entry in config.wiring.sensors}
+    hot = Guard(device="s1", fault=Fault.OVER_TEMPERATURE, evse_ids=(2,), above=90.0, until=70.0)
+    stop = Guard(device="s3", fault=Fault.EMERGENCY_STOP, evse_ids=(1, 2))
+    assert [entries[f"s{n}"].guard for n in (1, 2, 3, 4)] == [hot, None, stop, None]
+    assert [entries[f"s{n}"].period_s for n in (1, 2, 3, 4)] == [2, 5, 5, 60]
+    fed = Fed("TemperatureSensor", "Temperature")
+    assert config.setup("PowerUp").curves == (Curve(device="s2", fed=fed, evse_ids=(1, 2), from_c=60.0, to_c=80.0),)
+
+
+@pytest.mark.parametrize(
+    "entry, mistake",
+    [
+        (f"{TEMPERATURE}, above: 90", "sensors.s1.above: a limit of no fault"),
+        (f"{TEMPERATURE}, fault: OverTemperature, above: 90, until: 90", "sensors.s1.until: does not lie below"),
+        (f"{TEMPERATURE}, fault: OverTemperature, until: 90", "sensors.s1.until: does not lie below"),
+        (f"{TEMPERATURE}, derate: {{from_c: 80, to_c: 80}}", "sensors.s1.derate.to_c: does not lie above"),
+        (f"{TEMPERATURE}, derate: {{from_c: 80}}", "sensors.s1.derate"),
+        (f"{TEMPERATURE}, fault: Fire", "sensors.s1.fault"),
+    ],
+)
+def test_what_a_sensor_cannot_mean_is_a_mistake(folder: Folder, entry: str, mistake: str) -> None:
+    """At its own line."""
+    assert mistake in "\n".join(folder.mistakes(sensors(entry)))
+
+
+def test_how_gently_current_changes_stands_under_supply(folder: Folder) -> None:
+    """And is what the hardware thread is given."""
+    gentle = folder.load(GOOD + "supply: {ramp_a_per_s: 2, phase_pause_s: 10, phase_dwell_s: 300}\n").timing.gentle
+
+    assert gentle == Gentleness(ramp_a_per_s=2.0, phase_pause_s=10.0, phase_dwell_s=300.0)
+    assert folder.load(GOOD).timing == Timing()
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from station.block import Block, Outcome, Outcomes, Reactions, Routes, on, outco
 from station.blocks.smart_charging import reports
 from station.blocks.smart_charging.ceilings import COMPONENT, Ceilings, States
 from station.blocks.smart_charging.composite import Site, periods, schedule
+from station.blocks.smart_charging.derating import Derating
 from station.blocks.smart_charging.external import Externals
 from station.blocks.smart_charging.plans import millis
 from station.blocks.smart_charging.validation import Judge
@@ -71,6 +72,7 @@ class Parts(msgspec.Struct, frozen=True):
     ceilings: Ceilings
     externals: Externals
     vehicles: Vehicles
+    derating: Derating
 
 
 class SmartCharging(Block):
@@ -85,6 +87,8 @@ class SmartCharging(Block):
         self._ceilings = parts.ceilings
         self._externals = parts.externals
         self._vehicles = parts.vehicles
+        self._derating = parts.derating
+        states.limits.derated = parts.derating.limit_a
         parts.externals.changed = self._changed
         parts.vehicles.site = parts.ceilings.site
         parts.ceilings.also = parts.vehicles.next_due
@@ -111,7 +115,6 @@ class SmartCharging(Block):
         """Who comes and goes, and what an EVSE can do."""
         looks = (
             ClockStepped,
-            DeviceLost,
             DeviceReturned,
             EvseQuarantined,
             FaultChanged,
@@ -128,7 +131,8 @@ class SmartCharging(Block):
             on(TransactionStarted, self.transaction_started),
             on(TransactionEnded, self.transaction_ended),
             on(VariableChanged, self.variable_changed),
-            on(SensorRead, self._externals.sensed),
+            on(SensorRead, self.sensed),
+            on(DeviceLost, self.device_lost),
             on(VehicleSpoke, self.vehicle_spoke),
             on(VehicleNeedsTold, self.needs_told),
             on(VehicleScheduleTold, self.schedule_told),
@@ -331,6 +335,16 @@ class SmartCharging(Block):
             self._look(now)
         if fact.variable == "ExternalControlSignalsEnabled" and not self._externals.enabled:
             self._externals.release_all(now)
+
+    def sensed(self, fact: SensorRead, now: Now) -> None:
+        """A signal of another system (K11), or how hot it is."""
+        self._externals.sensed(fact, now)
+        if self._derating.feels(fact):
+            self._ceilings.after(lambda: self._derating.sensed(fact), now)
+
+    def device_lost(self, fact: DeviceLost, now: Now) -> None:
+        """A board that is gone needs nothing; a thermometer that is gone cannot say that it is cool."""
+        self._ceilings.after(lambda: self._derating.lost(fact.device), now)
 
     def look_again(self, fact: Fact, now: Now) -> None:
         """Another vehicle takes part, or what is offered is limited by something else."""

@@ -63,12 +63,17 @@ class Ceilings:
 
     def look(self, now: Now) -> None:
         """Something is different, or it is time: state the ceilings, and tell which have changed."""
-        limits = self._now(now)
-        for evse_id, limit in limits.items():
-            before = self._amperes(evse_id)
-            if self._limits.set(evse_id, limit):
-                after = self._amperes(evse_id)
-                self._facts.emit(LimitChanged(evse_id=evse_id, significant=self._is_significant(before, after)))
+        self.after(lambda: None, now)
+
+    def after(self, change: Callable[[], object], now: Now) -> None:
+        """The same after a change of what the EVSEs can give at all."""
+        before = {evse_id: self._amperes(evse_id) for evse_id in self._connectors.evse_ids()}
+        change()
+        for evse_id, limit in self._now(now).items():
+            other, after = self._limits.set(evse_id, limit), self._amperes(evse_id)
+            if other or after != before[evse_id]:
+                significant = self._is_significant(before[evse_id], after)
+                self._facts.emit(LimitChanged(evse_id=evse_id, significant=significant))
 
     def _is_significant(self, before: float, after: float) -> bool:
         """K11.FR.04, SC.03."""
@@ -105,8 +110,8 @@ class Ceilings:
         )
 
     def _most(self, session: Session) -> float:
-        """By its build, and the cable in it."""
-        built = self._connectors.limit_a(session.evse_id)
+        """By its build and how hot it is, and the cable in it."""
+        built = self._limits.derated(session.evse_id, self._connectors.limit_a(session.evse_id))
         return min(built, session.cable_max_a) if session.cable_max_a is not None else built
 
     @property

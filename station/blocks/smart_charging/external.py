@@ -51,6 +51,11 @@ class Fed(NamedTuple):
     connector_id: int | None = None
     variable_instance: str | None = None
 
+    @classmethod
+    def of(cls, fact: SensorRead) -> Fed:
+        """The variable that this reading feeds."""
+        return cls(*(getattr(fact, name) for name in cls._fields))
+
 
 class ExternalLimit(msgspec.Struct, frozen=True, kw_only=True):
     """What a system allows, for the station (EVSE 0) or one EVSE, from now on. No periods: no limit any more.
@@ -147,8 +152,7 @@ class Externals:
 
     def sensed(self, fact: SensorRead, now: Now) -> None:
         """A contact of the grid operator, or a value of an energy manager: the same again changes nothing."""
-        fed = Fed(*(getattr(fact, name) for name in Fed._fields))
-        signal = self._signals.get(fed)
+        signal = self._signals.get(Fed.of(fact))
         if signal is None or not self.enabled:
             return
         try:

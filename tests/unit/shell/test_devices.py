@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 
-from hal.api import Permit
+from hal.api import Fault, Permit
 from hal.errors import BadOptions
 from hal.sim.driver import SimBoard
 from hal.sim.ev import EvSpec
@@ -22,6 +22,7 @@ from station.facts import (
     DeviceLost,
     DeviceReturned,
     Fact,
+    FaultChanged,
     LockChanged,
     MeterSampled,
     PlugInserted,
@@ -36,6 +37,7 @@ from station.now import BootId, Mono
 from station.shell import metering
 from station.shell import supervise as supervision
 from station.shell.devices import HardwareThread
+from station.shell.guards import Guard
 from station.shell.hub import Setting
 from station.shell.reconcile import Batch
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
@@ -222,6 +224,41 @@ def test_a_plug_where_the_configuration_has_none_is_the_boards_fault(monkeypatch
     core.hardware.stop()
     assert isinstance(lost, DeviceLost)
     assert "shows connector 2 of 1" in lost.reason
+
+
+def test_a_contact_that_means_a_fault_opens_without_the_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An emergency stop: pressed, released, and its wire cut."""
+    monkeypatch.setattr(supervision.supervise, "__kwdefaults__", {"first_s": 0.05, "longest_s": 0.1})
+    button = DeviceEntry(name="button", kind="sensor", driver="sim", options={"value": False})
+    guard = Guard(device="button", fault=Fault.EMERGENCY_STOP, evse_ids=(1, 2))
+    entry = SensorEntry(device="button", component="EmergencyStopSensor", variable="Tripped", guard=guard)
+    core = Core(wiring(devices=(*wiring().devices, button), sensors=(entry,)))
+    core.hardware.start()
+    try:
+        core.hear(SnapshotTold)
+        core.world(lambda w: w.plug_in(1, ev=EvSpec(ramp_a_per_s=0)))
+        core.hardware.want(1, CHARGE)
+        core.hear(PowerPathChanged, lambda fact: isinstance(fact, PowerPathChanged) and fact.closed)
+        core.commits = False
+
+        core.world(lambda w: w.sensor("button", value=True))
+        core.hear(PowerPathChanged, lambda fact: isinstance(fact, PowerPathChanged) and not fact.closed)
+
+        core.commits = True
+        stops = [cast("FaultChanged", core.hear(FaultChanged)) for _ in range(2)]
+        assert {(stop.evse_id, stop.fault, stop.present) for stop in stops} == {
+            (1, Fault.EMERGENCY_STOP, True),
+            (2, Fault.EMERGENCY_STOP, True),
+        }
+        core.world(lambda w: w.sensor("button", value=False))
+        core.hear(FaultChanged, lambda fact: isinstance(fact, FaultChanged) and not fact.present)
+        core.hear(PowerPathChanged, lambda fact: isinstance(fact, PowerPathChanged) and fact.closed)
+        core.told.clear()
+        core.world(lambda w: w.lose("button"))
+        core.hear(FaultChanged, lambda fact: isinstance(fact, FaultChanged) and fact.present)
+        core.hear(PowerPathChanged, lambda fact: isinstance(fact, PowerPathChanged) and not fact.closed)
+    finally:
+        core.hardware.stop()
 
 
 def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
