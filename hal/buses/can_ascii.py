@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 from collections.abc import Callable
 from typing import Annotated, NamedTuple
 
@@ -28,7 +29,9 @@ _SLCAN_SPEED = {
     1_000_000: 8,
 }
 _STD_DIGITS, _EXT_DIGITS = 3, 8
-_STD_MAX = 0x7FF
+_STD_MAX, _EXT_MAX = 0x7FF, 0x1FFF_FFFF
+_HEX = re.compile(r"[0-9A-Fa-f]{1,8}")
+_OCTETS = re.compile(r"([0-9A-Fa-f]{2}){0,8}")
 _LINE_MAX = 64
 _CONNECT_S = 5.0
 _UNSENT_MAX = 4096
@@ -109,12 +112,20 @@ def parse_slcan(line: bytes) -> Frame | None:
     if kind not in (b"t", b"T"):
         return None
     digits = _STD_DIGITS if kind == b"t" else _EXT_DIGITS
-    try:
-        identifier, length = int(line[1 : 1 + digits], 16), int(line[1 + digits : 2 + digits])
-        data = bytes.fromhex(line[2 + digits : 2 + digits + 2 * length].decode("ascii"))
-    except ValueError:
+    size = line[1 + digits : 2 + digits]
+    if not size.isdigit():
         return None
-    return Frame(identifier, data, kind == b"T") if len(data) == length else None
+    identifier, data = line[1 : 1 + digits], line[2 + digits : 2 + digits + 2 * int(size)]
+    frame = _frame(identifier.decode("ascii", "replace"), data.decode("ascii", "replace"), extended=kind == b"T")
+    return frame if frame is not None and len(frame.data) == int(size) else None
+
+
+def _frame(identifier: str, data: str, *, extended: bool) -> Frame | None:
+    """A frame that there can be on a bus. Digits alone: Python's own readers take signs and blanks, too."""
+    if not _HEX.fullmatch(identifier) or not _OCTETS.fullmatch(data):
+        return None
+    number = int(identifier, 16)
+    return Frame(number, bytes.fromhex(data), extended) if number <= (_EXT_MAX if extended else _STD_MAX) else None
 
 
 class Socketcand:
@@ -188,10 +199,7 @@ async def _element(reader: asyncio.StreamReader) -> str:
 def parse_socketcand(element: str) -> Frame | None:
     """The frame in `frame ID SECONDS DATA`; None for anything else."""
     words = element.split()
-    if len(words) < 3 or words[0] != "frame":  # noqa: PLR2004 - word, identifier, time
+    if len(words) < 3 or words[0] != "frame" or not _HEX.fullmatch(words[1]):  # noqa: PLR2004 - word, identifier, time
         return None
-    try:
-        identifier, data = int(words[1], 16), bytes.fromhex("".join(words[3:]))
-    except ValueError:
-        return None
-    return Frame(identifier, data, extended=len(words[1]) > _STD_DIGITS or identifier > _STD_MAX)
+    extended = len(words[1]) > _STD_DIGITS or int(words[1], 16) > _STD_MAX
+    return _frame(words[1], "".join(words[3:]), extended=extended)

@@ -61,6 +61,13 @@ def slcan(path: Path) -> CanBus:
         (b"t1003AA55", None),  # cut short
         (b"t1G02AA55", None),
         (b"r1008", None),  # remote frame
+        (b"t-1F0", None),  # Python's own readers take signs, blanks and underscores
+        (b"t1_00", None),
+        (b"t100 ", None),
+        (b"t8000", None),  # beyond 11 bits
+        (b"T200000000", None),  # beyond 29
+        (b"t1009112233445566778899", None),  # nine bytes
+        (b"t1001 1", None),
         (b"z", None),
         (b"", None),
     ],
