@@ -5,6 +5,8 @@ Used for files of an operator and to generate the JSON of built-in ones: importi
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Iterable, Iterator
 from typing import Any, TypeVar
 
 import msgspec
@@ -13,17 +15,38 @@ from hal.errors import BadOptions
 
 T = TypeVar("T")
 
+_DEEPEST = 20
+_MOST_NODES = 5_000
+_ENDS = {"SequenceEndEvent", "MappingEndEvent"}
+
 
 def from_yaml(owner: str, text: str, kind: type[T]) -> T:
     """`text` as a `kind`. Raises BadOptions: line of a syntax error or of a key written twice, path of any other."""
     import yaml  # noqa: PLC0415 - heavy, see above
 
     try:
-        _no_key_twice(owner, yaml.compose(text, Loader=yaml.SafeLoader))
+        _not_too_deep(owner, yaml.parse(text, Loader=yaml.SafeLoader))
+        _no_key_twice(owner, yaml.compose(text, Loader=yaml.SafeLoader), itertools.count(1), 0)
         data: object = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        raise BadOptions(owner, "", " ".join(str(error).split())) from None
+    except BadOptions:
+        raise
+    except (yaml.YAMLError, ValueError) as error:  # a date or a number that is none is a ValueError
+        raise BadOptions(owner, "", _words(str(error))) from None
     return checked(owner, data, kind)
+
+
+def _words(text: str) -> str:
+    """One line that can be shown."""
+    return "".join(letter if letter.isprintable() else " " for letter in " ".join(text.split()))
+
+
+def _not_too_deep(owner: str, events: Iterable[Any]) -> None:
+    """A composer calls itself for each thing in another, until it crashes."""
+    depth = 0
+    for event in events:
+        depth += hasattr(event, "flow_style") - (type(event).__name__ in _ENDS)
+        if depth > _DEEPEST:
+            raise BadOptions(owner, "", f"one thing in the other, too deep (line {event.start_mark.line + 1})")
 
 
 def checked(owner: str, data: object, kind: type[T]) -> T:
@@ -62,15 +85,23 @@ def _with(data: object, steps: list[str], value: object) -> object:
     return {**data, steps[0]: _with(data.get(steps[0]), steps[1:], value)}
 
 
-def _no_key_twice(owner: str, node: Any) -> None:
-    """YAML parsers keep the last of two equal keys without a word; in a map of hardware that is a slip."""
+def _no_key_twice(owner: str, node: Any, seen_nodes: Iterator[int], depth: int) -> None:
+    """YAML parsers keep the last of two equal keys without a word; in a map of hardware that is a slip.
+
+    What an alias repeats is looked at again, so that a file which grows when it is read, or holds itself, is refused.
+    """
     if node is None or isinstance(node.value, str):
         return
+    if next(seen_nodes) > _MOST_NODES or depth > _DEEPEST:
+        raise BadOptions(owner, "", "it grows when it is read: write what its aliases repeat")
     seen: set[str] = set()
     for item in node.value:
         key, value = item if isinstance(item, tuple) else (None, item)
-        if key is not None and key.value in seen:
-            raise BadOptions(owner, f".{key.value}", f"written twice (line {key.start_mark.line + 1})")
         if key is not None:
+            line = key.start_mark.line + 1
+            if not isinstance(key.value, str):
+                raise BadOptions(owner, "", f"a key is no text (line {line})")
+            if key.value in seen:
+                raise BadOptions(owner, f".{_words(key.value)}", f"written twice (line {line})")
             seen.add(key.value)
-        _no_key_twice(owner, value)
+        _no_key_twice(owner, value, seen_nodes, depth + 1)

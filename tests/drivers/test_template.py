@@ -31,6 +31,23 @@ def test_generated_files_are_up_to_date() -> None:
     assert sorted(path.stem for path in (FOLDER / "meter").glob("*.yaml")) == names()
 
 
+NINE = ",".join(["*a{}"] * 9)
+BOMB = "\n".join(["a0: &a0 [1]", *(f"a{n}: &a{n} [{NINE.replace('{}', str(n - 1))}]" for n in range(1, 9))])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [BOMB, "a: &a [*a]", "a: &a {b: *a}", "[" * 500, "{a: " * 500, "[1]: 2", "a: 2001-13-45", "a: !!int b", "\x1b: 1"],
+    ids=["bomb", "cycle", "cycle-map", "deep", "deep-map", "list-key", "date", "int", "escape"],
+)
+def test_a_hostile_map_is_refused_at_once(text: str) -> None:
+    """Aliases of aliases make a gigabyte of a line; what holds itself never ends."""
+    with pytest.raises(BadOptions) as caught:
+        parse("meter", text)
+
+    assert str(caught.value).isprintable()
+
+
 @pytest.mark.parametrize("source", sorted((FOLDER / "meter").glob("*.yaml")), ids=lambda path: path.stem)
 def test_every_shipped_map_satisfies_the_schema_that_editors_use(source: Path) -> None:
     """The schema and the structs say the same."""
