@@ -29,6 +29,15 @@ _CODE_SIGNING = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID
 
 def check_signer(pem: str, roots_pem: str, at: datetime) -> str:
     """The subject of the certificate, leaf first, that may sign firmware at `at`. Raises BadCertificate."""
+    try:
+        return _check_signer(pem, roots_pem, at)
+    except BadCertificate:
+        raise
+    except Exception as error:  # the library's have no base in common, and come when a field is asked for
+        raise BadCertificate("it cannot be read") from error
+
+
+def _check_signer(pem: str, roots_pem: str, at: datetime) -> str:
     chain = load_chain(pem)
     roots = list(readable(trust.certificates(roots_pem)))
     if not roots:

@@ -37,7 +37,7 @@ def load(pem: str) -> Certificate:
     """The first certificate in a PEM text. Raises BadCertificate."""
     try:
         return x509.load_pem_x509_certificate(pem.encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise BadCertificate("not a certificate that can be read") from error
 
 
@@ -45,7 +45,7 @@ def load_chain(pem: str) -> list[Certificate]:
     """All certificates in a PEM text, in its order. Raises BadCertificate if there is none or one cannot be read."""
     try:
         return x509.load_pem_x509_certificates(pem.encode())
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise BadCertificate("not a chain of certificates that can be read") from error
 
 
