@@ -113,7 +113,7 @@ class TrustStore:
         """What was last kept; nothing if that cannot be read."""
         try:
             return msgspec.json.decode((self._directory / _REGISTER).read_bytes(), type=Register)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, ValueError, RecursionError):
             return Register()
 
     def keep(self, register: Register) -> None:

@@ -101,7 +101,7 @@ def load(owner: str, path: Path) -> Dbc:
         raise BadOptions(owner, ".dbc", f"cannot read {path}: {error.strerror}") from None
     try:
         parsed = msgspec.json.decode(parsed_path(path).read_bytes(), type=_Parsed)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         parsed = None
     if parsed is None or parsed.source_sha256 != hashlib.sha256(source).hexdigest():
         parsed = parse(owner, source)

@@ -125,7 +125,7 @@ def note(path: Path, part: Part) -> None:
 def _noted(path: Path) -> Part:
     try:
         return msgspec.json.decode(_beside(path).read_bytes(), type=Part)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return Part()
 
 

@@ -48,7 +48,7 @@ def read(path: Path, sha256: str) -> Copy | None:
     """The copy, if it is one of this very file."""
     try:
         copy = msgspec.json.decode(path.read_bytes(), type=Copy)
-    except (OSError, msgspec.DecodeError, ValueError):
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None
     return copy if copy.sha256 == sha256 else None
 

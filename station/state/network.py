@@ -90,7 +90,7 @@ class Network:
             return
         try:
             self._stored[slot] = msgspec.json.decode(data, type=NetworkProfile)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError) as error:
             log.warning("state.bad_row", extra={"table": "network_profile", "slot": slot, "reason": str(error)})
 
     def _level(self, text: str) -> int:

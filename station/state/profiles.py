@@ -144,6 +144,6 @@ class Profiles:
 def _decoded(data: bytes, number: int) -> ChargingProfileType | None:
     try:
         return msgspec.json.decode(data, type=ChargingProfileType)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         log.error("state.bad_row", extra={"table": "charging_profile", "id": number, "reason": str(error)})  # noqa: TRY400 - the row, not the traceback, is what matters
         return None

@@ -300,7 +300,7 @@ class Sessions:
         ).fetchall():
             try:
                 found.append(msgspec.json.decode(data, type=Sample))
-            except msgspec.DecodeError as error:
+            except (msgspec.DecodeError, ValueError) as error:
                 log.warning("state.bad_row", extra={"table": "session_sample", "reason": str(error)})
         return found
 
@@ -313,7 +313,7 @@ def _decoded(kind: type[T], data: bytes, table: str, evse_id: int) -> T | None:
     """What a row holds; None, and a line in the log, if that cannot be read: one bad row does not hide the others."""
     try:
         return msgspec.json.decode(data, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, ValueError) as error:
         log.error("state.bad_row", extra={"table": table, "evse": evse_id, "reason": str(error)})  # noqa: TRY400 - the row, not the traceback, is what matters
         return None
 

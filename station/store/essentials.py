@@ -64,5 +64,5 @@ def _read(path: Path) -> Essentials | None:
         if zlib.crc32(body) != sealed.crc32:
             return None
         return msgspec.json.decode(body, type=Essentials)
-    except (OSError, msgspec.DecodeError):
+    except (OSError, msgspec.DecodeError, ValueError, RecursionError):
         return None

@@ -52,7 +52,7 @@ class Intents:
         for row_id, kind, data, after in self._db.execute("SELECT id, kind, data, waits_for FROM intent ORDER BY id"):
             try:
                 kept = msgspec.json.decode(data, type=_Data)
-            except msgspec.DecodeError:
+            except (msgspec.DecodeError, ValueError):
                 continue
             by = Mono(kept.by) if kept.by is not None else None
             self._rows.append(Intent(row_id, kind, after, kept.reason, by, BootId(kept.boot)))

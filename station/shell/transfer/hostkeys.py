@@ -40,5 +40,5 @@ class HostKeys:
             return msgspec.json.decode(self._path.read_bytes(), type=dict[str, str])
         except FileNotFoundError:
             return {}
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             raise OSError(f"{self._path} is damaged: remove it to know no server") from error
