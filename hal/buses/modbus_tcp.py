@@ -24,6 +24,8 @@ from hal.errors import BadReply, NotFound, Timeout
 _HEADER = struct.Struct(">HHHB")  # transaction, protocol (0), bytes that follow, unit
 _MAX_FOLLOW = 254
 _FAILURES = 2
+_MOST = 16_384
+"""Bytes that nobody has asked for: who sends more is no device, and his connection is closed."""
 
 
 class TcpOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -149,6 +151,9 @@ class _Line(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Bytes."""
         self._buffer += data
+        if len(self._buffer) > _MOST:
+            self._buffer.clear()
+            self.close()
         self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:

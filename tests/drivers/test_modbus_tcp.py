@@ -15,7 +15,7 @@ import pytest
 from hal import contract
 from hal.buses import build
 from hal.buses.modbus import ModbusDevice, Table, Timing
-from hal.buses.modbus_tcp import ModbusTcp
+from hal.buses.modbus_tcp import ModbusTcp, _Line
 from hal.context import DriverContext
 from hal.errors import BadOptions, BadReply, DeviceError, NotFound, Refused, Timeout
 from hal.registry import Registry
@@ -173,6 +173,17 @@ def test_what_is_not_modbus_is_told_and_the_connection_given_up() -> None:
             assert await attempt(r.device, 2) == (2, 3)
 
     asyncio.run(scenario())
+
+
+def test_a_peer_that_never_stops_is_left() -> None:
+    """What nobody asked for would fill the memory, whole frames of it keep the hardware's thread busy."""
+    line = _Line()
+
+    for _ in range(100):
+        line.data_received(bytes.fromhex("0001 0000 0005 01 03 02 0000") * 100)
+
+    assert line.lost
+    assert len(line._buffer) <= 16_384
 
 
 def test_a_request_beside_another_waits_for_its_turn() -> None:
