@@ -11,7 +11,7 @@ ARGS ?=
 # each agent that a test starts takes five times the CPU.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test system chaos powercut model lint style types format generate conformance generated check bench pyc setup clean
+.PHONY: help demo test system chaos powercut model fuzz lint style types format generate conformance generated check bench pyc setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -33,6 +33,9 @@ powercut: .venv/.set-up-dev ## power cut at every write of every scenario (make 
 
 model: .venv/.set-up-dev ## the model-based test of transactions, at length: make model EXAMPLES=10000
 	MODEL_EXAMPLES=$(or $(EXAMPLES),2000) $(BIN)/pytest tests/properties/test_transaction_model.py $(ARGS)
+
+fuzz: .venv/.set-up-dev ## every parser of bytes from outside, a minute each (ARGS="chain http --seconds 600")
+	$(BIN)/python -m tests.fuzz $(ARGS)
 
 lint: style types ## ruff and mypy, strict
 
