@@ -56,6 +56,8 @@ class Revoked:
 
     async def __call__(self, chain: list[bytes], how: Revocation) -> None:
         """Judge a verified chain (DER, leaf first). Raises Down(TLS_CERTIFICATE) with the reason."""
+        if not chain:
+            self._silent(how, "this Python does not tell which certificates vouched for it")
         if how.crls:
             await self._look_up(chain, how)
         if how.policy != "off" and any(map(names_responder, chain[:-1])):
@@ -86,9 +88,10 @@ class Revoked:
         finally:
             for each in asking:
                 each.cancel()
-        for each in done:
-            if each.exception() is None and (reason := each.result().revoked) is not None:
-                raise Down(DownKind.TLS_CERTIFICATE, f"{reason} (OCSP)")
+        for question in questions:  # what was revoked stays so when its answer has ended and nobody gives another one
+            known = self._known.get(question.id)
+            if known is not None and known.revoked is not None:
+                raise Down(DownKind.TLS_CERTIFICATE, f"{known.revoked} (OCSP)")
         problems = [one_line(str(problem)) for each in done if (problem := each.exception()) is not None]
         if late:
             problems.append(f"no answer within {how.within_s:g} s")

@@ -192,12 +192,15 @@ class Wire:
     def __init__(self, site: Site) -> None:
         self.site = site
         self.asked = 0
+        self.cut = False
         self.seconds = time.time()
 
     async def __call__(self, url: str, request: bytes, resolver: Resolver) -> bytes:
         """The responder's answer."""
         del url, resolver
         self.asked += 1
+        if self.cut:
+            raise OSError("nobody answers")
         return self.site.responder.answer(request, self.site.server.certificate)
 
     def judge(self) -> Callable[[], None]:
@@ -236,3 +239,34 @@ def test_a_revocation_is_remembered_even_if_nobody_answers_any_more(site: Site) 
             judge()
 
     assert wire.asked == 1
+
+
+def test_a_revocation_outlives_its_answer_when_nobody_gives_another_one(site: Site) -> None:
+    """Whoever has stolen the certificate may cut the way to the responder. If that takes it back, it is good again."""
+    site.certified("http://ocsp.example/status")
+    site.revoke()
+    wire = Wire(site)
+    judge = wire.judge()
+    with pytest.raises(Down, match="keyCompromise"):
+        judge()
+
+    wire.seconds += 3700
+    wire.cut = True
+    with pytest.raises(Down, match="keyCompromise"):
+        judge()
+
+    wire.cut, site.responder.revoked = False, set()
+    site.responder.since, site.responder.until = NOW + HOUR, NOW + 2 * HOUR
+    judge()
+
+
+@pytest.mark.parametrize("policy", ["soft", "hard"])
+def test_certificates_that_nobody_tells_cannot_be_asked_about(site: Site, policy: Policy) -> None:
+    """A Python that keeps the verified chain to itself: hard is hard all the same."""
+    revoked = Revoked(Resolver(), Wire(site))
+
+    if policy == "hard":
+        with pytest.raises(Down, match="not known"):
+            asyncio.run(revoked([], Revocation(policy)))
+    else:
+        asyncio.run(revoked([], Revocation(policy)))
