@@ -101,7 +101,7 @@ class Provider:
                     raise verdict.error from error
                 self._discard()
                 signature = self._once_more(pem, key.password(), challenge)
-            if not openssl.verify(chain.read_bytes(), signature, challenge):
+            if not _verified(chain, signature, challenge):
                 raise BadTlsSettings("the station's certificate belongs to another key: request a new one")
 
     def unload(self) -> None:
@@ -150,6 +150,14 @@ class Provider:
     @property
     def _remedy(self) -> str:
         return f"install {self._kind.package}, or name its file by `keys: {{provider: ...}}`"
+
+
+def _verified(chain: Path, signature: bytes, challenge: bytes) -> bool:
+    """Raises BadTlsSettings for a file without a certificate; OSError."""
+    try:
+        return openssl.verify(chain.read_bytes(), signature, challenge)
+    except OpenSslError as error:
+        raise BadTlsSettings(f"{chain} holds no certificate that can be read ({error}): install it again") from error
 
 
 def _numbers(version: str) -> tuple[int, ...]:

@@ -228,6 +228,10 @@ def test_a_certificate_of_another_key_is_refused_before_it_is_shown(store: str, 
 
         with pytest.raises(BadTlsSettings, match="belongs to another key"):
             client_context(one._replace(chain=other.chain))
+        broken = tmp_path / "broken.pem"
+        broken.write_text("rubbish", "ascii")
+        with pytest.raises(BadTlsSettings, match="no certificate that can be read"):
+            client_context(one._replace(chain=broken))
 
 
 @pytest.mark.parametrize("store", hardware.STORES[:2])
