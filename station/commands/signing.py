@@ -5,11 +5,11 @@ Blocking, one thing after another (a chip does one), and so in threads of their 
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import hashlib
 import logging
 import ssl
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,6 +30,7 @@ from station.blocks.own_certificates.jobs import (
     ChainChecked,
     CheckChain,
     DestroyKeys,
+    ForgetChain,
     KeysDestroyed,
     MakeRequest,
     RequestMade,
@@ -71,11 +72,11 @@ class KeyWork:
 
     def __init__(self, places: Places) -> None:
         self._places = places
-        self._lock = threading.Lock()
         self._work: dict[type[Job], Callable[[Any], JobResult]] = {
             MakeRequest: self.make,
             CheckChain: self.check,
             DestroyKeys: self.destroy,
+            ForgetChain: self.forget,
             LookAtCertificates: self.look,
         }
 
@@ -84,14 +85,15 @@ class KeyWork:
 
     def do(self, job: Job) -> JobResult:
         """One job."""
-        with self._lock:
-            return self._work[type(job)](job)
+        return self._work[type(job)](job)
 
     def workers(self) -> dict[type[Job], Worker]:
-        """For the shell."""
+        """For the shell: in the order they were started, or a key could be destroyed before it is made."""
+        turn = asyncio.Lock()
 
         async def work(job: Job) -> JobResult:
-            return await errand(lambda: self.do(job), "keys")
+            async with turn:
+                return await errand(lambda: self.do(job), "keys")
 
         return dict.fromkeys(self._work, work)
 
@@ -120,9 +122,7 @@ class KeyWork:
         try:
             chosen, expected = self._whose(job)
             signed = judged(job.pem, expected, self._places.roots(ROOTS_OF[chosen.use]), at)
-            self._places.chains.keep(chosen.name, signed.pem)
-            if chosen.use == CHARGING_STATION:
-                self._try(chosen)
+            self._keep(chosen, signed)
         except Exception as error:  # noqa: BLE001 - whatever it is: this certificate is not taken
             return ChainChecked(use=chosen.use, name=chosen.name, by=job.by, flaw=_words(error))
         return _good(chosen, job, signed)
@@ -142,6 +142,16 @@ class KeyWork:
                     client = each.use == CHARGING_STATION
                     return each, Expected(theirs, each.common_name, client=client)
         raise BadCertificate("it is for another key than the one that was asked for")
+
+    def _keep(self, chosen: Candidate, signed: Signed) -> None:
+        """Write it down; not for longer than it takes to see that TLS cannot use it."""
+        self._places.chains.keep(chosen.name, signed.pem)
+        try:
+            if chosen.use == CHARGING_STATION:
+                self._try(chosen)
+        except Exception:
+            self._places.chains.remove(chosen.name)
+            raise
 
     def _try(self, chosen: Candidate) -> None:
         """Let the TLS library take key and chain, as it will for the CSMS. Raises CertsError, OSError."""
@@ -168,6 +178,14 @@ class KeyWork:
             else:
                 gone.append(name)
         return KeysDestroyed(names=tuple(gone))
+
+    def forget(self, job: ForgetChain) -> KeysDestroyed:
+        """The chain alone."""
+        try:
+            self._places.chains.remove(job.name)
+        except OSError as error:
+            log.error("chain.resists", extra={"certificate": job.name, "reason": error.strerror})  # noqa: TRY400 - no bug
+        return KeysDestroyed(names=())
 
     def look(self, job: LookAtCertificates) -> CertificatesSeen:
         """The periods of all that are installed."""

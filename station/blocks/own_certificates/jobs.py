@@ -68,6 +68,12 @@ class DestroyKeys(Job, frozen=True, kw_only=True):
     names: tuple[str, ...]
 
 
+class ForgetChain(Job, frozen=True, kw_only=True):
+    """Forget the chain of this key, which is asked for still: the CSMS was told that it is not taken."""
+
+    name: str
+
+
 class KeysDestroyed(JobResult, frozen=True, kw_only=True):
     """They are gone."""
 

@@ -41,6 +41,7 @@ from station.blocks.own_certificates.jobs import (
     Candidate,
     ChainChecked,
     CheckChain,
+    ForgetChain,
     MakeRequest,
     RequestMade,
 )
@@ -328,7 +329,7 @@ class CertificateSigning(Block):
         if size > most:
             return _rejected(Refusal("TooLargeElement", f"{size} bytes, MaxCertificateChainSize is {most}"))
         if not wanted:
-            return self._invalid("no certificate was asked for, or it has come already", ())
+            return self._invalid("no certificate was asked for, or it has come already")
         by = now.after(CHECKING_PATIENCE_S)
         job = CheckChain(
             pem=request.certificate_chain,
@@ -341,11 +342,14 @@ class CertificateSigning(Block):
     def chain_checked(self, checked: ChainChecked, now: Now) -> CertificateSignedResponse | None:
         """A02.FR.07, A02.FR.08."""
         if now.mono >= checked.by:  # Rejected was the answer: so be it
+            if not checked.flaw:
+                self._jobs.start(ForgetChain(name=checked.name))
             return None
         signing = self._own.signing(checked.use)
-        if checked.flaw or signing is None or signing.key != checked.name:
-            asked_for = [each for each in self._own.all_signing() if each.use == checked.use]
-            return self._invalid(checked.flaw or "a newer certificate was asked for meanwhile", asked_for)
+        if signing is None or signing.key != checked.name:
+            return self._invalid(checked.flaw or "a newer certificate was asked for meanwhile")
+        if checked.flaw:
+            return self._invalid(checked.flaw, signing)
         self._own.install(Own(checked.name, checked.use, "new", checked.not_before, checked.not_after, checked.root))
         self._due.pop(checked.use, None)
         self._answered_at[checked.use] = now.mono
@@ -357,10 +361,10 @@ class CertificateSigning(Block):
             self._station.reconnect(after="reply")
         return CertificateSignedResponse(status="Accepted")
 
-    def _invalid(self, flaw: str, asked_for: list[Signing] | tuple[()]) -> CertificateSignedResponse:
-        """A02.FR.07, A02.FR.20: nothing is sent for it any more."""
-        for signing in asked_for:
-            self._stop(signing)
+    def _invalid(self, flaw: str, asked_for: Signing | None = None) -> CertificateSignedResponse:
+        """A02.FR.07, A02.FR.20: nothing is sent any more for what it should have been."""
+        if asked_for is not None:
+            self._stop(asked_for)
         self._event("InvalidChargingStationCertificate", flaw)
         return _rejected(Refusal("InvalidCertificate", flaw))
 

@@ -9,10 +9,12 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from certs.errors import BadTlsSettings
 from certs.throwaway import Authority, Wish
 from device_model.build import EvseLayout
 from station.blocks.own_certificates.jobs import CheckChain
 from station.blocks.own_certificates.signing import CHECKING_PATIENCE_S
+from station.commands import signing
 from station.commands.signing import Places
 from station.state.own_certificates import CHARGING_STATION, GIVEN, V2G, Given
 from station.store.files import replace
@@ -241,9 +243,47 @@ def test_a_key_store_that_is_too_slow_gets_no_certificate_installed(csms: Operat
     assert call.answer["status"] == "Rejected"
 
     job = csms.bench.job(CheckChain)
+    csms.bench.keys_busy = False
     csms.bench.job_done(job, csms.bench.keys.do(job.job))
 
     assert csms.bench.station.own_certificates.ways() == (GIVEN,)
+    assert csms.files() == []
+    assert csms.send(csms.signed())["status"] == "Accepted"
+
+
+@pytest.mark.req("A02.FR.07")
+def test_a_certificate_that_tls_cannot_use_is_discarded(csms: Operator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever it dislikes: better found out now than at the next connection."""
+
+    def dislike(settings: object) -> None:
+        raise BadTlsSettings(f"TLS does not take {type(settings).__name__}")
+
+    csms.trigger()
+    with monkeypatch.context() as library:
+        library.setattr(signing, "client_context", dislike)
+        assert csms.send(csms.signed())["status"] == "Rejected"
+
+    assert csms.files() == []
+    assert csms.bench.station.own_certificates.ways() == (GIVEN,)
+
+
+def test_an_answer_that_is_checked_when_a_new_trigger_comes_does_not_stop_what_that_asks_for(csms: Operator) -> None:
+    """It is for the key of before, which is refused; the new request goes out, and its answer is taken."""
+    csms.trigger()
+    csms.bench.keys_busy = True
+    call = csms.bench.csms.send("CertificateSigned", {"certificateChain": csms.signed()})
+    csms.trigger()
+    for _ in range(3):  # in the order they were started, as the agent does them
+        job = csms.bench.jobs[0]
+        csms.bench.job_done(job, csms.bench.keys.do(job.job))
+    csms.bench.keys_busy = False
+
+    assert call.answer is not None
+    assert call.answer["status"] == "Rejected"
+    assert csms.bench.station.own_certificates.ways() == (GIVEN,)
+    assert csms.files() == []
+    assert len(csms.requests) == 2
+    assert csms.send(csms.signed())["status"] == "Accepted"
 
 
 # --- for vehicles
@@ -284,6 +324,17 @@ def test_of_several_of_one_root_the_newest_is_shown_to_vehicles(secc: Operator) 
     assert len(secc.bench.station.own_certificates.chains(V2G)) == 3
     ages = sorted(round((secc.bench.now.wall - each.not_before) / 86_400) for each in shown)
     assert ages == [2, 30]
+
+
+def test_one_that_has_ended_is_shown_to_no_vehicle(secc: Operator) -> None:
+    secc.trigger(V2G)
+    week = Wish(valid=(timedelta(), timedelta(days=7)))
+    assert secc.send(secc.signed(by=secc.v2g, wish=week), V2G)["status"] == "Accepted"
+    assert secc.bench.station.own_certificates.secc(secc.bench.now)
+
+    secc.bench.advance(hours=7 * 24 + 1)
+
+    assert not secc.bench.station.own_certificates.secc(secc.bench.now)
 
 
 def _trusting(secc: Operator, other: Authority) -> Places:
