@@ -163,19 +163,13 @@ class Reader(Pn532Chip):
         self.do_brown_out()
 
 
-class Site:
-    """All of it, in a thread of its own. Every public method may be called from the test's thread."""
+class Place:
+    """Emulators on a loop of their own, in a thread. Every public method may be called from the test's thread."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, adapters: dict[str, Emulator]) -> None:
+        self.adapters = adapters
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="site")
-        self._can = SlcanBoard(folder / "can", channels=1)
-        self.board = Board(self._can._transmit)
-        self._can.channels = {1: self.board}
-        self.meter = Sdm630(folder / "rs485", self.board)
-        self.reader = Reader(folder / "reader")
-        self.plugged_at = now()
-        self.adapters: dict[str, Emulator] = {"board": self._can, "meter": self.meter, "reader": self.reader}
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -209,8 +203,37 @@ class Site:
         """Wait until `condition()`, asked where the emulators live, is true."""
         end = time.monotonic() + timeout_s
         while not self.do(condition):
-            assert time.monotonic() < end, f"waited {timeout_s} s for {what}; contactor: {self.board.changes}"
+            assert time.monotonic() < end, f"waited {timeout_s} s for {what}; {self.tell()}"
             time.sleep(0.01)
+
+    def tell(self) -> str:
+        """How things stand, for a test that fails."""
+        return ""
+
+    def pull(self, name: str) -> None:
+        """Pull a USB adapter out; the device behind it goes on."""
+        self.do(self.adapters[name].do_unplug)
+
+    def put_back(self, name: str) -> None:
+        """Plug it in again: a new pty behind the same name."""
+        self.do(self.adapters[name].do_plug)
+
+
+class Site(Place):
+    """All of it. `adapters`: board, meter and reader."""
+
+    def __init__(self, folder: Path) -> None:
+        self._can = SlcanBoard(folder / "can", channels=1)
+        self.board = Board(self._can._transmit)
+        self._can.channels = {1: self.board}
+        self.meter = Sdm630(folder / "rs485", self.board)
+        self.reader = Reader(folder / "reader")
+        self.plugged_at = now()
+        super().__init__({"board": self._can, "meter": self.meter, "reader": self.reader})
+
+    def tell(self) -> str:
+        """The contactor."""
+        return f"contactor: {self.board.changes}"
 
     # --- people and cars
 
@@ -229,13 +252,3 @@ class Site:
         self.do(lambda: self.reader.do_present(uid))
         time.sleep(CARD_HELD_S)  # how long the hand stays there
         self.do(self.reader.do_remove)
-
-    # --- adapters
-
-    def pull(self, name: str) -> None:
-        """Pull the USB adapter of `board`, `meter` or `reader` out; the device behind it goes on."""
-        self.do(self.adapters[name].do_unplug)
-
-    def put_back(self, name: str) -> None:
-        """Plug it in again: a new pty behind the same name."""
-        self.do(self.adapters[name].do_plug)
