@@ -229,7 +229,10 @@ class PolledBoard(abc.ABC):
             raise Refused(self.name, f"a fault is active: {', '.join(faults)}")
 
     async def _seen(self, line: _Line) -> BoardSnapshot:
-        """What the channel shows; while it fails, what it showed last, and after three polls that with a fault."""
+        """What the channel shows; while it fails, what it showed last, and after more than three polls with a fault.
+
+        Raises the failure when by then no channel has answered: that is the board's loss, and no channel's fault.
+        """
         try:
             line.last, line.failed_looks = await self._look(line.channel), 0
         except NotFound:
@@ -241,7 +244,7 @@ class PolledBoard(abc.ABC):
         last = line.last or BoardSnapshot(
             channel=line.channel, sampled_at=self._clock(), pilot=PilotState.F, contactor_closed=False
         )
-        if line.failed_looks < _PATIENCE_POLLS:
+        if line.failed_looks <= _PATIENCE_POLLS:
             return last
         return msgspec.structs.replace(last, faults=last.faults | {Fault.INTERNAL})
 

@@ -1,0 +1,256 @@
+"""What polled boards have in common: commands that overtake each other, leases, a channel that fails."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import pytest
+
+from hal.api import BoardSnapshot, Fault, Permit, PilotState
+from hal.context import DriverContext
+from hal.drivers import polled
+from hal.drivers.polled import PolledBoard, PolledOptions
+from hal.errors import BadReply, DeviceError, NotFound, Refused, Timeout
+from tests.drivers.boards import until
+
+
+class Scripted(PolledBoard):
+    """A board of two channels whose wire is this object: `written` is what went over it, in order."""
+
+    def __init__(self) -> None:
+        options = PolledOptions(poll_s=0.05)
+        super().__init__("left", (1, 2), options, DriverContext(time.monotonic, {}))
+        self.written: list[str] = []
+        self.permitted: dict[int, float] = {1: 0.0, 2: 0.0}
+        self.half_way: asyncio.Event | None = None
+        self.failures: dict[int, DeviceError] = {}
+        self.refusal = ""
+        self.withdrawals_fail = 0
+
+    async def _find(self) -> None:
+        if error := self.failures.get(0):
+            raise error
+
+    async def _look(self, channel: int) -> BoardSnapshot:
+        if error := self.failures.get(channel):
+            raise error
+        return BoardSnapshot(
+            channel=channel,
+            sampled_at=time.monotonic(),
+            pilot=PilotState.C,
+            contactor_closed=self.permitted[channel] > 0,
+            limit_a=self.permitted[channel],
+        )
+
+    async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
+        self.written.append(f"limit {permit.limit_a:g}")
+        if self.half_way is not None:
+            await self.half_way.wait()
+        if self.refusal:
+            raise Refused(self.name, self.refusal)
+        current()
+        self.written.append(f"enable {channel}")
+        self.permitted[channel] = permit.limit_a
+
+    async def _withdraw(self, channel: int) -> None:
+        if self.withdrawals_fail:
+            self.withdrawals_fail -= 1
+            raise Timeout(self.name, "no answer")
+        self.written.append(f"disable {channel}")
+        self.permitted[channel] = 0.0
+
+    async def _leave(self) -> None:
+        self.written.append("left")
+
+
+async def opened() -> Scripted:
+    """Found, with nothing permitted."""
+    board = Scripted()
+    await board.open()
+    board.written.clear()
+    return board
+
+
+def test_a_permission_that_is_half_written_when_it_is_denied_is_not_finished() -> None:
+    """The limit is out, the enable is not: the denial comes between, and stays the last word."""
+
+    async def scenario() -> None:
+        board = await opened()
+        board.half_way = asyncio.Event()
+        allowing = asyncio.ensure_future(board.allow(1, Permit(16.0, 3)))
+        await asyncio.sleep(0)
+        await board.deny(1)
+        board.half_way.set()
+
+        with pytest.raises(Timeout, match="overtaken"):
+            await allowing
+        assert board.written == ["limit 16", "disable 1"]
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_denial_of_one_channel_overtakes_no_other() -> None:
+    """Channels have their own order."""
+
+    async def scenario() -> None:
+        board = await opened()
+        board.half_way = asyncio.Event()
+        allowing = asyncio.ensure_future(board.allow(1, Permit(16.0, 3)))
+        await asyncio.sleep(0)
+        await board.deny(2)
+        board.half_way.set()
+        await allowing
+        assert board.permitted == {1: 16.0, 2: 0.0}
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_permission_is_not_finished_on_a_board_that_was_closed_meanwhile() -> None:
+    """Who closed it believes that nothing is written any more."""
+
+    async def scenario() -> None:
+        board = await opened()
+        board.half_way = asyncio.Event()
+        allowing = asyncio.ensure_future(board.allow(1, Permit(16.0, 3)))
+        await asyncio.sleep(0)
+        await board.close()
+        board.half_way.set()
+        with pytest.raises(Timeout):
+            await allowing
+        assert board.written == ["limit 16", "left"]
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_counts_from_the_question_even_if_its_answer_is_lost() -> None:
+    """The permission may have arrived: it ends all the same."""
+
+    async def scenario() -> None:
+        board = await opened()
+        board.half_way = asyncio.Event()
+        allowing = asyncio.ensure_future(board.allow(1, Permit(16.0, 3, lease_s=0.2)))
+        await asyncio.sleep(0)
+        allowing.cancel()
+        await asyncio.wait({allowing})
+
+        await until(lambda: "disable 1" in board.written)
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_permission_that_is_refused_changes_no_lease() -> None:
+    """What was permitted before ends when it would have ended; where nothing was, nothing is withdrawn."""
+
+    async def scenario() -> None:
+        board = await opened()
+        board.refusal = "no"
+        with pytest.raises(Refused):
+            await board.allow(2, Permit(16.0, 3, lease_s=0.05))
+        board.refusal = ""
+        await board.allow(1, Permit(16.0, 3, lease_s=0.3))
+        board.refusal = "no"
+        with pytest.raises(Refused):
+            await board.allow(1, Permit(16.0, 3, lease_s=9.0))
+
+        await until(lambda: board.permitted[1] == 0)
+        assert "disable 2" not in board.written
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_withdrawal_that_is_repeated_stops_for_a_new_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The wire is back, and so is the core: what it permits now is not taken away by an old lease."""
+    monkeypatch.setattr(polled, "_AGAIN_S", 0.05)
+
+    async def scenario() -> None:
+        board = await opened()
+        await board.allow(1, Permit(16.0, 3, lease_s=0.05))
+        board.withdrawals_fail = 1
+        await until(lambda: not board.withdrawals_fail)
+        await board.allow(1, Permit(10.0, 3))
+        await asyncio.sleep(0.2)
+        assert board.permitted[1] == 10
+        assert "disable 1" not in board.written
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_that_ended_while_the_board_was_away_is_withdrawn_when_it_is_back() -> None:
+    """One that has not goes on, so that a loose plug costs no session."""
+
+    async def scenario() -> None:
+        board = await opened()
+        await board.allow(1, Permit(16.0, 3, lease_s=5.0))
+        await board.allow(2, Permit(16.0, 3, lease_s=0.1))
+        await board.close()
+        await asyncio.sleep(0.2)
+        assert board.permitted == {1: 16.0, 2: 16.0}
+
+        await board.open()
+        await until(lambda: board.permitted == {1: 16.0, 2: 0.0})
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_what_is_offered_to_nobody_is_withdrawn_when_the_board_is_found() -> None:
+    """Nothing is closed, so nothing is interrupted; what charges goes on for a lease."""
+
+    async def scenario() -> None:
+        board = Scripted()
+        board.permitted[2] = 16.0
+        await board.open()
+        assert board.written == ["disable 1"]
+        assert (await board.snapshot(2)).contactor_closed
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_channel_that_fails_is_told_once_and_again_when_it_is_well() -> None:
+    """One bad look is none; three are the channel's fault; the board is lost when no channel answers."""
+
+    async def scenario() -> None:
+        board = await opened()
+        events = board.events()
+        assert [(await anext(events)).channel for _ in range(2)] == [1, 2]
+
+        board.failures[2] = BadReply("left", "noise")
+        told = await anext(events)
+        assert isinstance(told, BoardSnapshot)
+        assert (told.channel, set(told.faults)) == (2, {Fault.INTERNAL})
+        del board.failures[2]
+        told = await anext(events)
+        assert isinstance(told, BoardSnapshot)
+        assert (told.channel, set(told.faults)) == (2, set())
+
+        board.failures = {1: Timeout("left", "silent"), 2: BadReply("left", "noise")}
+        with pytest.raises(DeviceError):
+            await anext(events)
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_board_that_does_not_answer_is_not_found_and_let_go_of() -> None:
+    """Any other error of opening stays what it is."""
+
+    async def scenario() -> None:
+        board = Scripted()
+        for error, kind in ((Timeout("left", "silent"), NotFound), (Refused("left", "no"), Refused)):
+            board.failures[0] = error
+            board.written.clear()
+            with pytest.raises(kind):
+                await board.open()
+            assert board.written == ["left"]
+            with pytest.raises(NotFound, match="not open"):
+                await board.snapshot(1)
+
+    asyncio.run(scenario())
