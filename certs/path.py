@@ -35,7 +35,14 @@ _UNDERSTOOD = frozenset(
 
 
 def follow(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: datetime) -> x509.Certificate:
-    """The root that the first certificate of `chain` leads to, by way of the others, all valid at `at`.
+    """The root that the first certificate of `chain` leads to; see `climbed`."""
+    return climbed(chain, roots, at)[-1]
+
+
+def climbed(
+    chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate], at: datetime
+) -> list[x509.Certificate]:
+    """The path from the first certificate of `chain` to a root, by way of the others, all valid at `at`.
 
     A root may itself be signed by somebody else: whoever is installed is trusted. Raises BadCertificate with the
     reason that comes nearest to the goal.
@@ -44,14 +51,14 @@ def follow(chain: Sequence[x509.Certificate], roots: Sequence[x509.Certificate],
         raise BadCertificate(f"a chain of {len(chain)} certificates, 1 to {MOST} are taken")
     sound(chain[0], at)
     reasons: list[str] = []
-    pool, children = list(chain[1:]), [(chain[0], 0)]
-    for child, below in children:  # grows below; each certificate is looked at once, however they sign each other
-        for root in _issuers(child, roots, at, below, reasons):
-            return root
-        for above in list(_issuers(child, pool, at, below, reasons)):
+    pool, ways = list(chain[1:]), [([chain[0]], 0)]
+    for way, below in ways:  # grows below; each certificate is looked at once, however they sign each other
+        for root in _issuers(way[-1], roots, at, below, reasons):
+            return [*way, root]
+        for above in list(_issuers(way[-1], pool, at, below, reasons)):
             pool.remove(above)
-            children.append((above, below + (above.subject != above.issuer)))
-    name = children[-1][0].issuer.rfc4514_string()
+            ways.append(([*way, above], below + (above.subject != above.issuer)))
+    name = ways[-1][0][-1].issuer.rfc4514_string()
     raise BadCertificate(reasons[-1] if reasons else f"it leads to no root that is installed, but to {name}")
 
 

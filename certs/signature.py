@@ -11,12 +11,14 @@ import base64
 import hashlib
 from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from cryptography import x509
 from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.asymmetric.utils import Prehashed
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs import path, trust
@@ -27,8 +29,18 @@ MANUFACTURER_ROOT = "ManufacturerRootCertificate"
 _CODE_SIGNING = frozenset({ExtendedKeyUsageOID.CODE_SIGNING, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE})
 
 
-def check_signer(pem: str, roots_pem: str, at: datetime) -> str:
-    """The subject of the certificate, leaf first, that may sign firmware at `at`. Raises BadCertificate."""
+class Signer(NamedTuple):
+    """Who may sign, and the path (DER) from his certificate to the root that vouches for him."""
+
+    subject: str
+    path: tuple[bytes, ...]
+
+
+def check_signer(pem: str, roots_pem: str, at: datetime) -> Signer:
+    """Whose certificate it is, leaf first, if it may sign firmware at `at`. Raises BadCertificate.
+
+    Not whether it was revoked, which somebody else has to be asked.
+    """
     try:
         return _check_signer(pem, roots_pem, at)
     except BadCertificate:
@@ -37,17 +49,17 @@ def check_signer(pem: str, roots_pem: str, at: datetime) -> str:
         raise BadCertificate("it cannot be read") from error
 
 
-def _check_signer(pem: str, roots_pem: str, at: datetime) -> str:
+def _check_signer(pem: str, roots_pem: str, at: datetime) -> Signer:
     chain = load_chain(pem)
     roots = list(readable(trust.certificates(roots_pem)))
     if not roots:
         raise BadCertificate(f"no {MANUFACTURER_ROOT} is installed")
-    path.follow(chain, roots, at)
+    climbed = path.climbed(chain, roots, at)
     _may_sign_code(chain[0])
     key = chain[0].public_key()
     if not isinstance(key, rsa.RSAPublicKey | ec.EllipticCurvePublicKey):
         raise BadCertificate("its key is neither RSA nor on an elliptic curve that signs by ECDSA")
-    return chain[0].subject.rfc4514_string()
+    return Signer(chain[0].subject.rfc4514_string(), tuple(each.public_bytes(Encoding.DER) for each in climbed))
 
 
 def _may_sign_code(certificate: x509.Certificate) -> None:

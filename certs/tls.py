@@ -67,7 +67,7 @@ def client_context(settings: TlsSettings) -> ssl.SSLContext:
     return context
 
 
-def verified(tls: ssl.SSLObject) -> list[bytes]:
+def verified(tls: ssl.SSLObject | ssl.SSLSocket) -> list[bytes]:
     """The path (DER) from the peer's certificate to the root that vouched for it; empty if this Python does not tell.
 
     Public from Python 3.13; before, the same function is there without a promise.

@@ -37,12 +37,15 @@ from station.blocks.firmware.jobs import (
     SignerJudged,
     VerifyFirmware,
 )
+from station.commands import network
 from station.commands.logfiles import transfers
 from station.config import Config
 from station.location import BadLocation, located
 from station.now import to_datetime
 from station.shell.jobs import Worker
-from station.shell.linkdown import one_line
+from station.shell.linkdown import Down, one_line
+from station.shell.names import Resolver
+from station.shell.revocation import IsRevoked, Revoked
 from station.shell.threads import in_thread
 from station.shell.transfer.ways import Failed, Incoming
 from station.store import files
@@ -134,15 +137,21 @@ def _beside(path: Path) -> Path:
 
 
 def judge(job: JudgeSigner, roots_pem: str) -> SignerJudged:
-    """By the manufacturer's roots."""
+    """By the manufacturer's roots alone."""
+    found = signer(job, roots_pem)
+    return found if isinstance(found, SignerJudged) else SignerJudged(update=job.update, by=job.by)
+
+
+def signer(job: JudgeSigner, roots_pem: str) -> SignerJudged | list[bytes]:
+    """The path from the signer's certificate to a manufacturer's root; or that there is none, and why."""
     from certs.signature import check_signer  # noqa: PLC0415 - heavy, used rarely
 
     try:
-        subject = check_signer(job.update.certificate, roots_pem, to_datetime(job.at))
+        found = check_signer(job.update.certificate, roots_pem, to_datetime(job.at))
     except BadCertificate as error:
         return SignerJudged(update=job.update, by=job.by, reason=str(error))
-    log.info("firmware.signer", extra={"subject": subject})
-    return SignerJudged(update=job.update, by=job.by)
+    log.info("firmware.signer", extra={"subject": found.subject})
+    return list(found.path)
 
 
 def verify(job: VerifyFirmware, path: Path) -> FirmwareVerified:
@@ -169,6 +178,8 @@ class FirmwareFiles:
         self._folder = config.state / FOLDER
         self._roots = config.roots
         self._transfers = transfers(config)
+        self._revoked = Revoked(Resolver())
+        self._revocation = network.revocation(config)
 
     def workers(self) -> Mapping[type[Job], Worker]:
         """By the kind of job."""
@@ -182,10 +193,18 @@ class FirmwareFiles:
         }
 
     async def judge(self, job: JudgeSigner) -> SignerJudged:
-        """See the job."""
+        """See the job. Whom the certificate names is asked whether it was revoked, by the policy for CSMSs."""
         from certs.signature import MANUFACTURER_ROOT  # noqa: PLC0415 - heavy, used rarely
 
-        return await in_thread(lambda: judge(job, TrustStore(self._roots).bundle(MANUFACTURER_ROOT)), "firmware")
+        found = await in_thread(lambda: signer(job, TrustStore(self._roots).bundle(MANUFACTURER_ROOT)), "firmware")
+        if isinstance(found, SignerJudged):
+            return found
+        try:
+            await self._revoked(found, self._revocation)
+        except Down as down:
+            revoked = isinstance(down, IsRevoked)
+            return SignerJudged(update=job.update, by=job.by, reason=down.why.detail, revoked=revoked)
+        return SignerJudged(update=job.update, by=job.by)
 
     async def download(self, job: DownloadFirmware) -> FirmwareDownloaded:
         """See the job. Room on the disk is made and looked for first."""

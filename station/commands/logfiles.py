@@ -65,7 +65,7 @@ class LogFiles:
             bundle.sweep(folder, job.filename)
         if self._file(job.filename) is not None:
             return LogAssembled(request_id=job.request_id)
-        given_up = threading.Event()
+        whoup = threading.Event()
         loop = asyncio.get_running_loop()
 
         def ask(command: Callable[[Now], Any]) -> Any:
@@ -73,12 +73,12 @@ class LogFiles:
 
         parts = Contents(self._config, self._station, self._runner, ask)
         try:
-            await in_thread(lambda: self._pack(job, parts, lambda: not given_up.is_set()), "bundle")
+            await in_thread(lambda: self._pack(job, parts, lambda: not whoup.is_set()), "bundle")
         except Exception as error:  # the CSMS hears of any end
             log.exception("log.assembly")
             return LogAssembled(request_id=job.request_id, reason=str(error) or type(error).__name__)
         finally:
-            given_up.set()
+            whoup.set()
         return LogAssembled(request_id=job.request_id)
 
     def _pack(self, job: AssembleLog, contents: Contents, wanted: Callable[[], bool]) -> None:
@@ -130,4 +130,9 @@ def transfers(config: Config) -> Transfers:
     given = config.file.transfers
     pace = Pace(limit_bytes_s=given.rate_limit_kbit_s * _KBIT if given.rate_limit_kbit_s is not None else None)
     known = config.locate(given.known_hosts) if given.known_hosts is not None else None
-    return Transfers(lambda: Trust(network.credentials(config).tls, config.state / HOST_KEYS, known), pace)
+
+    def trust() -> Trust:
+        who = network.credentials(config)
+        return Trust(who.tls, config.state / HOST_KEYS, known, who.revocation)
+
+    return Transfers(trust, pace)

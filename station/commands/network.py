@@ -119,9 +119,15 @@ def credentials(config: Config) -> Credentials:
             key=_key(config),
         ),
         user_name=csms.user_name,
-        revocation=Revocation(policy=csms.revocation, crls=tuple(map(config.locate, csms.crl_files))),
+        revocation=revocation(config),
         replaced=Replaced(store.bundle(CSMS_ROOT, fallback), store.register().places) if fallback else None,
     )
+
+
+def revocation(config: Config) -> Revocation:
+    """How it is found out whether a certificate was revoked: of a CSMS, a server of files, a signer of firmware."""
+    csms = config.file.csms
+    return Revocation(policy=csms.revocation, crls=tuple(map(config.locate, csms.crl_files)))
 
 
 def _key(config: Config) -> TlsKey | None:

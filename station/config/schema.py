@@ -58,9 +58,10 @@ class Csms(Section, frozen=True):
     system_roots: bool = False
     """Trust those of the operating system, too."""
     revocation: Literal["off", "soft", "hard"] = "soft"
-    """Whether responders (OCSP) named by a CSMS's certificate are asked, and whether one must answer."""
+    """Whether responders (OCSP) named by a certificate are asked, and whether one must answer: that of a CSMS, of a
+    server of files (HTTPS, FTPS), of a signer of firmware."""
     crl_files: Annotated[tuple[FileName, ...], msgspec.Meta(max_length=16)] = ()
-    """PEM or DER: lists of certificates of CSMSs that were revoked, read at each connection."""
+    """PEM or DER: lists of such certificates that were revoked, read each time."""
     keep_root_in_use: bool = True
     """The CSMS may not delete the root that vouches for it, nor the last one while TLS needs it."""
     certificate: FileName | None = None

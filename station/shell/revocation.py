@@ -1,4 +1,4 @@
-"""Asks whether a CSMS's certificate was revoked, between the TLS handshake and the first word that is said to it.
+"""Asks whether a certificate was revoked: a server's before the first word that is said to it, a signer's of firmware.
 
 The responder's name comes out of a certificate that is verified but may have been stolen, and what it answers comes
 over plain HTTP: it gets one small request within a bounded time, its answer is read up to a limit and believed only if
@@ -38,6 +38,16 @@ Ask = Callable[[str, bytes, Resolver], Awaitable[bytes]]
 """Sends a request to a URL; gives the answer. Raises OSError, Down, ValueError."""
 
 
+UNTOLD = "this Python does not tell the path that a server's certificate led by"
+
+
+class IsRevoked(Down):
+    """A certificate is known to be revoked."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(DownKind.TLS_CERTIFICATE, reason)
+
+
 class _Answer(NamedTuple):
     """What a responder said, and until when that counts by our clock."""
 
@@ -46,7 +56,7 @@ class _Answer(NamedTuple):
 
 
 class Revoked:
-    """What is known of certificates, for one dialer. `ask` stands for the network; tests replace it."""
+    """What is known of certificates, for whoever asks. `ask` stands for the network; tests replace it."""
 
     def __init__(self, resolver: Resolver, ask: Ask | None = None, clock: Callable[[], float] = time.time) -> None:
         self._resolver = resolver
@@ -55,9 +65,12 @@ class Revoked:
         self._known: dict[bytes, _Answer] = {}
 
     async def __call__(self, chain: list[bytes], how: Revocation) -> None:
-        """Judge a verified chain (DER, leaf first). Raises Down(TLS_CERTIFICATE) with the reason."""
-        if not chain:
-            self._silent(how, "this Python does not tell which certificates vouched for it")
+        """Judge a verified chain (DER, leaf first), empty if it is not known.
+
+        Raises IsRevoked; Down(TLS_CERTIFICATE) where the policy wants an answer and there is none.
+        """
+        if not chain and (how.crls or how.policy != "off"):
+            self._silent(how, UNTOLD)
         if how.crls:
             await self._look_up(chain, how)
         if how.policy != "off" and any(map(names_responder, chain[:-1])):
@@ -70,7 +83,7 @@ class Revoked:
 
     async def _look_up(self, chain: list[bytes], how: Revocation) -> None:
         for reason in await asyncio.to_thread(_listed, chain, how, self._now()):
-            raise Down(DownKind.TLS_CERTIFICATE, f"{reason} (CRL)")
+            raise IsRevoked(f"{reason} (CRL)")
 
     # --- OCSP
 
@@ -91,7 +104,7 @@ class Revoked:
         for question in questions:  # what was revoked stays so when its answer has ended and nobody gives another one
             known = self._known.get(question.id)
             if known is not None and known.revoked is not None:
-                raise Down(DownKind.TLS_CERTIFICATE, f"{known.revoked} (OCSP)")
+                raise IsRevoked(f"{known.revoked} (OCSP)")
         problems = [one_line(str(problem)) for each in done if (problem := each.exception()) is not None]
         if late:
             problems.append(f"no answer within {how.within_s:g} s")

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import sys
+import time
 from pathlib import Path
 
 import pytest
 
-from station.blocks.firmware.jobs import ConfirmFirmware, InstallFirmware, Outcome
+from certs.throwaway import Authority, Wish
+from certs.trust import TrustStore
+from station.blocks.firmware.jobs import ConfirmFirmware, InstallFirmware, JudgeSigner, Outcome, SignerJudged
 from station.commands import firmware
 from station.commands.firmware import Fetched, FirmwareFiles
 from station.config import load
+from station.now import Mono, Wall
+from station.state.firmware_updates import FirmwareUpdate
+from tests.fileservers import Answer, HttpServer
+from tests.responder import Responder, named
+from tests.scenarios.l_firmware.updates import CODE_SIGNING
 
 CONFIG = """\
 station: {{identity: CS001, vendor: Example, model: Twin, serial: "4711"}}
-csms: {{url: "ws://csms.example/ocpp", security_profile: 1, password_file: password}}
+csms: {{url: "ws://csms.example/ocpp", security_profile: 1, password_file: password, revocation: "{revocation}"}}
 state_directory: state
 simulator: {{evses: 1}}
 firmware: {{command: {command}, patience_s: {patience}}}
@@ -72,18 +80,71 @@ def test_a_part_without_its_note_is_worth_nothing(tmp_path: Path) -> None:
     assert Fetched.resumed(path, 100).part == 0
 
 
-def configured(folder: Path, command: str, patience_s: float = 20.0) -> FirmwareFiles:
+def configured(folder: Path, command: str, patience_s: float = 20.0, revocation: str = "soft") -> FirmwareFiles:
     """The jobs of a station with this installer."""
     password = folder / "password"
     password.write_text("a password of 16 and more", "utf-8")
     password.chmod(0o600)
-    (folder / "station.yaml").write_text(CONFIG.format(command=command, patience=patience_s), "utf-8")
+    (folder / "station.yaml").write_text(
+        CONFIG.format(command=command, patience=patience_s, revocation=revocation), "utf-8"
+    )
     return FirmwareFiles(load(folder / "station.yaml"))
 
 
 def files(folder: Path, program: str, patience_s: float = 20.0) -> FirmwareFiles:
     """An installer that is this program."""
     return configured(folder, f'["{sys.executable}", "-c", "{program}"]', patience_s)
+
+
+class Signing:
+    """A maker of firmware whose certificate names a responder; what becomes of a request that shows it."""
+
+    def __init__(self, folder: Path, asking: HttpServer) -> None:
+        folder.mkdir()
+        self.root = Authority.create("Maker root", folder)
+        self.responder = Responder(self.root)
+        self.issued = self.root.issue("Signer", Wish(extensions=(CODE_SIGNING, named(asking.url("/status")))))
+        asking.script = lambda seen: Answer(200, {}, self.responder.answer(seen.body, self.issued.certificate))
+
+    def judged(self, work: FirmwareFiles, state: Path) -> SignerJudged:
+        """By a station that has the maker's root."""
+        TrustStore(state / "roots").add("ManufacturerRootCertificate", self.root.root_pem)
+        update = FirmwareUpdate(
+            request_id=1, file="image", retrieve=Wall(0.0), install=None, retries=0, interval_s=0,
+            certificate=self.issued.pem, signature="", location="",
+        )  # fmt: skip
+        return asyncio.run(work.judge(JudgeSigner(update=update, at=Wall(time.time()), by=Mono(0.0))))
+
+
+@pytest.mark.parametrize("policy", ["soft", "hard"])
+@pytest.mark.req("L01.FR.21")
+def test_a_signer_who_was_revoked_is_refused(tmp_path: Path, policy: str) -> None:
+    """Whom his certificate names is asked before the answer; a good one is accepted."""
+    with HttpServer() as asking:
+        maker = Signing(tmp_path / "maker", asking)
+        work = configured(tmp_path, "[/bin/true]", revocation=policy)
+
+        assert maker.judged(work, tmp_path / "state") == SignerJudged(
+            update=maker.judged(work, tmp_path / "state").update, by=Mono(0.0)
+        )
+        maker.responder.revoked = {maker.issued.certificate.serial_number}
+        refused = maker.judged(configured(tmp_path, "[/bin/true]", revocation=policy), tmp_path / "state")
+
+    assert refused.revoked
+    assert "keyCompromise (OCSP)" in refused.reason
+
+
+@pytest.mark.parametrize("policy, accepted", [("off", True), ("soft", True), ("hard", False)])
+def test_a_responder_that_says_nothing_of_a_signer(tmp_path: Path, policy: str, *, accepted: bool) -> None:
+    """As with a CSMS: silence is consent, unless the operator wants an answer."""
+    with HttpServer() as asking:
+        maker = Signing(tmp_path / "maker", asking)
+        asking.script = lambda seen: Answer(503)
+        done = maker.judged(configured(tmp_path, "[/bin/true]", revocation=policy), tmp_path / "state")
+
+    assert (done.reason == "") is accepted
+    assert not done.revoked
+    assert len(asking.seen) == (policy != "off")
 
 
 @pytest.mark.req("L01.FR.29")

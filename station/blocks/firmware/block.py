@@ -52,7 +52,7 @@ from station.facts import (
 )
 from station.location import located
 from station.now import BootId, Deadline, Mono, MonoDeadline, Now, Wall, WallDeadline
-from station.ocpp.enums import FirmwareStatusEnumType
+from station.ocpp.enums import FirmwareStatusEnumType, UpdateFirmwareStatusEnumType
 from station.ocpp.messages import FirmwareStatusNotificationRequest, UpdateFirmwareRequest, UpdateFirmwareResponse
 from station.ocpp.types import FirmwareType
 from station.ports import Csms, Ids, Jobs, Station
@@ -215,7 +215,8 @@ class Firmware(Block):
         log.warning("firmware.signer_refused", extra={"reason": done.reason})
         self._facts.emit(SecurityEventOccurred(type="InvalidFirmwareSigningCertificate", tech_info=done.reason))
         info = Refusal("InvalidCertificate", done.reason).info
-        return UpdateFirmwareResponse(status="InvalidCertificate", status_info=info)
+        status: UpdateFirmwareStatusEnumType = "RevokedCertificate" if done.revoked else "InvalidCertificate"
+        return UpdateFirmwareResponse(status=status, status_info=info)
 
     def _accept(self, update: FirmwareUpdate, now: Now) -> UpdateFirmwareResponse:
         former = self._updates.ongoing

@@ -28,11 +28,12 @@ class JudgeSigner(Job, frozen=True, kw_only=True):
 
 
 class SignerJudged(JobResult, frozen=True, kw_only=True):
-    """It may, unless `reason` says why not."""
+    """It may, unless `reason` says why not. `revoked`: because it was revoked."""
 
     update: FirmwareUpdate
     by: Mono
     reason: str = ""
+    revoked: bool = False
 
 
 class DownloadFirmware(Job, frozen=True, kw_only=True):

@@ -18,7 +18,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from certs.tls import TlsSettings, client_context
+from certs.tls import TlsSettings, client_context, verified
+from station.shell.network import Revocation
 
 CHUNK = 8192
 """Bytes sent at once: on the slowest line that counts as alive they leave before a send times out."""
@@ -39,12 +40,13 @@ class Trust(NamedTuple):
     """Whom to believe: authorities for TLS, known hosts for SSH.
 
     `known_hosts`: a file of OpenSSH's form that names the only servers; without it the first key that a server shows
-    is kept in `host_keys`, and it must show the same ever after.
+    is kept in `host_keys`, and it must show the same ever after. `revocation`: as for a CSMS.
     """
 
     tls: TlsSettings
     host_keys: Path
     known_hosts: Path | None = None
+    revocation: Revocation = Revocation()
 
 
 class Line:
@@ -57,6 +59,8 @@ class Line:
         """Payload that has moved."""
         self.reason: Exception | None = None
         """Why the line was cut."""
+        self.judge: Callable[[list[bytes]], None] = lambda _path: None
+        """Has the last word on a server's certificates (the path, DER), before anything is said to it. May raise."""
         self._clock = clock
         self._context: ssl.SSLContext | None = None
         self._cutters: list[Callable[[], None]] = []
@@ -81,7 +85,7 @@ class Line:
         return sock
 
     def secured(self, sock: socket.socket, host: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
-        """The same connection by TLS, its server verified to be `host`. Raises ssl.SSLError."""
+        """The same connection by TLS, its server verified to be `host`. Raises ssl.SSLError, and what `judge` does."""
         if self._context is None:
             settings = self.trust.tls._replace(system_roots=True, allow_wildcards=True, chain=None, key=None)
             self._context = client_context(settings)
@@ -89,6 +93,9 @@ class Line:
         try:
             self.hold(lambda: socket.socket.shutdown(wrapped, socket.SHUT_RDWR))  # SSLSocket's own forgets about TLS
             wrapped.do_handshake()
+            if not wrapped.session_reused:  # a session goes on with whom it was begun
+                self.judge(verified(wrapped))
+                self.phase()
         except BaseException:
             wrapped.close()
             raise

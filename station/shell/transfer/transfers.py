@@ -16,7 +16,9 @@ from collections.abc import Callable
 from typing import cast
 
 from station.location import Location
-from station.shell.linkdown import explain
+from station.shell.linkdown import Down, explain
+from station.shell.names import Resolver
+from station.shell.revocation import Revoked
 from station.shell.threads import in_thread
 from station.shell.transfer.line import Line, Pace, Trust
 from station.shell.transfer.ways import Failed, Incoming, Kind, Outgoing, Way
@@ -43,10 +45,11 @@ class Transfers:
     def __init__(self, trust: Callable[[], Trust], pace: Pace) -> None:
         self._trust = trust
         self._pace = pace
+        self._revoked = Revoked(Resolver())
 
     async def upload(self, to: Location, what: Outgoing) -> None:
         """Bring a file to where `to` says. Raises Failed."""
-        line = Line(self._trust(), self._pace)
+        line = self._line()
         try:
             await self._watched(line, lambda: _way(to.scheme).upload(line, to, what), to)
         finally:
@@ -55,9 +58,24 @@ class Transfers:
 
     async def download(self, source: Location, into: Incoming) -> None:
         """Fetch a file. Raises Failed; the part that has come stays."""
-        line = Line(self._trust(), self._pace)
+        line = self._line()
         await self._watched(line, lambda: _way(source.scheme).download(line, source, into), source)
         log.info("transfer.downloaded", extra={"source": source.shown, "bytes": into.path.stat().st_size})
+
+    def _line(self) -> Line:
+        """A transfer's; its thread asks about certificates by our loop."""
+        line, loop = Line(self._trust(), self._pace), asyncio.get_running_loop()
+
+        def judge(path: list[bytes]) -> None:
+            how = line.trust.revocation
+            asking = asyncio.run_coroutine_threadsafe(self._revoked(path, how), loop)
+            try:
+                asking.result(how.within_s + GRACE_S)
+            except Down as down:
+                raise Failed(Kind.FAILED, down.why.detail) from down
+
+        line.judge = judge
+        return line
 
     async def _watched(self, line: Line, work: Callable[[], None], where: Location) -> None:
         done = in_thread(lambda: _explained(line, work, where), "transfer")

@@ -14,7 +14,13 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from certs.throwaway import Wish
 from station.blocks.firmware.block import MOST_ATTEMPTS
-from station.blocks.firmware.jobs import ConfirmFirmware, DownloadFirmware, InstallFirmware, VerifyFirmware
+from station.blocks.firmware.jobs import (
+    ConfirmFirmware,
+    DownloadFirmware,
+    InstallFirmware,
+    SignerJudged,
+    VerifyFirmware,
+)
 from station.blocks.firmware.terms import FirmwareTerms
 from tests.bench import Bench
 from tests.scenarios.l_firmware.updates import (
@@ -117,6 +123,23 @@ def test_a_certificate_that_may_not_sign_is_refused(
     bench.settle()
 
     assert answer["status"] == "InvalidCertificate"
+    assert events(bench) == ["InvalidFirmwareSigningCertificate"]
+    assert not bench.jobs
+
+
+@pytest.mark.req("L01.FR.02", "L01.FR.21")
+def test_a_certificate_that_was_revoked_is_refused_by_that_name(
+    bench: Bench, maker: Manufacturer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        "station.commands.firmware.judge",
+        lambda job, _roots: SignerJudged(update=job.update, by=job.by, reason="revoked (OCSP)", revoked=True),
+    )
+
+    answer = update(bench, maker)
+    bench.settle()
+
+    assert answer["status"] == "RevokedCertificate"
     assert events(bench) == ["InvalidFirmwareSigningCertificate"]
     assert not bench.jobs
 
