@@ -133,6 +133,6 @@ def transfers(config: Config) -> Transfers:
 
     def trust() -> Trust:
         who = network.credentials(config)
-        return Trust(who.tls, config.state / HOST_KEYS, known, who.revocation)
+        return Trust(who.tls, config.state / HOST_KEYS, known, who.revocation, given.this_machine)
 
     return Transfers(trust, pace)

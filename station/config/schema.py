@@ -119,6 +119,8 @@ class Transfers(Section, frozen=True):
     known_hosts: FileName | None = None
     """The only SFTP servers, in OpenSSH's form; without it a server is believed at first sight and has to stay the
     same."""
+    this_machine: bool = False
+    """Whether URLs of the CSMS may lead to this machine itself."""
 
 
 class LimitSignal(Section, frozen=True):

@@ -34,6 +34,7 @@ if task == "install":
 sys.exit(0 if (here / "installed").exists() else "nothing is installed")
 """
 MORE = """\
+transfers: {{this_machine: true}}
 firmware:
   command: ["{python}", "{script}"]
 """

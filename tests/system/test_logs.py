@@ -18,6 +18,8 @@ from tests.live_csms import LiveCsms
 
 pytestmark = pytest.mark.system
 
+HERE = "transfers: {this_machine: true}\n"
+
 
 @pytest.fixture
 def csms() -> Iterator[LiveCsms]:
@@ -33,7 +35,7 @@ def web() -> Iterator[HttpServer]:
 
 @pytest.fixture
 def agent(tmp_path: Path, csms: LiveCsms) -> Iterator[Agent]:
-    with Agent(tmp_path, csms.url) as running:
+    with Agent(tmp_path, csms.url, more=HERE) as running:
         csms.wait_for("BootNotification")
         yield running
 
@@ -136,7 +138,8 @@ def test_the_authority_of_the_csms_is_believed(tmp_path: Path, csms: LiveCsms) -
     _, other = tls_server(tmp_path / "other")
     (tmp_path / "root.pem").write_text(authority.root_pem, "ascii")
     secrets = "  password_file: password\n  ca_file: root.pem\n"
-    with HttpServer(context) as web, HttpServer(other) as stranger, Agent(tmp_path, csms.url, secrets=secrets):
+    agent = Agent(tmp_path, csms.url, secrets=secrets, more=HERE)
+    with HttpServer(context) as web, HttpServer(other) as stranger, agent:
         csms.wait_for("BootNotification")
         answer = get_log(csms, 6, web.url("/"))
         until_told(csms, "Uploaded", 6)

@@ -10,10 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
 
+import msgspec
 import pytest
 
 from station.blocks.diagnostics.logs import AssembleLog, UploadLog
 from station.commands.logfiles import LogFiles
+from station.config.schema import Transfers
 from station.now import Now, Wall
 from station.shell.runner import Runner
 from tests.bench import Bench
@@ -50,6 +52,8 @@ def log_files(tmp_path: Path, core: Core, monkeypatch: pytest.MonkeyPatch) -> Lo
     (tmp_path / "tmp").mkdir()
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "tmp"))
     given = config(tmp_path, socket="c.sock", simulated=True)
+    near = msgspec.structs.replace(given.file, transfers=Transfers(this_machine=True))
+    given = msgspec.structs.replace(given, file=near)
     return LogFiles(given, core.bench.station, cast("Runner", core))
 
 

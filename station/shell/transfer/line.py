@@ -8,6 +8,8 @@ the watcher cuts the connection, and whatever the thread waits for ends.
 from __future__ import annotations
 
 import contextlib
+import errno
+import ipaddress
 import socket
 import ssl
 import threading
@@ -40,13 +42,29 @@ class Trust(NamedTuple):
     """Whom to believe: authorities for TLS, known hosts for SSH.
 
     `known_hosts`: a file of OpenSSH's form that names the only servers; without it the first key that a server shows
-    is kept in `host_keys`, and it must show the same ever after. `revocation`: as for a CSMS.
+    is kept in `host_keys`, and it must show the same ever after. `revocation`: as for a CSMS. `this_machine`: whether
+    servers may be on it.
     """
 
     tls: TlsSettings
     host_keys: Path
     known_hosts: Path | None = None
     revocation: Revocation = Revocation()
+    this_machine: bool = False
+
+
+NEAR = "{} is this machine itself, where the CSMS has no files"
+
+
+def check_distant(host: str, address: str) -> None:
+    """Raise PermissionError for an address of this machine, or of what hangs on it without a router.
+
+    A URL is the CSMS's word: it must not make the station speak for it to whoever trusts all that is on the machine.
+    """
+    found = ipaddress.ip_address(address.partition("%")[0])
+    found = getattr(found, "ipv4_mapped", None) or found
+    if found.is_loopback or found.is_link_local or found.is_unspecified or found.is_multicast:
+        raise PermissionError(errno.EACCES, NEAR.format(host))
 
 
 class Line:
@@ -74,7 +92,7 @@ class Line:
     def connect(self, host: str, port: int) -> socket.socket:
         """A TCP connection that ends when the line is cut. Raises OSError."""
         self.phase()
-        sock = socket.create_connection((host, port), self.pace.connect_s)
+        sock = self._connected(host, port)
         try:
             sock.settimeout(self.pace.stall_s)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, round(self.pace.stall_s * 1000))
@@ -83,6 +101,25 @@ class Line:
             sock.close()
             raise
         return sock
+
+    def _connected(self, host: str, port: int) -> socket.socket:
+        """To the first of its addresses that answers. Raises OSError of the last that did not."""
+        last: OSError = OSError(f"{host} has no address")
+        for family, kind, protocol, _, address in socket.getaddrinfo(host, port, type=socket.SOCK_STREAM):
+            sock = socket.socket(family, kind, protocol)
+            try:
+                sock.settimeout(self.pace.connect_s)
+                if not self.trust.this_machine:  # of the address that is used: a name may lead elsewhere each time
+                    check_distant(host, str(address[0]))
+                sock.connect(address)
+                if not self.trust.this_machine and sock.getpeername()[0] == sock.getsockname()[0]:
+                    raise PermissionError(errno.EACCES, NEAR.format(host))
+            except OSError as error:
+                last = error
+                sock.close()
+            else:
+                return sock
+        raise last
 
     def secured(self, sock: socket.socket, host: str, session: ssl.SSLSession | None = None) -> ssl.SSLSocket:
         """The same connection by TLS, its server verified to be `host`. Raises ssl.SSLError, and what `judge` does."""

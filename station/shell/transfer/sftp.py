@@ -139,9 +139,12 @@ async def _session(line: Line, location: Location, work: Work) -> None:
 async def _connected(line: Line, location: Location) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Logged in by the URL's password: neither an agent's nor a user's keys are at a charger."""
     trust = line.trust
+    sock = await asyncio.to_thread(line.connect, location.host, location.port)
+    sock.setblocking(False)  # noqa: FBT003 - its only argument
     connection = await asyncssh.connect(
         location.host,
         location.port,
+        sock=sock,
         username=location.user or "anonymous",
         password=location.password,
         client_factory=lambda: (
@@ -151,7 +154,6 @@ async def _connected(line: Line, location: Location) -> AsyncIterator[asyncssh.S
         client_keys=None,
         agent_path=None,
         config=None,
-        connect_timeout=line.pace.connect_s,
         login_timeout=line.pace.connect_s,
     )
     try:

@@ -20,7 +20,8 @@ QUICK = Pace(connect_s=5.0, stall_s=1.0)
 
 def transfers(folder: Path, roots_pem: str = "", *, pace: Pace = Pace(), known_hosts: Path | None = None) -> Transfers:  # noqa: B008 - immutable
     """As the agent has them."""
-    return Transfers(lambda: Trust(TlsSettings(roots_pem=roots_pem), folder / "hosts.json", known_hosts), pace)
+    tls, hosts = TlsSettings(roots_pem=roots_pem), folder / "hosts.json"
+    return Transfers(lambda: Trust(tls, hosts, known_hosts, this_machine=True), pace)
 
 
 def outgoing(folder: Path, content: bytes = CONTENT) -> Outgoing:

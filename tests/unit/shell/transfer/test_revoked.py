@@ -45,7 +45,7 @@ class Site:
     def transfers(self, folder: Path, policy: Policy = "soft", *crls: Path) -> Transfers:
         """Of a station that trusts the authority."""
         tls, how = TlsSettings(roots_pem=self.authority.root_pem), Revocation(policy, crls)
-        return Transfers(lambda: Trust(tls, folder / "hosts.json", None, how), Pace())
+        return Transfers(lambda: Trust(tls, folder / "hosts.json", None, how, this_machine=True), Pace())
 
     def revoke(self) -> None:
         """The server's certificate is worth nothing any more."""

@@ -13,8 +13,10 @@ import pytest
 
 from certs.tls import TlsSettings
 from station.location import located
+from station.shell.transfer import line as line_module
 from station.shell.transfer import transfers as module
 from station.shell.transfer.line import Line, Pace, Trust
+from station.shell.transfer.transfers import Transfers
 from station.shell.transfer.ways import Failed, Kind
 from tests.fileservers import HttpServer, SftpServer, hostile
 from tests.unit.shell.transfer.moving import CONTENT, QUICK, incoming, outgoing, refused, transfers
@@ -65,11 +67,11 @@ def test_a_thread_that_hangs_is_left_alone(tmp_path: Path, monkeypatch: pytest.M
     """As in a look-up of a name, which nothing can interrupt."""
     free = threading.Event()
 
-    def hang(*_: object, **__: object) -> socket.socket:
+    def hang(*_: object, **__: object) -> None:
         free.wait(20.0)
         raise OSError("at last")
 
-    monkeypatch.setattr(socket, "create_connection", hang)
+    monkeypatch.setattr(socket, "getaddrinfo", hang)
     monkeypatch.setattr(module, "GRACE_S", 0.2)
     began = time.monotonic()
 
@@ -79,6 +81,51 @@ def test_a_thread_that_hangs_is_left_alone(tmp_path: Path, monkeypatch: pytest.M
     assert failed.kind is Kind.STALLED
     assert time.monotonic() - began < 10
     assert until(lambda: not running())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:{}/a",
+        "http://localhost:{}/a",
+        "http://127.1.2.3:{}/a",
+        "http://2130706433:{}/a",
+        "http://0x7f.1:{}/a",
+        "http://0.0.0.0:{}/a",
+        "http://[::ffff:127.0.0.1]:{}/a",
+        "http://[::1]:{}/a",
+        "http://169.254.169.254:{}/a",
+        "http://[fe80::1%25lo]:{}/a",
+        "ftp://127.0.0.1:{}/a",
+        "ftps://localhost:{}/a",
+        "sftp://127.0.0.1:{}/a",
+        "https://127.0.0.1:{}/a",
+    ],
+)
+def test_no_url_of_a_csms_leads_to_the_machine_itself(tmp_path: Path, url: str) -> None:
+    """Whatever listens there may trust whoever comes from it; however the address is written, nobody is spoken to."""
+    moving = Transfers(lambda: Trust(TlsSettings(), tmp_path / "hosts.json"), QUICK)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(0.05)
+
+        for what in (incoming(tmp_path), outgoing(tmp_path)):
+            refused(moving, url.format(server.getsockname()[1]), what)
+
+        with pytest.raises(TimeoutError):
+            server.accept()
+
+
+def test_an_address_of_this_machine_on_another_network_is_known_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its own one at the site: told by the connection, before a word is said."""
+    monkeypatch.setattr(line_module, "check_distant", lambda _host, _address: None)
+    moving = Transfers(lambda: Trust(TlsSettings(), tmp_path / "hosts.json"), QUICK)
+    with HttpServer() as server:
+        failed = refused(moving, server.url("/a"), outgoing(tmp_path))
+
+        assert "is this machine itself" in failed.detail
+        assert server.seen == []
 
 
 def test_what_an_attempt_moved_is_known_to_the_next(tmp_path: Path) -> None:
