@@ -29,6 +29,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "charx": "hal.drivers.charx:Charx",
         "ev-cc": "hal.drivers.ev_cc:EvCc",
         "evse-wb": "hal.drivers.evse_wb:EvseWb",
+        "gpio": "hal.drivers.gpio_board:GpioBoard",
         "openevse": "hal.drivers.openevse:OpenEvse",
         "sim": "hal.sim.driver:SimBoard",
     },
@@ -43,10 +44,14 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "rdm6300": "hal.drivers.rdm6300:Rdm6300",
         "sim": "hal.sim.driver:SimReader",
     },
-    "lock": {"sim": "hal.sim.driver:SimLock"},
+    "lock": {
+        "gpio": "hal.drivers.gpio_lock:GpioLock",
+        "sim": "hal.sim.driver:SimLock",
+    },
     "display": {"sim": "hal.sim.driver:SimDisplay"},
     "sensor": {
         "can": "hal.drivers.can_sensor:CanSensor",
+        "gpio": "hal.drivers.gpio_input:GpioInput",
         "hwmon": "hal.drivers.hwmon:Hwmon",
         "openevse": "hal.drivers.openevse:OpenEvseThermometer",
         "sysfs": "hal.drivers._blueprint:SysfsSensor",

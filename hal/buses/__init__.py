@@ -17,6 +17,7 @@ KINDS: Mapping[str, str] = {
     "modbus-rtu": "hal.buses.modbus_rtu:ModbusRtu",
     "modbus-tcp": "hal.buses.modbus_tcp:ModbusTcp",
     "can": "hal.buses.can:CanBus",
+    "gpio": "hal.buses.gpio:GpioChip",
     "rapi": "hal.buses.rapi:RapiBus",
 }
 """Kind of bus -> `module:class`, imported when a configuration names it."""

@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import functools
 import os
 from pathlib import Path
 
+from hal.aside import in_thread
 from hal.errors import BadReply, DeviceError, NotFound, Timeout
 
 _LATE = frozenset({errno.EAGAIN, errno.ETIMEDOUT, errno.EBUSY})
@@ -20,13 +22,11 @@ READ_S = 5.0
 
 async def read(device: str, path: Path) -> str:
     """What stands in the file. Raises NotFound (gone, or no right), Timeout (the bus is busy), BadReply (no sense)."""
-    call = asyncio.ensure_future(asyncio.to_thread(path.read_text, "ascii"))
-    done, _ = await asyncio.wait({call}, timeout=READ_S)
-    if not done:
-        call.add_done_callback(_forget)
-        raise Timeout(device, f"{path} gives nothing for {READ_S:.0f} s")
+    work = in_thread(functools.partial(path.read_text, "ascii"), f"read {path.name}")
     try:
-        return call.result()
+        return await asyncio.wait_for(work, READ_S)
+    except TimeoutError:
+        raise Timeout(device, f"{path} gives nothing for {READ_S:.0f} s") from None
     except OSError as error:
         raise _as_device_error(device, path, error) from None
     except UnicodeDecodeError:
@@ -51,8 +51,3 @@ def _as_device_error(device: str, path: Path, error: OSError) -> DeviceError:
     if error.errno in _GONE:
         return NotFound(device, reason)
     return Timeout(device, reason) if error.errno in _LATE else BadReply(device, reason)
-
-
-def _forget(call: asyncio.Future[str]) -> None:
-    if not call.cancelled():
-        call.exception()
