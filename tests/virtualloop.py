@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import heapq
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
@@ -21,8 +22,12 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._now
 
     def _run_once(self) -> None:
-        if not self._ready and self._scheduled:  # type: ignore[attr-defined] # the loop's own queues
-            self._now = max(self._now, self._scheduled[0].when())  # type: ignore[attr-defined] # the same
+        timers = self._scheduled  # type: ignore[attr-defined] # the loop's own queues
+        while timers and timers[0].cancelled():  # the loop would drop them, too, and then wait for the next in earnest
+            self._timer_cancelled_count -= 1  # type: ignore[attr-defined] # the same
+            heapq.heappop(timers)._scheduled = False
+        if not self._ready and timers:  # type: ignore[attr-defined] # the same
+            self._now = max(self._now, timers[0].when())
         super()._run_once()  # type: ignore[misc] # the same
 
 

@@ -44,7 +44,7 @@ class ModbusRtu(ModbusBus):
         self.options = parse_options(f"bus {name!r}", options, RtuOptions)
         self.port = SerialPort(name, self.options)
         self._rtu: Rtu | None = None
-        self._debts: dict[int, Debt] = {}
+        self.debts: dict[int, Debt] = {}
         self._buffer = bytearray()
         self._free_at = 0.0
         self._reopen_at = 0.0
@@ -52,7 +52,7 @@ class ModbusRtu(ModbusBus):
     def device(self, name: str, unit: int, timing: Timing) -> ModbusDevice:
         """As the base class says."""
         device = super().device(name, unit, timing)
-        self._debts.setdefault(unit, Debt())
+        self.debts.setdefault(unit, Debt())
         return device
 
     def pdus(self) -> Rtu:
@@ -67,7 +67,7 @@ class ModbusRtu(ModbusBus):
 
     async def _exchange(self, device: ModbusDevice, job: Job) -> tuple[bytes, float]:
         await self._open(device)
-        debt = self._debts[device.unit]
+        debt = self.debts[device.unit]
         debt.forget(asyncio.get_running_loop().time(), device.timing.forget_s)
         try:
             self._collect()
@@ -82,14 +82,14 @@ class ModbusRtu(ModbusBus):
     async def _probe(self, device: ModbusDevice, job: Job, owed: Shape) -> None:
         """Makes sure that no older reply of the job's shape can come any more. Raises Timeout or BadReply if not."""
         table, address, count = job.probe
-        other = self._debts[device.unit].probe_count(table, count)
+        other = self.debts[device.unit].probe_count(table, count)
         if other is None:
             raise Timeout(device.name, "silent to every request; waiting until no late reply can come")
         await self._ask(device, self.pdus().read(device.unit, table, address, other), owed)
 
     async def _ask(self, device: ModbusDevice, request: Request, unowed: Shape | None) -> tuple[Reply, float]:
         """Sends, and returns the reply and when it was sampled. A probe is content when `unowed` is owed no longer."""
-        loop, debt, shape = asyncio.get_running_loop(), self._debts[device.unit], shape_of(request)
+        loop, debt, shape = asyncio.get_running_loop(), self.debts[device.unit], shape_of(request)
         await _until(max(self._free_at, device.ready_at))
         self._collect()
         self._buffer.clear()
@@ -99,6 +99,7 @@ class ModbusRtu(ModbusBus):
         sampled_at = self.clock() + sent - loop.time()
         debt.owe(shape, sent)
         due = sent + self.options.wire_s(shape.size)
+        deadline = due + device.timing.timeout_s
         await _until(due + device.turnaround_s)
         looks = 0
         while True:
@@ -108,7 +109,7 @@ class ModbusRtu(ModbusBus):
                 if reply.unit == device.unit and (certain or (unowed and unowed not in debt.shapes)):
                     self._done(device, now - due if looks > 1 else None)
                     return reply, sampled_at
-            if now - due >= device.timing.timeout_s or not await self._more(shape, due + device.timing.timeout_s):
+            if now >= deadline or not await self._more(shape, deadline):
                 self._done(device, None)
                 raise self._failure(device)
 
@@ -130,8 +131,8 @@ class ModbusRtu(ModbusBus):
         """Every whole reply that has arrived, with whether it certainly answers the newest request to its device."""
         self._buffer += self.port.read()
         found = []
-        while reply := self.pdus().take(self._buffer, self._debts):
-            found.append((reply, self._debts[reply.unit].pay(reply.shape)))
+        while reply := self.pdus().take(self._buffer, self.debts):
+            found.append((reply, self.debts[reply.unit].pay(reply.shape)))
         return found
 
     async def _settle(self) -> None:
