@@ -39,6 +39,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "sim-signed": "hal.sim.driver:SimSignedMeter",
     },
     "reader": {
+        "keypad": "hal.drivers.keypad:Keypad",
         "line": "hal.drivers.line_reader:LineReader",
         "pn532": "hal.drivers.pn532:Pn532",
         "rdm6300": "hal.drivers.rdm6300:Rdm6300",

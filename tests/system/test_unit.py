@@ -51,7 +51,9 @@ def test_systemd_accepts_the_unit_and_every_drop_in_without_a_word(unit: Path) -
     assert [line for line in done.stdout.splitlines() if UNIT in line] == []
 
 
-@pytest.mark.parametrize("drop_in, tenths", [("", 15), ("can.conf", 15), ("tpm.conf", 15), ("clock.conf", 22)])
+@pytest.mark.parametrize(
+    "drop_in, tenths", [("", 15), ("can.conf", 15), ("tpm.conf", 15), ("parts.conf", 15), ("clock.conf", 22)]
+)
 def test_the_service_is_exposed_no_more_than_it_must(unit: Path, drop_in: str, tenths: int) -> None:
     """Exposure in tenths of systemd's scale of 0 to 10."""
     if drop_in:
