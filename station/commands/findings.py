@@ -3,7 +3,16 @@
 from __future__ import annotations
 
 import enum
+from collections.abc import Mapping
 from typing import NamedTuple
+
+from hal.errors import DeviceError, NotFound, Timeout
+
+REMEDIES: Mapping[type[DeviceError], str] = {
+    NotFound: "check power, wiring, port and address; may this user open the port?",
+    Timeout: "check wiring (A and B swapped?), speed, parity and address",
+}
+"""For what a device raises; the rest speaks for itself."""
 
 
 class Grade(enum.IntEnum):

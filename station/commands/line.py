@@ -89,10 +89,13 @@ def _keys(given: argparse.Namespace) -> int:
 
 
 def _hal(given: argparse.Namespace) -> int:
-    del given
-    from station.commands import hal  # noqa: PLC0415 - see the module's first lines
+    if given.what == "list":
+        from station.commands import hal  # noqa: PLC0415 - see the module's first lines
 
-    return hal.show()
+        return hal.show()
+    from station.commands import hal_lines  # noqa: PLC0415 - the same
+
+    return {"scan": hal_lines.scan, "read": hal_lines.read, "record": hal_lines.record}[given.what](given)
 
 
 def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
@@ -164,10 +167,41 @@ def _parser() -> argparse.ArgumentParser:
     sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")
     sim.add_argument("arguments", nargs="*", metavar="KEY=VALUE")
 
-    hal = commands.add_parser("hal", help="the hardware that the agent knows")
-    hal.add_argument("what", choices=("list",), help="list: the drivers there are, and their register maps")
+    hal = commands.add_parser(
+        "hal", help="the hardware that the agent knows, and what is on its lines", epilog=_HAL, formatter_class=plain
+    )
+    _add_hal(hal)
     return parser
 
+
+def _add_hal(hal: argparse.ArgumentParser) -> None:
+    hal.add_argument("what", choices=("list", "scan", "read", "record"))
+    hal.add_argument("name", nargs="?", metavar="NAME", help="a bus (scan) or a meter (read, record) of station.yaml")
+    hal.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
+    hal.add_argument("--port", metavar="DEVICE", help="a serial line instead of a bus of station.yaml")
+    hal.add_argument("--host", metavar="HOST[:PORT]", help="Modbus TCP instead")
+    hal.add_argument("--baud", type=int, metavar="N", help="of --port; else as the meter leaves its factory, or 9600")
+    hal.add_argument("--parity", choices=("none", "even", "odd"), help="of --port")
+    hal.add_argument("--template", metavar="NAME", help="the register map of a meter at --port or --host")
+    hal.add_argument("--address", type=int, metavar="N", help="its address")
+    hal.add_argument("--addresses", default="1-32", metavar="RANGE", help="scan: which; 1-32, 42 or 1-3,42")
+    hal.add_argument("--timeout", type=float, metavar="SECONDS", help="scan: how long to wait for each (0.3)")
+    hal.add_argument("--also", action="append", default=[], metavar="RANGE", help="record: such as holding:0x5000+32")
+    hal.add_argument("--output", metavar="FILE", help="record: instead of stdout")
+
+
+_HAL = """\
+list     the drivers there are, and the register maps they know
+scan     who answers on a Modbus line, and by which register map; only reads
+read     what a meter shows, in units
+record   a dump of a meter's registers, for a test or a bug report
+
+examples:
+  ocpp-station hal scan --port /dev/ttyUSB0 --baud 9600
+  ocpp-station hal scan rs485 --addresses 1-247
+  ocpp-station hal read --port /dev/ttyUSB0 --template eastron-sdm630 --address 2
+  ocpp-station hal record left --also input:0x0100+64 --output sdm630.json
+"""
 
 _NAMES = """\
 names: Component[instance]@evse.connector.Variable[instance]/Attribute, for example

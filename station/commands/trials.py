@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 
 from hal.api import Board, Identified, Lock, Meter, Sensor
-from hal.errors import BadOptions, DeviceError, NotFound, Timeout
+from hal.errors import BadOptions, DeviceError, Timeout
 from hal.registry import Registry
-from station.commands.findings import Finding, Grade
+from station.commands.findings import REMEDIES, Finding, Grade
 from station.commands.network import as_renewed
 from station.config import Config
 from station.shell.clock import Machine
@@ -25,12 +25,6 @@ ANSWER_S = 8.0
 """How long a device may take to answer."""
 
 DIAL_S = 20.0
-
-REMEDIES: Mapping[type[DeviceError], str] = {
-    NotFound: "check power, wiring, port and address; may this user open the port?",
-    Timeout: "check wiring (A and B swapped?), speed, parity and address",
-}
-"""For what a device raises; the rest speaks for itself."""
 
 STAGES: Sequence[tuple[str, frozenset[DownKind]]] = (
     ("csms address", frozenset({DownKind.CONFIG, DownKind.DNS})),

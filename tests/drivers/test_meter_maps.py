@@ -176,7 +176,7 @@ async def rig(path: Path, name: str, **options: object) -> AsyncIterator[Rig]:
         device = ModbusGateway()
         await device.start()
         bus = ModbusTcp("bus", {"host": "127.0.0.1", "port": device.port})
-    device.load(dump)
+    device.do_load(dump)
     if dump["unit"] != template.load("meter", name).bus.address:
         given.setdefault("address", dump["unit"])
     try:

@@ -253,7 +253,7 @@ def test_a_meter_behind_a_gateway_keeps_the_contract(check: contract.Check) -> N
 
     async def scenario() -> contract.Result:
         gateway = ModbusGateway()
-        gateway.load(json.loads((DUMPS / "sunspec-meter.json").read_text()))
+        gateway.do_load(json.loads((DUMPS / "sunspec-meter.json").read_text()))
         await gateway.start()
         bus = ModbusTcp("bus", {"host": "127.0.0.1", "port": gateway.port, "reopen_s": 0.02})
         try:

@@ -40,7 +40,7 @@ class Units:
         self.turnaround_s = 0.0
         self.most = 125
 
-    def load(self, dump: Mapping[str, Any]) -> int:
+    def do_load(self, dump: Mapping[str, Any]) -> int:
         """A register dump, as `ocpp-station hal record` writes one; gives its unit."""
         unit = int(dump["unit"])
         self.most = int(dump.get("most", self.most))
@@ -85,6 +85,10 @@ class Units:
     def do_requests(self) -> int:
         """How many requests have come."""
         return len(self.requests)
+
+    def do_functions(self) -> list[int]:
+        """The function codes that have come."""
+        return sorted({frame[1] for frame in self.requests})
 
     def answer(self, unit: int, pdu: bytes) -> bytes | None:
         """What a unit says to a request; None if nothing."""
