@@ -104,9 +104,9 @@ class TrustStore:
         return found
 
     def fallback(self, use: str) -> frozenset[str]:
-        """The roots that are used only where the others fail: none if their successor is not there."""
+        """The roots that are used only where the others fail: none if their successor is not there, or damaged."""
         known = self.register()
-        there = {file.stem for file in self._files(use)}
+        there = {file.stem for file in self._files(use) if _one(file) is not None}
         return frozenset(known.fallback) & there if known.successor in there else frozenset()
 
     def register(self) -> Register:

@@ -99,6 +99,7 @@ def test_while_one_root_replaces_another_the_proven_one_can_always_be_used(site:
 
     def safe(root: Path, marks: Sequence[Any]) -> None:
         first, then = usable(root)
+        assert first, "without a root that is tried first TLS is not even begun"
         assert old in first | then or (first == {third} and "third" in marks)
         if "proven" in marks:
             assert (first, then) == ({third}, set())

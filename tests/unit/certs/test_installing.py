@@ -146,6 +146,20 @@ def test_a_register_that_cannot_be_read_is_an_empty_one(tmp_path: Path) -> None:
     assert store.bundle(USE).count("BEGIN") == 2
 
 
+def test_a_successor_that_was_damaged_gives_its_place_back(tmp_path: Path) -> None:
+    """With nothing else to try first, nobody would come to the one to fall back to."""
+    store = TrustStore(tmp_path)
+    old = Authority.create("Old", tmp_path)
+    terms = TERMS._replace(replace=True, places=("wss://csms",))
+    install(store, USE, old.root_pem, terms)
+    new = install(store, USE, old.successor("New").root_pem, terms)
+
+    new.file.write_bytes(b"\x00" * 100)
+
+    assert store.fallback(USE) == frozenset()
+    assert store.bundle(USE).strip() == old.root_pem.strip()
+
+
 def test_what_the_file_named_and_somebody_removed_does_not_come_back(tmp_path: Path) -> None:
     """Until the file is changed: whoever does that means what it says; a factory reset begins anew."""
     store = TrustStore(tmp_path)
