@@ -1,4 +1,4 @@
-"""The OCA's test cases of block A (security) that need no TLS and no certificates (part 6, 2.2, with its errata)."""
+"""The OCA's test cases of block A (security) about network profiles and their level (part 6, 2.2, with its errata)."""
 
 from __future__ import annotations
 
@@ -11,46 +11,13 @@ from tests.bench import Bench
 from tests.octt.provisioned import booted, network_profile, other_slot, reset
 from tests.scenarios.variables import get, put
 
-PASSWORD = "SecurityCtrlr.BasicAuthPassword"
 PRIORITY = "OCPPCommCtrlr.NetworkConfigurationPriority"
-OLD, NEW = "OldPassword-0123", "NewPassword-4567"
 ALL = frozenset({"CSMSRootCertificate", "ChargingStationCertificate"})
 
 
 def station(path: Path, level: int = 1, certificates: frozenset[str] = ALL) -> Bench:
     profile = NetworkProfile(slot=0, url=f"{'ws' if level == 1 else 'wss'}://csms.example", security_profile=level)
     return Bench(path, layout={"security_profile": level}, profiles=(profile,), certificates=certificates)
-
-
-@pytest.mark.octt("TC_A_09_CS")
-@pytest.mark.req("A01.FR.01")
-def test_tc_a_09_cs(tmp_path: Path) -> None:
-    """Update of the password, accepted: the station connects with the new one, and needs no introduction."""
-    bench = Bench(tmp_path, variables={PASSWORD: OLD})
-    bench.password = NEW
-    bench.csms.forget()
-
-    assert put(bench, PASSWORD, NEW) == "Accepted"
-
-    assert [intent.intent.kind for intent in bench.intents] == ["reconnect"]
-    assert bench.station.network.passwords() == (NEW,)
-    bench.advance(seconds=5)
-    assert "BootNotification" not in bench.csms.actions()
-
-
-@pytest.mark.octt("TC_A_10_CS")
-@pytest.mark.req("A01.FR.01")
-def test_tc_a_10_cs(tmp_path: Path) -> None:
-    """Update of the password, rejected since it is shorter than 16 characters: the old one is used."""
-    bench = Bench(tmp_path, variables={PASSWORD: OLD})
-    bench.password = OLD
-
-    assert put(bench, PASSWORD, NEW[:15]) == "Rejected"
-
-    bench.csms.forget()
-    bench.crash()
-    booted(bench)
-    assert bench.station.network.passwords() == (OLD,)
 
 
 @pytest.mark.octt("TC_A_19_CS")

@@ -5,7 +5,6 @@ from __future__ import annotations
 import ssl
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
 
 import pytest
 from cryptography import x509
@@ -15,14 +14,13 @@ from certs.throwaway import Authority, Wish
 from tests.agent import PASSWORD, Agent
 from tests.live_csms import LiveCsms, server_context
 from tests.octt.provisioned import network_profile
-from tests.octt.test_a_tls import SECRETS, booted, events, good, pki
+from tests.octt.test_a_tls import RESTART, SECRETS, booted, events, get, good, pki, put
 
 __all__ = ["pki"]
 pytestmark = pytest.mark.system
 
 STATION, V2G = "ChargingStationCertificate", "V2GCertificate"
 WISH = Wish(valid=(-timedelta(minutes=5), timedelta(days=300)))
-RESTART = 3
 SIGN_SOON = (
     "- {component: SecurityCtrlr, variable: CertSigningWaitMinimum, value: 2}\n"
     "- {component: SecurityCtrlr, variable: CertSigningRepeatTimes, value: 1}\n"
@@ -115,7 +113,7 @@ def test_tc_a_12_cs(tmp_path: Path, pki: Authority) -> None:
             root = {"certificateType": "V2GRootCertificate", "certificate": v2g.root_pem}
             assert csms.call("InstallCertificate", root)["status"] == "Accepted"
             wanted = {"SeccId": "NL*EX*SECC1", "CountryName": "NL", "OrganizationName": "Example"}
-            assert put(csms, "ISO15118Ctrlr", wanted) == {"Accepted"}
+            assert put(csms, "ISO15118Ctrlr", **wanted) == {"Accepted"}
 
             trigger(csms, "SignV2GCertificate")
             request = requested(csms, use=V2G)
@@ -126,16 +124,6 @@ def test_tc_a_12_cs(tmp_path: Path, pki: Authority) -> None:
 
             assert send(csms, v2g.subordinate("SubCA1").sign_request(request, WISH), V2G) == "Accepted"
             assert len(csms.handshakes) == 1
-
-
-def put(csms: LiveCsms, component: str, values: dict[str, str]) -> set[str]:
-    """SetVariables; the statuses."""
-    elements = [
-        {"component": {"name": component}, "variable": {"name": name}, "attributeValue": value}
-        for name, value in values.items()
-    ]
-    results: list[Any] = csms.call("SetVariables", {"setVariableData": elements})["setVariableResult"]
-    return {str(each["attributeStatus"]) for each in results}
 
 
 @pytest.mark.octt("TC_A_14_CS")
@@ -220,9 +208,9 @@ def test_a_station_without_any_certificate_is_brought_up_to_profile_3(tmp_path: 
         booted(second)
         profile = network_profile(1, 3, ocppCsmsUrl=third.url)
         assert second.call("SetNetworkProfile", profile)["status"] == "Accepted"
-        assert put(second, "OCPPCommCtrlr", {"NetworkConfigurationPriority": "1,0"}) == {"Rejected"}
+        assert put(second, "OCPPCommCtrlr", NetworkConfigurationPriority="1,0") == {"Rejected"}
         chain = renewed(second, pki)
-        assert put(second, "OCPPCommCtrlr", {"NetworkConfigurationPriority": "1,0"}) <= {"Accepted", "RebootRequired"}
+        assert put(second, "OCPPCommCtrlr", NetworkConfigurationPriority="1,0") <= {"Accepted", "RebootRequired"}
         assert second.call("Reset", {"type": "OnIdle"})["status"] == "Accepted"
         assert agent.wait() == RESTART
         agent.start()
@@ -230,9 +218,7 @@ def test_a_station_without_any_certificate_is_brought_up_to_profile_3(tmp_path: 
         booted(third)
         (shown,) = third.handshakes
         assert (shown.serial, shown.authorization) == (serial(chain), "")
-        asked = [{"component": {"name": "SecurityCtrlr"}, "variable": {"name": "SecurityProfile"}}]
-        (told,) = third.call("GetVariables", {"getVariableData": asked})["getVariableResult"]
-        assert told["attributeValue"] == "3"
+        assert get(third, "SecurityCtrlr", "SecurityProfile") == "3"
         before = len(second.handshakes)
         agent.kill()
         agent.start()

@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from certs.throwaway import Authority, Issued, Wish
 from tests.agent import PASSWORD, Agent
 from tests.live_csms import LiveCsms, server_context
+from tests.octt.provisioned import network_profile
 
 pytestmark = pytest.mark.system
 
@@ -27,6 +28,9 @@ SECRETS = {
     3: "  ca_file: root.pem\n  certificate: station.pem\n  key_file: station.key\n",
 }
 STARTED = {"StartupOfTheDevice", "ResetOrReboot"}
+NEW = "NewPassword-4567"
+RESTART = 3
+"""The exit code of an agent that wants to be started anew."""
 
 
 @pytest.fixture
@@ -62,12 +66,30 @@ def booted(csms: LiveCsms) -> None:
     """Booted: the introduction, the status of each connector, the event of the start."""
     csms.wait_for("BootNotification")
     statuses = csms.wait_for("StatusNotification", 2)
-    assert {(each["evseId"], each["connectorId"]) for each in statuses} == {(1, 1), (2, 1)}
+    told = {(each["evseId"], each["connectorId"]): each["connectorStatus"] for each in statuses}
+    assert told == {(1, 1): "Available", (2, 1): "Available"}
     csms.until(lambda: STARTED & set(events(csms)), "the event of the start")
 
 
 def events(csms: LiveCsms) -> list[str]:
     return [each["type"] for each in csms.script.received("SecurityEventNotification")]
+
+
+def put(csms: LiveCsms, component: str, **values: str) -> set[str]:
+    """SetVariables; the statuses."""
+    elements = [
+        {"component": {"name": component}, "variable": {"name": name}, "attributeValue": value}
+        for name, value in values.items()
+    ]
+    results = csms.call("SetVariables", {"setVariableData": elements})["setVariableResult"]
+    return {str(each["attributeStatus"]) for each in results}
+
+
+def get(csms: LiveCsms, component: str, variable: str) -> str:
+    """GetVariables; the value."""
+    asked = [{"component": {"name": component}, "variable": {"name": variable}}]
+    (result,) = csms.call("GetVariables", {"getVariableData": asked})["getVariableResult"]
+    return str(result["attributeValue"])
 
 
 @pytest.mark.octt("TC_A_01_CS")
@@ -78,11 +100,63 @@ def test_tc_a_01_cs(tmp_path: Path) -> None:
         booted(csms)
 
         (shown,) = csms.handshakes
-        name, _, password = base64.b64decode(shown.authorization.removeprefix("Basic ")).decode().partition(":")
+        name, password = credentials(csms)
         assert shown.authorization.startswith("Basic ")
         assert shown.path.rsplit("/", 1)[-1] == name
         assert password == PASSWORD
         assert 16 <= len(password) <= 40
+
+
+def credentials(csms: LiveCsms) -> tuple[str, str]:
+    """User name and password of the last connection request."""
+    name, _, password = (
+        base64.b64decode(csms.handshakes[-1].authorization.removeprefix("Basic ")).decode().partition(":")
+    )
+    return name, password
+
+
+def restarted(csms: LiveCsms, agent: Agent) -> None:
+    """Booted, after a power cut."""
+    agent.kill()
+    csms.until(lambda: not csms.connected, "the end of the connection")
+    csms.script.forget()
+    csms.script.order.rebooted()
+    agent.start()
+    booted(csms)
+
+
+@pytest.mark.octt("TC_A_09_CS")
+@pytest.mark.req("A01.FR.01")
+def test_tc_a_09_cs(tmp_path: Path) -> None:
+    """Update of the password, accepted: the station connects with the new one, and needs no introduction."""
+    with LiveCsms(password=PASSWORD) as csms, Agent(tmp_path, csms.url) as agent:
+        booted(csms)
+        csms.script.forget()
+
+        assert put(csms, "SecurityCtrlr", BasicAuthPassword=NEW) == {"Accepted"}
+
+        csms.password = NEW
+        csms.until(lambda: len(csms.handshakes) > 1 and csms.connected, "the connection with the new password")
+        assert credentials(csms) == ("CS001", NEW)
+        assert NEW not in agent.log
+        restarted(csms, agent)
+        assert credentials(csms) == ("CS001", NEW)
+
+
+@pytest.mark.octt("TC_A_10_CS")
+@pytest.mark.req("A01.FR.01")
+def test_tc_a_10_cs(tmp_path: Path) -> None:
+    """Update of the password, rejected since it is shorter than 16 characters: the old one is used."""
+    with LiveCsms(password=PASSWORD) as csms, Agent(tmp_path, csms.url) as agent:
+        booted(csms)
+
+        assert put(csms, "SecurityCtrlr", BasicAuthPassword=NEW[:15]) == {"Rejected"}
+
+        csms.disconnect()
+        csms.until(lambda: len(csms.handshakes) > 1 and csms.connected, "the next connection")
+        assert credentials(csms) == ("CS001", PASSWORD)
+        restarted(csms, agent)
+        assert credentials(csms) == ("CS001", PASSWORD)
 
 
 SUITES = ["ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
@@ -117,22 +191,27 @@ def invalid(pki: Authority, folder: Path) -> Iterator[tuple[str, Issued]]:
 
 @pytest.mark.octt("TC_A_05_CS")
 @pytest.mark.req("A00.FR.309", "A00.FR.310", "A00.FR.311")
-@pytest.mark.parametrize("kind", ["expired", "future", "unknown", "elsewhere", "wildcard"])
-def test_tc_a_05_cs(tmp_path: Path, pki: Authority, kind: str) -> None:
-    """An invalid server certificate: no HTTP over it; over a valid one the event is told."""
+def test_tc_a_05_cs(tmp_path: Path, pki: Authority) -> None:
+    """Each kind of invalid server certificate in turn: no HTTP over it; over a valid one its event is told."""
     right = server_context(good(pki))
     context, shown = switching(server_context(good(pki)))
-    shown.append(server_context(dict(invalid(pki, tmp_path))[kind]))
     with (
         LiveCsms(password=PASSWORD, tls=context) as csms,
         Agent(tmp_path, csms.url, profile=2, secrets=SECRETS[2]) as agent,
     ):
-        csms.until(lambda: "tls_certificate" in agent.log, "the refusal")
-        assert csms.handshakes == []
-
-        shown.append(right)
         booted(csms)
-        csms.until(lambda: "InvalidCsmsCertificate" in events(csms), "the event")
+        csms.disconnect()
+        csms.until(lambda: len(csms.handshakes) > 1 and csms.connected, "the connection of steps 2 and 3")
+        for count, (kind, wrong) in enumerate(invalid(pki, tmp_path), 1):
+            before = len(csms.handshakes)
+            shown.append(server_context(wrong))
+            csms.disconnect()
+            agent.until_logged("link.down", count=count, kind="tls_certificate")
+            assert len(csms.handshakes) == before, kind
+
+            shown.append(right)
+            csms.until(lambda: csms.connected, "the connection by a valid certificate")
+            csms.until(lambda n=count: events(csms).count("InvalidCsmsCertificate") == n, f"the event: {kind}")  # type: ignore[misc]  # one for each turn
 
 
 @pytest.mark.octt("TC_A_06_CS")
@@ -178,3 +257,42 @@ def test_tc_a_07_cs(tmp_path: Path, pki: Authority, suite: str) -> None:
         assert isinstance(key, ec.EllipticCurvePublicKey)
         assert key.key_size >= 224
         assert own.serial_number > 0
+
+
+@pytest.mark.octt("TC_A_19_CS")
+@pytest.mark.req("A05.FR.04", "A05.FR.05", "A05.FR.06")
+def test_tc_a_19_cs_from_profile_1(tmp_path: Path, pki: Authority) -> None:
+    """Upgrade from profile 1 to 2; a CSMS that then offers profile 1 only is not connected, whichever it was."""
+    secured = server_context(good(pki))
+    with LiveCsms(password=PASSWORD) as first:
+        with (
+            LiveCsms(password=PASSWORD, tls=secured) as second,
+            Agent(tmp_path, first.url) as agent,
+        ):
+            booted(first)
+            upgraded(first, pki, second.url)
+            assert agent.wait() == RESTART
+            before = len(first.handshakes)
+            agent.start()
+            booted(second)
+            assert get(second, "SecurityCtrlr", "SecurityProfile") == "2"
+            assert get(second, "OCPPCommCtrlr", "NetworkConfigurationPriority") == "1"
+            port = second.port
+        agent.start()
+        try:
+            with LiveCsms(password=PASSWORD, port=port) as second:
+                agent.until_logged("link.down", count=4)
+                assert (second.handshakes, len(first.handshakes)) == ([], before)
+            with LiveCsms(password=PASSWORD, tls=secured, port=port) as second:
+                booted(second)
+        finally:
+            agent.kill()
+
+
+def upgraded(csms: LiveCsms, pki: Authority, url: str) -> None:
+    """The root is installed; then steps 1 to 6."""
+    root = {"certificateType": "CSMSRootCertificate", "certificate": pki.root_pem}
+    assert csms.call("InstallCertificate", root) == {"status": "Accepted"}
+    assert csms.call("SetNetworkProfile", network_profile(1, 2, ocppCsmsUrl=url))["status"] == "Accepted"
+    assert put(csms, "OCPPCommCtrlr", NetworkConfigurationPriority="1,0") <= {"Accepted", "RebootRequired"}
+    assert csms.call("Reset", {"type": "OnIdle"})["status"] == "Accepted"

@@ -12,8 +12,9 @@ import pytest
 from certs.throwaway import Authority, Wish
 from tests.agent import PASSWORD, Agent
 from tests.live_csms import LiveCsms, server_context
+from tests.octt.provisioned import network_profile
 from tests.octt.test_a_certificates import renewed, serial
-from tests.octt.test_a_tls import NAMES, booted, switching
+from tests.octt.test_a_tls import NAMES, RESTART, booted, put, switching
 from tests.scenarios.m_certificates.roots import CSMS, named
 
 pytestmark = pytest.mark.system
@@ -22,7 +23,6 @@ SECRETS = "  password_file: password\n  ca_file: root.pem\n"
 SECRETS_3 = "  ca_file: root.pem\n  certificate: station.pem\n  key_file: station.key\n"
 CHECK = "- {component: SecurityCtrlr, variable: AdditionalRootCertificateCheck, value: true}\n"
 ONE_ATTEMPT = "- {component: OCPPCommCtrlr, variable: NetworkProfileConnectionAttempts, value: 1}\n"
-RESTART = 3
 
 
 class Change:
@@ -75,23 +75,9 @@ def restarted(csms: LiveCsms, agent: Agent) -> None:
 
 def migrates(csms: LiveCsms, url: str) -> None:
     """Another endpoint gets the other slot and the first place."""
-    profile = {
-        "ocppVersion": "OCPP20",
-        "ocppTransport": "JSON",
-        "ocppCsmsUrl": url,
-        "messageTimeout": 30,
-        "securityProfile": 2,
-        "ocppInterface": "Wired0",
-    }
-    request = {"configurationSlot": 1, "connectionData": profile}
+    request = network_profile(1, 2, ocppCsmsUrl=url)
     assert csms.call("SetNetworkProfile", request)["status"] == "Accepted"
-    priority = {
-        "component": {"name": "OCPPCommCtrlr"},
-        "variable": {"name": "NetworkConfigurationPriority"},
-        "attributeValue": "1,0",
-    }
-    (result,) = csms.call("SetVariables", {"setVariableData": [priority]})["setVariableResult"]
-    assert result["attributeStatus"] in {"Accepted", "RebootRequired"}
+    assert put(csms, "OCPPCommCtrlr", NetworkConfigurationPriority="1,0") <= {"Accepted", "RebootRequired"}
 
 
 @pytest.mark.octt("TC_M_30_CS")

@@ -11,8 +11,8 @@ import pytest
 from certs.throwaway import Authority
 from tests.agent import PASSWORD, Agent
 from tests.live_csms import LiveCsms, server_context
-from tests.octt.test_a_certificates import put, renewed
-from tests.octt.test_a_tls import SECRETS, booted, good, pki
+from tests.octt.test_a_certificates import renewed
+from tests.octt.test_a_tls import SECRETS, booted, good, pki, put
 
 __all__ = ["pki"]
 pytestmark = pytest.mark.system
@@ -28,7 +28,7 @@ def test_nothing_secret_is_in_argv_environment_log_database_or_open_files(tmp_pa
         Agent(tmp_path, csms.url, profile=2, secrets=SECRETS[2], more="log_level: debug\n") as agent,
     ):
         booted(csms)
-        assert put(csms, "SecurityCtrlr", {"BasicAuthPassword": NEW}) == {"Accepted"}
+        assert put(csms, "SecurityCtrlr", BasicAuthPassword=NEW) == {"Accepted"}
         csms.until(lambda: len(csms.handshakes) > 1 and csms.connected, "the connection with the new password")
         renewed(csms, pki)
         agent.kill()
