@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from certs import atomic
 from certs.throwaway import Authority, Wish
 from tests.bench import Bench
+from tests.octt.provisioned import network_profile
 from tests.scenarios.m_certificates.roots import (
     ALWAYS,
     CSMS,
@@ -32,7 +33,7 @@ from tests.scenarios.m_certificates.roots import (
     names,
     root,
 )
-from tests.scenarios.variables import get
+from tests.scenarios.variables import get, put
 
 DAY = timedelta(days=1)
 ENTRIES = "SecurityCtrlr.CertificateEntries"
@@ -333,6 +334,25 @@ def test_a_successor_that_is_replaced_before_it_was_used_leaves_the_proven_root_
     assert there == {"CN=Old,O=Throw-away", "CN=Third,O=Throw-away"}
     connect_by(checked, third.root_pem)
     assert names(checked) == [named(third.root_pem, issuer=second.root_pem)]
+
+
+@pytest.mark.req("M05.FR.15", "M05.FR.16")
+def test_for_a_csms_that_came_after_the_first_change_the_old_root_is_no_good(checked: Bench, tmp_path: Path) -> None:
+    """Also if the root is changed once more: it may vouch where it did when it was the only one."""
+    old = root(tmp_path, "Old")
+    second = old.successor("Second", ALWAYS)
+    installed(checked, old.root_pem)
+    installed(checked, second.root_pem)
+    known = checked.roots._store.register().places
+    another = "ws://another.example/ocpp"
+    assert checked.csms.call("SetNetworkProfile", network_profile(1, ocppCsmsUrl=another))["status"] == "Accepted"
+    assert put(checked, "OCPPCommCtrlr.NetworkConfigurationPriority", "0,1") == "RebootRequired"
+    checked.crash()
+    assert another in {each.url for each in checked.station.network.profiles()}
+
+    installed(checked, second.successor("Third", ALWAYS).root_pem)
+
+    assert checked.roots._store.register().places == known
 
 
 @pytest.mark.req("M05.FR.10")

@@ -125,6 +125,12 @@ def _about_another(site: Site) -> None:
     site.responder.about = site.authority.issue("another", Wish(LOCAL)).certificate
 
 
+def _for_another_key(site: Site) -> None:
+    """Signed by whom the authority has appointed, about the certificate of that number of another by the same name."""
+    site.responder.by = appointed(site.authority)
+    site.responder.authority = site.stranger
+
+
 def _unknown(site: Site) -> None:
     site.responder.unknown = True
 
@@ -139,9 +145,13 @@ def _unknown(site: Site) -> None:
         _old,
         _of_tomorrow,
         _about_another,
+        _for_another_key,
         _unknown,
     ],
-    ids=["forged", "not appointed", "a stranger's", "no longer", "old", "of tomorrow", "of another", "unknown"],
+    ids=[
+        *("forged", "not appointed", "a stranger's", "no longer", "old", "of tomorrow"),
+        *("of another", "of another authority by the same name", "unknown"),
+    ],
 )
 def test_what_must_not_be_believed_is_no_answer(site: Site, change: Callable[[Site], None]) -> None:
     """Whoever stands between station and responder could say it."""
