@@ -233,8 +233,11 @@ async def raw_server(
 
 
 @contextmanager
-def alerting_server(context: ssl.SSLContext) -> Iterator[str]:
-    """A TLS server that sends OpenSSL's alerts, as most do; asyncio's hang up without a word. Its endpoint URL."""
+def alerting_server(context: ssl.SSLContext, *, patient: bool = True) -> Iterator[str]:
+    """A TLS server that sends OpenSSL's alerts, as most do; asyncio's hang up without a word. Its endpoint URL.
+
+    `patient`: it reads what still comes, else that turns its alert into a reset.
+    """
     listening = socket.create_server(("127.0.0.1", 0))
 
     def work() -> None:
@@ -249,7 +252,7 @@ def alerting_server(context: ssl.SSLContext) -> Iterator[str]:
                 secured.do_handshake()
             with contextlib.suppress(OSError), socket.socket(fileno=secured.detach()) as plain:
                 plain.settimeout(2)
-                while plain.recv(4096):  # else the unread rest would turn the alert into a reset
+                while patient and plain.recv(4096):
                     pass
 
     thread = threading.Thread(target=work, daemon=True)

@@ -19,18 +19,23 @@ from station.shell.errand import errand
 T = TypeVar("T")
 
 _CHUNK_BYTES = 16_384
+_VERDICT_S = 1.0
 
 
-async def shaken(sock: socket.socket, context: ssl.SSLContext, host: str, within_s: float) -> Shaken:
+async def shaken(
+    sock: socket.socket, context: ssl.SSLContext, host: str, within_s: float, *, judged: bool = False
+) -> Shaken:
     """Do the handshake as a client of `host`. Raises OSError, of which SSLError is one.
 
+    `judged`: the server judges our certificate, with TLS 1.3 when our side of the handshake is over; what it says of it
+    is waited for a moment, and read first: a request that crosses it would be answered by a reset, which takes it away.
     If waiting for it is given up, nothing more is said to the server; a chip that hangs holds the thread, not us.
     """
     connection = Shaken(context, host)
     theirs = sock.dup()  # the thread's own, so that closing ours takes no descriptor from under it
     theirs.settimeout(within_s)
     try:
-        await errand(lambda: connection.shake(theirs), "tls")
+        await errand(lambda: connection.shake(theirs, judged=judged), "tls")
     except BaseException:
         with contextlib.suppress(OSError):
             sock.shutdown(socket.SHUT_RDWR)
@@ -50,7 +55,7 @@ class Shaken:
         self.tls = context.wrap_bio(self._came, self._goes, server_hostname=host)
         self._incoming, self._outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
 
-    def shake(self, sock: socket.socket) -> None:
+    def shake(self, sock: socket.socket, *, judged: bool) -> None:
         """The handshake, over a socket that is closed then. Blocks; raises OSError."""
         with sock:
             while not self._step(sock):
@@ -58,6 +63,10 @@ class Shaken:
                 if not said:
                     raise ConnectionResetError("the server ended the TLS handshake")
                 self._came.write(said)
+            if judged and self.tls.version() == "TLSv1.3":
+                sock.settimeout(_VERDICT_S)
+                with contextlib.suppress(OSError):  # nothing in time, or the end: whoever reads next meets it
+                    self._came.write(sock.recv(_CHUNK_BYTES))
 
     def _step(self, sock: socket.socket) -> bool:
         """As far as what came suffices; whether it is done."""

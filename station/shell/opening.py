@@ -34,6 +34,7 @@ _LOG = logging.getLogger("station.websockets")
 _LOG.setLevel(logging.WARNING)  # its debug lines hold the Authorization header (field.md 13)
 
 _STATUS: dict[int, DownKind] = {401: DownKind.HTTP_401, 403: DownKind.HTTP_403, 404: DownKind.HTTP_404}
+_OWN_CERTIFICATE = 3  # the security profile
 _BAD_REQUEST = 400
 _SAID = 120
 """Bytes that are told of what a server says when it refuses."""
@@ -69,7 +70,8 @@ async def open_line(sock: socket.socket, upgrade: Upgrade) -> Line:
             logger=_LOG,
         )
         if upgrade.context is not None:
-            secured = await shaken(sock, upgrade.context, where.host, upgrade.options.connect_timeout_s)
+            within_s, judged = upgrade.options.connect_timeout_s, upgrade.profile.security_profile == _OWN_CERTIFICATE
+            secured = await shaken(sock, upgrade.context, where.host, within_s, judged=judged)
 
         def make() -> Line:
             made.append(Line(protocol, upgrade.options, secured.tls if secured else None))
@@ -133,7 +135,7 @@ def _refused(error: Exception, upgrade: Upgrade, line: Line | None) -> Down:
     if upgrade.context and line is None and isinstance(error, ConnectionError):
         return Down(DownKind.TLS_OTHER, "the server ended the TLS handshake without saying why")
     down = _handshake_failed(error, line.broken if line else None)
-    if down.why.kind is DownKind.CLOSED and upgrade.profile.security_profile == 3:  # noqa: PLR2004 - its name
+    if down.why.kind is DownKind.CLOSED and upgrade.profile.security_profile == _OWN_CERTIFICATE:
         # With TLS 1.3 the server judges our certificate after our side of the handshake.
         return Down(DownKind.CLOSED, f"{down.why.detail}; it may have refused the station's certificate")
     return down

@@ -266,6 +266,17 @@ def test_a_refused_certificate_of_the_station_is_named(pki: Pki, version: ssl.TL
     assert LINK_EVENTS[down.kind.value] == "FailedToAuthenticateAtCsms"
 
 
+def test_a_refusal_is_read_before_our_request_turns_it_into_a_reset(pki: Pki) -> None:
+    """With TLS 1.3, and a server that says it and closes: each time, not every other."""
+    context = server_context(pki.good, client_root=pki.root.root_pem)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with alerting_server(context, patient=False) as url:
+        setup = setup_for(url, 3, tls=pki.trust(pki.foreign_station))
+        kinds = [run(first_failure(setup)).kind for _ in range(20)]
+
+    assert kinds == [DownKind.TLS_CLIENT] * 20
+
+
 @pytest.mark.req("A00.FR.430")
 def test_an_expired_certificate_of_the_station_is_still_shown(pki: Pki) -> None:
     """A00.FR.430: the CSMS decides; this one refuses it."""
