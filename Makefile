@@ -11,7 +11,7 @@ ARGS ?=
 # each agent that a test starts takes five times the CPU.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test system chaos powercut model fuzz lint style types format generate conformance generated check bench pyc setup clean
+.PHONY: help demo test system chaos powercut model fuzz lint style types format generate conformance generated check bench pyc bundle setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -69,6 +69,11 @@ bench: .venv/.set-up-dev pyc ## CPU, memory, disk and bytes beside the peers' fi
 
 pyc: .venv/.set-up-run ## compile ahead: worth five times the CPU of a start
 	$(BIN)/python -m compileall -q $(PACKAGES)
+
+bundle: .venv/.set-up-run ## the agent as one file, for updates over the air (docs/update.md)
+	rm -rf build/bundle
+	$(BIN)/pip install -q --target build/bundle -r requirements.lock .
+	$(BIN)/ocpp-station bundle make build/bundle build/ocpp-station.bundle $(ARGS)
 
 setup: .venv/.set-up-dev ## only the set-up
 

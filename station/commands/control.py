@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -21,6 +22,8 @@ from station.shell.runner import Runner
 from station.shell.simulation import Command, Simulation, network_switch
 from station.state.naming import named
 from station.state.security_log import SecurityLog
+
+log = logging.getLogger(__name__)
 
 
 class DataTransfer(Command, frozen=True, kw_only=True):
@@ -54,6 +57,12 @@ class FactoryReset(Command, frozen=True, kw_only=True):
     """Forget all that was set. `confirm` must be there: nobody does it by mistake."""
 
     confirm: Literal[True]
+
+
+class AllowFirmware(Command, frozen=True, kw_only=True):
+    """Versions from this one on may be installed, until one has been (L01)."""
+
+    version: str
 
 
 class Limit(Command, frozen=True, kw_only=True):
@@ -99,7 +108,9 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
 
     simulated = any(bus.kind == "sim" for bus in config.wiring.buses)
     found: dict[str, Handler] = {"status": tell_status, **_reading(station, runner)}
-    found |= _changing(station, runner) if simulated or _has_owner(config) else dict.fromkeys(CHANGING, _refused)
+    found |= (
+        _changing(config, station, runner) if simulated or _has_owner(config) else dict.fromkeys(CHANGING, _refused)
+    )
     if simulated:
         found |= Simulation(runner.hardware, config.wiring, runner.clock, runner.tell).commands()
         found["network"] = network_switch(runner.link)
@@ -107,7 +118,7 @@ def commands(config: Config, station: Station, runner: Runner) -> dict[str, Hand
     return found
 
 
-CHANGING = ("set_variable", "factory_reset", "limit")
+CHANGING = ("set_variable", "factory_reset", "limit", "allow_firmware")
 
 
 def _has_owner(config: Config) -> bool:
@@ -140,8 +151,8 @@ def _reading(station: Station, runner: Runner) -> dict[str, Handler]:
     return {"variables": listed, "get_variable": get, "security_log": security_log}
 
 
-def _changing(station: Station, runner: Runner) -> dict[str, Handler]:
-    """The device model by hand."""
+def _changing(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:
+    """The device model by hand, and what else is the owner's alone."""
 
     async def set_(line: bytes) -> Answer:
         given = msgspec.json.decode(line, type=SetVariable)
@@ -156,7 +167,18 @@ def _changing(station: Station, runner: Runner) -> dict[str, Handler]:
         given = msgspec.json.decode(line, type=Limit).limit()
         return _done(await runner.ask(lambda now: _taken(station.externals.set(given, now))))
 
-    return {"set_variable": set_, "factory_reset": factory_reset, "limit": limit}
+    async def allow_firmware(line: bytes) -> Answer:
+        from station.commands.installers.versions import BadVersion, Floor  # noqa: PLC0415 - needed once in years
+
+        version = msgspec.json.decode(line, type=AllowFirmware).version
+        try:
+            Floor(config.state).allow(version)
+        except (BadVersion, OSError) as error:
+            raise CommandError(str(error)) from error
+        log.warning("firmware.allowed", extra={"version": version})
+        return {}
+
+    return {"set_variable": set_, "factory_reset": factory_reset, "limit": limit, "allow_firmware": allow_firmware}
 
 
 def _logged(log: SecurityLog) -> Answer:

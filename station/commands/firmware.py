@@ -1,17 +1,15 @@
-"""The jobs of block L: the file is fetched into the state directory and checked there; the installer is a command.
+"""The jobs of block L: the file is fetched into the state directory and checked there; an installer does the rest.
 
-The command's contract is docs/update.md. What has come of a file is kept with how much of it is surely on the disk, so
+What has come of a file is kept with how much of it is surely on the disk, so
 that a download goes on there after a power cut. Nothing here decides: each job may be done again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import logging
 import os
 import shutil
-import signal
 from collections.abc import Mapping
 from io import BufferedWriter
 from pathlib import Path
@@ -33,17 +31,18 @@ from station.blocks.firmware.jobs import (
     FirmwareVerified,
     InstallFirmware,
     JudgeSigner,
-    Outcome,
     SignerJudged,
     VerifyFirmware,
 )
 from station.commands import network
+from station.commands.installers import Silent
+from station.commands.installers.choice import chosen
 from station.commands.logfiles import transfers
 from station.config import Config
 from station.location import BadLocation, located
 from station.now import to_datetime
 from station.shell.jobs import Worker
-from station.shell.linkdown import Down, one_line
+from station.shell.linkdown import Down
 from station.shell.names import Resolver
 from station.shell.revocation import IsRevoked, Revoked
 from station.shell.threads import in_thread
@@ -57,11 +56,7 @@ SPARE_BYTES: Final = 32_000_000
 """So much of the disk stays free: the database needs it more."""
 SYNC_BYTES: Final = 4_000_000
 """So often it is noted how much has come: what comes after it is fetched again after a power cut."""
-OUTCOMES: Final[Mapping[int, Outcome]] = {0: "active", 10: "restart", 11: "again", 12: "unverified"}
-"""What an exit code of `install` means; any other one: failed."""
 _MEGABYTE: Final = 1_000_000
-_LONGEST_WORDS: Final = 4096
-_END_S: Final = 5.0
 
 
 class Part(msgspec.Struct, frozen=True):
@@ -170,11 +165,12 @@ def verify(job: VerifyFirmware, path: Path) -> FirmwareVerified:
 class FirmwareFiles:
     """Does the jobs of one station."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, silent: Silent) -> None:
         given = config.file.firmware
         if given is None:
             raise ValueError("station.yaml names no installer")
         self._given = given
+        self._installer = chosen(config, given, silent)
         self._folder = config.state / FOLDER
         self._roots = config.roots
         self._transfers = transfers(config)
@@ -232,13 +228,13 @@ class FirmwareFiles:
 
     async def install(self, job: InstallFirmware) -> FirmwareInstalled:
         """See the job."""
-        code, words = await self._run("install", self._folder / job.file)
-        return FirmwareInstalled(file=job.file, outcome=OUTCOMES.get(code, "failed"), reason=words)
+        done = await self._installer.install(job.file, self._folder / job.file)
+        return FirmwareInstalled(file=job.file, outcome=done.outcome, reason=done.words)
 
     async def confirm(self, job: ConfirmFirmware) -> FirmwareConfirmed:
         """See the job."""
-        code, words = await self._run("confirm", self._folder / job.file)
-        return FirmwareConfirmed(file=job.file, reason=(words or f"exit code {code}") if code else "")
+        reason = await self._installer.confirm(job.file, self._folder / job.file)
+        return FirmwareConfirmed(file=job.file, reason=reason)
 
     async def drop(self, job: DropFirmware) -> FirmwareDropped:
         """See the job."""
@@ -247,43 +243,3 @@ class FirmwareFiles:
             files.remove(path)
             files.remove(_beside(path))
         return FirmwareDropped(file=job.file)
-
-    async def _run(self, task: str, path: Path) -> tuple[int, str]:
-        """The installer's exit code, and its last line for people; -1 if it cannot be run or takes too long."""
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._given.command,
-                task,
-                str(path),
-                stdin=asyncio.subprocess.DEVNULL,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.STDOUT,
-                start_new_session=True,
-            )
-        except OSError as error:
-            return -1, f"{self._given.command[0]}: {error.strerror}"
-        reading = asyncio.ensure_future(_last_words(cast("asyncio.StreamReader", process.stdout)))
-        ended = asyncio.ensure_future(process.wait())
-        try:
-            await asyncio.wait({ended}, timeout=self._given.patience_s)
-            if not ended.done():
-                return -1, f"not done within {self._given.patience_s:g} s"
-            await asyncio.wait({reading}, timeout=_END_S)
-            words = reading.result() if reading.done() else ""
-            log.info("firmware.command", extra={"task": task, "code": ended.result(), "words": words})
-            return ended.result(), words
-        finally:
-            if not ended.done():
-                with contextlib.suppress(ProcessLookupError):
-                    os.killpg(process.pid, signal.SIGKILL)
-                await asyncio.wait({ended, reading}, timeout=_END_S)
-            reading.cancel()
-
-
-async def _last_words(stream: asyncio.StreamReader) -> str:
-    """The last line that says something; what the command prints is never kept whole."""
-    words = b""
-    while piece := await stream.read(_LONGEST_WORDS):
-        words = (words + piece)[-_LONGEST_WORDS:]
-    lines = words.decode("utf-8", "replace").strip().splitlines()
-    return one_line(lines[-1]) if lines else ""

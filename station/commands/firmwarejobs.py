@@ -16,6 +16,7 @@ from station.blocks.firmware.jobs import (
     JudgeSigner,
     VerifyFirmware,
 )
+from station.commands.installers import Silent
 from station.config import Config
 from station.shell.jobs import Worker
 from station.shell.threads import in_thread
@@ -32,10 +33,11 @@ _KINDS: tuple[type[Job], ...] = (
 
 
 class FirmwareJobs:
-    """Of one station."""
+    """Of one station. `silent`: the EVSEs whose hardware does not answer now."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, silent: Silent) -> None:
         self._config = config
+        self._silent = silent
         self._workers: Mapping[type[Job], Worker] | None = None
         self._making = asyncio.Lock()
 
@@ -48,6 +50,6 @@ class FirmwareJobs:
         async with self._making:
             if self._workers is None:
                 module: Any = await in_thread(lambda: importlib.import_module(_MODULE), "import")
-                self._workers = module.FirmwareFiles(self._config).workers()
+                self._workers = module.FirmwareFiles(self._config, self._silent).workers()
         assert self._workers is not None  # noqa: S101 - for mypy: made above
         return await self._workers[type(job)](job)

@@ -88,6 +88,22 @@ def _keys(given: argparse.Namespace) -> int:
     return keys(Path(given.config), given.what, given.name, sure=given.yes)
 
 
+def _bundle(given: argparse.Namespace) -> int:
+    from station.commands import bundles  # noqa: PLC0415 - see the module's first lines
+    from station.commands.installers.make import Made  # noqa: PLC0415 - the same
+
+    if given.what == "show":
+        return bundles.show_bundle(given.file)
+    made = Made(min_previous=given.min_previous, python=given.python, machine=given.machine)
+    return bundles.make_bundle(given.folder, given.file, made)
+
+
+def _allow_firmware(given: argparse.Namespace) -> int:
+    from station.commands import bundles  # noqa: PLC0415 - see the module's first lines
+
+    return _at_socket(given, lambda address: bundles.allow_older(address, given.version))
+
+
 def _hal(given: argparse.Namespace) -> int:
     if given.what == "list":
         from station.commands import hal  # noqa: PLC0415 - see the module's first lines
@@ -116,6 +132,8 @@ _COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "si
     "security-log": _security_log,
     "factory-reset": _factory_reset,
     "keys": _keys,
+    "bundle": _bundle,
+    "allow-firmware": _allow_firmware,
 }
 
 
@@ -161,7 +179,9 @@ def _parser() -> argparse.ArgumentParser:
     security.add_argument("--verify", action="store_true", help="only whether it is as it was written")
     factory = commands.add_parser("factory-reset", help="forget all that was set; transactions are kept and delivered")
     factory.add_argument("--yes", action="store_true", help="really")
-    for parser_ in (status, sim, variables, security, factory):
+    allow = commands.add_parser("allow-firmware", help="let the CSMS install an older version, once")
+    allow.add_argument("version", metavar="VERSION", help="versions from this one on are taken, until one is installed")
+    for parser_ in (status, sim, variables, security, factory, allow):
         parser_.add_argument("--config", default=None, metavar="FILE", help=f"default: {CONFIG}")
         parser_.add_argument("--socket", default=None, metavar="ADDRESS", help="a path or 127.0.0.1:PORT instead")
     sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")
@@ -171,7 +191,19 @@ def _parser() -> argparse.ArgumentParser:
         "hal", help="the hardware that the agent knows, and what is on its lines", epilog=_HAL, formatter_class=plain
     )
     _add_hal(hal)
+    _add_bundle(commands.add_parser("bundle", help="the agent as one file, for updates (docs/update.md)"))
     return parser
+
+
+def _add_bundle(bundle: argparse.ArgumentParser) -> None:
+    whats = bundle.add_subparsers(dest="what", required=True, metavar="WHAT")
+    made = whats.add_parser("make", help="pack a folder that `pip install --target` has made")
+    made.add_argument("folder", metavar="FOLDER")
+    made.add_argument("file", metavar="FILE")
+    made.add_argument("--min-previous", default="0", metavar="VERSION", help="the oldest that it may follow on")
+    made.add_argument("--python", default="", metavar="3.N", help="what compiled parts need; as here")
+    made.add_argument("--machine", default="", metavar="NAME", help="the same, such as aarch64; as here")
+    whats.add_parser("show", help="what a bundle says of itself").add_argument("file", metavar="FILE")
 
 
 def _add_hal(hal: argparse.ArgumentParser) -> None:

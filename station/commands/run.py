@@ -27,6 +27,7 @@ from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffer
 from station.commands import errors, extensions, network, roots, sealing, signing, vehicles
 from station.commands.control import commands
 from station.commands.firmwarejobs import FirmwareJobs
+from station.commands.installers import Silent
 from station.commands.keystore import key_store
 from station.commands.logjobs import LogJobs
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
@@ -225,11 +226,32 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
             **signing.KeyWork(signing.of(config)).workers(),
             **LogJobs(config, station, runner).workers(),
             **vehicles.CertificateWork(vehicles.of(config)).workers(),
-            **FirmwareJobs(config).workers(),
+            **FirmwareJobs(config, _silent(station, runner)).workers(),
         },
         notifier=parts.notifier,
         reboot=config.file.reboot_command,
+        agent_only=_agent_only(config),
     )
+
+
+def _agent_only(config: Config) -> frozenset[str]:
+    """L01: a new version of the agent needs no restart of the machine."""
+    given = config.file.firmware
+    return frozenset({"FirmwareUpdate"}) if given is not None and given.bundle is not None else frozenset()
+
+
+def _silent(station: Station, runner: Runner) -> Silent:
+    """L01: whether the hardware answers, asked by installers."""
+
+    def found(now: Now) -> frozenset[int]:
+        del now
+        return frozenset(evse for evse in station.connectors.evse_ids() if not station.connectors.answers(evse))
+
+    async def silent() -> frozenset[int]:
+        evses: frozenset[int] = await runner.ask(found)
+        return evses
+
+    return silent
 
 
 def _in_step(runner: Runner) -> Callable[[Callable[[Now], None]], None]:

@@ -203,7 +203,7 @@ def _read(path: Path, raw: bytes, sha256: str) -> Config:
         raise _error(path, mistakes, parsed.lines)
     file = devices.completed(file)
     mistakes += _secrets(file, folder)
-    mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file)]
+    mistakes += [*checks.control(file, lambda name: folder / name), *checks.evses(file), *checks.firmware(file)]
     ill_formed = devices.form(file)
     mistakes += [*ill_formed, *devices.references(file), *sharing.conflicts(file)]
     tried = trial.Trial([], {}, frozenset(), {}) if ill_formed else trial.build(devices.wiring(file))

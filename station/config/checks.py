@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -35,6 +36,10 @@ ELSEWHERE = {
     "chargingstation.serialnumber": "station.serial",
 }
 """Variables that this file tells in a place of their own: two values would contradict each other."""
+
+INSTALLERS = ("command", "bundle")
+VERSION = re.compile(r"[0-9]{1,9}([.-][0-9]{1,9}){0,7}", re.ASCII)
+"""Of firmware, so that it can be told which of two is newer."""
 
 _TLS = 2  # from this security profile on
 _OWN_CERTIFICATE = 3
@@ -127,6 +132,22 @@ def control(file: File, locate: Locate) -> Iterator[Mistake]:
     elif len(os.fsencode(locate(given))) > _SOCKET_PATH:
         reason = f"{locate(given)} is longer than {_SOCKET_PATH} bytes"
         yield Mistake(("control_socket",), reason, "a shorter path, such as one in /run")
+
+
+def firmware(file: File) -> Iterator[Mistake]:
+    """`firmware`: one installer, and times that agree with each other."""
+    given = file.firmware
+    if given is None:
+        return
+    named = [name for name in INSTALLERS if getattr(given, name) is not None]
+    if len(named) != 1:
+        reason = f"{' and '.join(named)} are two installers" if named else "no installer is named"
+        yield Mistake(("firmware",), reason, f"one of {', '.join(INSTALLERS)}; docs/update.md")
+    if given.bundle is not None and given.bundle.healthy_within_s > given.patience_s:
+        reason = f"{given.bundle.healthy_within_s:g} s are more than patience_s: {given.patience_s:g} s"
+        yield Mistake(("firmware", "bundle", "healthy_within_s"), reason, "lower it, or raise patience_s")
+    if given.oldest and not VERSION.fullmatch(given.oldest):
+        yield Mistake(("firmware", "oldest"), f"{given.oldest!r} is no version", 'such as "1.4.2", in quotes')
 
 
 def evses(file: File) -> Iterator[Mistake]:

@@ -156,11 +156,25 @@ class Supply(Section, frozen=True):
     """What else limits; then ExternalControlSignalsEnabled is true at first."""
 
 
-class Firmware(Section, frozen=True):
-    """How new firmware is installed (L01, L02); docs/update.md."""
+Command = Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)]
+"""A program and its first arguments."""
 
-    command: Annotated[tuple[Annotated[str, msgspec.Meta(min_length=1)], ...], msgspec.Meta(min_length=1)]
-    """The installer: a program and its first arguments; `install` or `confirm` and the file follow."""
+
+class Bundle(Section, frozen=True):
+    """The agent alone is updated: versions of it beside each other in the state directory."""
+
+    healthy_within_s: Annotated[float, msgspec.Meta(ge=1.0, le=86_400.0)] = 900.0
+    """So long a new version may take until the CSMS has accepted it and the hardware answers."""
+
+
+class Firmware(Section, frozen=True):
+    """How new firmware is installed (L01, L02); docs/update.md. One of the first two."""
+
+    command: Command | None = None
+    """A program of the manufacturer's; `install` or `confirm` and the file follow."""
+    bundle: Bundle | None = None
+    oldest: Annotated[str, msgspec.Meta(max_length=40)] = ""
+    """No older version is ever installed, except by `command`."""
     while_charging: Literal["nothing", "download", "install"] = "download"
     """What may be done beside transactions; what may not waits for their end."""
     unsigned: bool = False

@@ -103,6 +103,8 @@ class Outside(msgspec.Struct, frozen=True):
     notifier: Notifier
     reboot: Sequence[str] = ()
     """A command that restarts the machine; without it the agent ends, to be started again."""
+    agent_only: frozenset[str] = frozenset()
+    """Reasons for which that is enough, whatever restarts the machine."""
 
 
 class Runner:
@@ -299,7 +301,7 @@ class Runner:
             self.retune()
             self.link.reconnect()
             return
-        if self._outside.reboot:
+        if self._outside.reboot and intent.reason not in self._outside.agent_only:
             await _reboot_machine(self._outside.reboot)
         self.stop(EXIT_RESTART)
 

@@ -168,6 +168,10 @@ class Connectors:
         """Whether the hardware has told its whole state since the start, or since a recovery."""
         return evse_id in self._known
 
+    def answers(self, evse_id: int) -> bool:
+        """Whether its hardware has been heard and is not lost."""
+        return evse_id in self._known - self._lost - self._quarantined
+
     def set_known(self, evse_id: int) -> None:
         """It has; its board answers."""
         self._known.add(evse_id)

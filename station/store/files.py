@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 PRIVATE = 0o600
@@ -40,6 +41,17 @@ def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
         remove(temporary)
         raise
     sync_directory(path.parent)
+
+
+def create(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a new file. Its content is durable when this returns, its name only after `sync_directory`."""
+    handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, PRIVATE)
+    try:
+        for piece in pieces:
+            _write_all(handle, piece)
+        os.fsync(handle)
+    finally:
+        os.close(handle)
 
 
 def move(source: Path, target: Path) -> None:

@@ -29,13 +29,18 @@ def min_reader(connection: sqlite3.Connection) -> int:
     return int(row[0]) if row else 0
 
 
+def newest(schema: Path) -> int:
+    """The number of the last migration there is."""
+    return _migrations(schema)[-1][0]
+
+
 def _migrations(schema: Path) -> list[tuple[int, Path]]:
     return sorted((int(path.name.split("_")[0]), path) for path in schema.iterdir() if path.suffix == ".sql")
 
 
 def refuse_newer(connection: sqlite3.Connection, schema: Path) -> None:
     """Raise NeedsNewerAgent if this agent is too old for the file."""
-    ours = _migrations(schema)[-1][0]
+    ours = newest(schema)
     if version(connection) <= ours:
         return
     needed = min_reader(connection)

@@ -22,7 +22,7 @@ def unit(tmp_path: Path) -> Path:
     """The unit, with a program that exists on every machine in place of the agent's."""
     text = (SYSTEMD / UNIT).read_text("utf-8")
     path = tmp_path / UNIT
-    path.write_text(text.replace("/opt/ocpp-station/bin/ocpp-station", "/bin/true"), "utf-8")
+    path.write_text(text.replace("/opt/ocpp-station/bin/ocpp-station-launch", "/bin/true"), "utf-8")
     return path
 
 

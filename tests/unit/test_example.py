@@ -8,7 +8,19 @@ import msgspec
 import pytest
 
 from station.config import load
-from station.config.schema import Clock, Connector, Csms, Evse, File, Identity, Keys, Simulator, Transfers
+from station.config.schema import (
+    Bundle,
+    Clock,
+    Connector,
+    Csms,
+    Evse,
+    File,
+    Firmware,
+    Identity,
+    Keys,
+    Simulator,
+    Transfers,
+)
 
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "station.yaml.example"
 
@@ -36,7 +48,7 @@ def test_the_agent_accepts_the_example(tmp_path: Path, text: str) -> None:
 def test_the_example_names_every_key() -> None:
     """Commented out or not."""
     text = EXAMPLE.read_text("utf-8")
-    sections = (Identity, Csms, Keys, Clock, Connector, Evse, Simulator, Transfers, File)
+    sections = (Identity, Csms, Keys, Clock, Connector, Evse, Simulator, Transfers, Firmware, Bundle, File)
     rare = {"directory", "iso15118", "iso15118_evse_id", "min_current_a", "phase_switching", "energy_wh", "sensors"}
 
     keys = {field.name for section in sections for field in msgspec.structs.fields(section)}

@@ -88,7 +88,12 @@ def configured(folder: Path, command: str, patience_s: float = 20.0, revocation:
     (folder / "station.yaml").write_text(
         CONFIG.format(command=command, patience=patience_s, revocation=revocation), "utf-8"
     )
-    return FirmwareFiles(load(folder / "station.yaml"))
+    return FirmwareFiles(load(folder / "station.yaml"), nobody)
+
+
+async def nobody() -> frozenset[int]:
+    """All hardware answers."""
+    return frozenset()
 
 
 def files(folder: Path, program: str, patience_s: float = 20.0) -> FirmwareFiles:

@@ -1,0 +1,39 @@
+"""Installers: what makes a file that was fetched and checked the firmware that runs (L01, L02; docs/update.md).
+
+command.py    a program of the manufacturer's
+bundle.py     the agent itself, a directory for each version;  slots.py  which of them is started
+rauc.py       system images by RAUC              swupdate.py   by SWUpdate
+
+archive.py    how a bundle is packed             manifest.py   what it says of itself;  make.py  makes one
+versions.py   which version may follow which     programs.py   runs other programs
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from station.blocks.firmware.jobs import Outcome
+
+Silent = Callable[[], Awaitable[frozenset[int]]]
+"""The EVSEs whose hardware does not answer now."""
+
+
+class Installation(NamedTuple):
+    """How it ended, and a line about it for people."""
+
+    outcome: Outcome
+    words: str = ""
+
+
+class Installer(Protocol):
+    """Both calls may be cut off anywhere, and are then made again. `update` names the update."""
+
+    async def install(self, update: str, file: Path) -> Installation:
+        """Put the firmware in place; what is there runs on until a restart."""
+        ...
+
+    async def confirm(self, update: str, file: Path) -> str:
+        """The CSMS has accepted the station: empty if the new firmware runs, and stays; else what has become of it."""
+        ...

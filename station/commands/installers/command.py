@@ -1,0 +1,34 @@
+"""The installer that is a program of the manufacturer's; its contract is docs/update.md."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+
+from station.blocks.firmware.jobs import Outcome
+from station.commands.installers import Installation
+from station.commands.installers.programs import run
+
+OUTCOMES: Final[Mapping[int, Outcome]] = {0: "active", 10: "restart", 11: "again", 12: "unverified"}
+"""What an exit code of `install` means; any other one: failed."""
+
+
+class Command:
+    """Of one station."""
+
+    def __init__(self, command: Sequence[str], patience_s: float) -> None:
+        self._command = command
+        self._patience_s = patience_s
+
+    async def install(self, update: str, file: Path) -> Installation:
+        """See `Installer`."""
+        del update
+        ran = await run([*self._command, "install", str(file)], self._patience_s)
+        return Installation(OUTCOMES.get(ran.code, "failed"), ran.words)
+
+    async def confirm(self, update: str, file: Path) -> str:
+        """See `Installer`."""
+        del update
+        ran = await run([*self._command, "confirm", str(file)], self._patience_s)
+        return (ran.words or f"exit code {ran.code}") if ran.code else ""
