@@ -23,6 +23,7 @@ from station.blocks.iso15118.secc import Secc
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.own_certificates.expiry import CertificateExpiry
+from station.blocks.own_certificates.intake import CertificateIntake
 from station.blocks.own_certificates.signing import CertificateSigning
 from station.blocks.own_certificates.switch import CertificateSwitch
 from station.blocks.provisioning.boot import BootSequence
@@ -94,10 +95,16 @@ def _link(its: Known) -> Sequence[Block]:
             variables=its.variables,
             csms=its.csms,
             jobs=its.ports,
-            station=its.ports,
             ids=its.ids,
-            facts=its.facts,
             renew_ahead_s=its.setup.renew_ahead_s,
+        ),
+        CertificateIntake(
+            own=its.own_certificates,
+            network=its.network,
+            variables=its.variables,
+            jobs=its.ports,
+            station=its.ports,
+            facts=its.facts,
         ),
         CertificateSwitch(own=its.own_certificates, jobs=its.ports, station=its.ports, facts=its.facts),
         *_iso15118(its),

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import ipaddress
+import logging
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Final, Literal
@@ -20,6 +21,8 @@ from station.now import Now, Wall, to_wall
 from station.refusal import Refusal
 from station.state.variables import Variables
 from station.store.db import Database
+
+log = logging.getLogger(__name__)
 
 CHARGING_STATION: Final = "ChargingStationCertificate"
 V2G: Final = "V2GCertificate"
@@ -188,6 +191,11 @@ class OwnCertificates:
             "INSERT OR REPLACE INTO signing_request VALUES (?, ?, ?, ?, ?, ?)", msgspec.structs.astuple(signing)
         )
         self._signing[signing.use] = signing
+
+    def stop(self, signing: Signing) -> None:
+        """Nothing is sent until a TriggerMessage asks for it; an answer that comes late is still taken."""
+        self.ask(msgspec.structs.replace(signing, stage="stopped"))
+        log.warning("certificate.stopped", extra={"use": signing.use, "sent": signing.sent})
 
     def give_up(self, use: str) -> None:
         """Nothing is asked for any more."""

@@ -17,7 +17,7 @@ from certs.own import OwnChains
 from certs.tls import TlsSettings, client_context
 from certs.trust import TrustStore
 from station.block import Job, JobResult
-from station.blocks.own_certificates import signing as certificate_signing
+from station.blocks.own_certificates.intake import CertificateIntake
 from station.blocks.own_certificates.jobs import DestroyKeys
 from station.commands.signing import KeyWork
 from station.state.own_certificates import CHARGING_STATION, GIVEN, OwnCertificates
@@ -135,7 +135,7 @@ def test_mutant_a_key_that_is_destroyed_too_early_is_caught(
     recorder: Recorder, fast: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A station that destroys what is about to be superseded, at once, is seen to have nothing left."""
-    real = certificate_signing.CertificateSigning.chain_checked
+    real = CertificateIntake.chain_checked
 
     def hasty(self: Any, checked: Any, now: Any) -> Any:
         before = self._own.ways()
@@ -143,7 +143,7 @@ def test_mutant_a_key_that_is_destroyed_too_early_is_caught(
         self._jobs.start(DestroyKeys(names=tuple(each for each in before if each != GIVEN)))
         return answer
 
-    monkeypatch.setattr(certificate_signing.CertificateSigning, "chain_checked", hasty)
+    monkeypatch.setattr(CertificateIntake, "chain_checked", hasty)
 
     assert failures(recorder, fast / "image", most=150) != []
 

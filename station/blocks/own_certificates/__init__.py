@@ -1,1 +1,1 @@
-"""Block A, the station's own certificates: asked for and checked (signing), taken or given up (switch), and expiry."""
+"""Block A, the station's own certificates: asked for (signing), taken (intake), kept or not (switch), and their end."""

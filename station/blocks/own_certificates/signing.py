@@ -1,10 +1,10 @@
-"""Block A, how the station comes by its own certificates: asked for, checked, installed (A02, A03).
+"""Block A, how the station asks for its own certificates (A02, A03).
 
     TriggerMessage, or a certificate that ends soon
         -> a new key and its request are made (job)         making
         -> SignCertificate, until the CSMS accepts it        sending
         -> CertificateSigned is awaited, asked for again     waiting, stopped
-        -> the chain is checked and written (job)            Accepted: connect with it
+        -> the chain is checked and written (job): intake.py
         -> the CSMS is reached with the new one, or again with the old one: switch.py
 
 All of it is in tables, so that a power cut anywhere only makes a step be done again. Nothing here touches a key or
@@ -23,43 +23,33 @@ from device_model.model import ComponentId, VariableId
 from station.block import (
     Answered,
     Block,
-    Later,
     NotSent,
     Outcome,
     Outcomes,
     Reactions,
     Refused,
     Results,
-    Routes,
     TimedOut,
     on,
     outcome,
     result,
-    route,
 )
 from station.blocks.own_certificates.jobs import (
-    Candidate,
-    ChainChecked,
-    CheckChain,
-    ForgetChain,
     MakeRequest,
     RequestMade,
 )
 from station.blocks.own_certificates.switch import destroy
 from station.facts import (
     ClockStepped,
-    Facts,
     LinkRestored,
     MessageTriggered,
     OwnCertificateInstalled,
     RegistrationChanged,
-    SecurityEventOccurred,
     StationStarted,
 )
-from station.now import Deadline, Mono, MonoDeadline, Now, rfc3339
-from station.ocpp.messages import CertificateSignedRequest, CertificateSignedResponse, SignCertificateRequest
-from station.ports import Csms, Ids, Jobs, Station
-from station.refusal import Refusal
+from station.now import Deadline, Mono, MonoDeadline, Now
+from station.ocpp.messages import SignCertificateRequest
+from station.ports import Csms, Ids, Jobs
 from station.state.network import Network
 from station.state.own_certificates import (
     CHARGING_STATION,
@@ -67,7 +57,6 @@ from station.state.own_certificates import (
     PREFIXES,
     USES,
     V2G,
-    Own,
     OwnCertificates,
     Signing,
     Use,
@@ -84,8 +73,6 @@ TRIGGERED: Final[dict[str, Use]] = {
 
 MAKING_PATIENCE_S = 300.0
 """A slow chip takes a minute for an RSA key; after this time it is tried again."""
-CHECKING_PATIENCE_S = 20.0
-"""Below the time that a CSMS waits for an answer."""
 ASKING_PATIENCE_S = 600.0
 SHUT = frozenset({"offline", "not registered", "the link was lost before the answer"})
 """Why a question was not sent, of what may be over in the same moment."""
@@ -104,7 +91,7 @@ class _Asked(msgspec.Struct, frozen=True):
 
 
 class CertificateSigning(Block):
-    """Block A: SignCertificate and CertificateSigned.
+    """Block A: SignCertificate.
 
     `renew_ahead_s`: how long before its end a certificate is renewed.
     """
@@ -117,9 +104,7 @@ class CertificateSigning(Block):
         variables: Variables,
         csms: Csms,
         jobs: Jobs,
-        station: Station,
         ids: Ids,
-        facts: Facts,
         renew_ahead_s: float,
     ) -> None:
         self._own = own
@@ -127,18 +112,12 @@ class CertificateSigning(Block):
         self._variables = variables
         self._csms = csms
         self._jobs = jobs
-        self._station = station
         self._ids = ids
-        self._facts = facts
         self._renew_ahead_s = renew_ahead_s
         self._due: dict[str, Mono] = {}
         self._answered_at: dict[str, Mono] = {}
         self._asking: set[str] = set()
         self._look_at: Mono | None = None
-
-    def routes(self) -> Routes:
-        """A02, A03."""
-        return [route(CertificateSignedRequest, self.signed)]
 
     def outcomes(self) -> Outcomes:
         """A02, A03."""
@@ -152,14 +131,12 @@ class CertificateSigning(Block):
             on(ClockStepped, self.clock_stepped),
             on(LinkRestored, self.link_restored),
             on(RegistrationChanged, self.registered),
+            on(OwnCertificateInstalled, self.installed),
         ]
 
     def results(self) -> Results:
-        """Of the jobs above."""
-        return [
-            result(RequestMade, self.request_made),
-            result(ChainChecked, self.chain_checked),
-        ]
+        """Of the job that makes keys."""
+        return [result(RequestMade, self.request_made)]
 
     def load(self, now: Now) -> None:
         """Whatever was under way is waited for anew; a job that was lost is given as long as one that runs."""
@@ -293,7 +270,7 @@ class CertificateSigning(Block):
         """A02.FR.17 to A02.FR.19."""
         waiting = msgspec.structs.replace(signing, stage="waiting", sent=signing.sent + 1)
         if waiting.sent > 1 + self._repetitions():
-            self._stop(waiting)
+            self._own.stop(waiting)
         else:
             self._own.ask(waiting)
             self._due[signing.use] = now.after(self._wait_s(waiting.sent))
@@ -301,12 +278,6 @@ class CertificateSigning(Block):
     def _repetitions(self) -> int:
         """A repetition after the least wait, and one more for each time that it may be doubled."""
         return self._variables.integer("SecurityCtrlr", "CertSigningRepeatTimes")
-
-    def _stop(self, signing: Signing) -> None:
-        """Nothing is sent until a TriggerMessage asks for it; an answer that comes late is still taken."""
-        self._own.ask(msgspec.structs.replace(signing, stage="stopped"))
-        self._due.pop(signing.use, None)
-        log.warning("certificate.stopped", extra={"use": signing.use, "sent": signing.sent})
 
     def _refused(self, signing: Signing, now: Now) -> None:
         """The CSMS will not have it signed. What ends soon is asked for again a day later."""
@@ -318,60 +289,12 @@ class CertificateSigning(Block):
         if signing.use == V2G:  # A02.FR.21: in memory, so that the next start finds it as it was
             self._variables.measure(ComponentId(ISO15118), VariableId("PnCEnabled"), "false")
 
-    # --- the certificate
+    # --- the certificate, and the link
 
-    def signed(self, request: CertificateSignedRequest, now: Now) -> CertificateSignedResponse | Later:
-        """A02.FR.06, A02.FR.16: of what may be ours the rest is found out by a job."""
-        wanted = [each for each in self._own.all_signing() if request.certificate_type in {None, each.use}]
-        wanted = [each for each in wanted if each.csr]
-        size = len(request.certificate_chain.encode())
-        most = self._variables.integer("SecurityCtrlr", "MaxCertificateChainSize")
-        if size > most:
-            return _rejected(Refusal("TooLargeElement", f"{size} bytes, MaxCertificateChainSize is {most}"))
-        if not wanted:
-            return self._invalid("no certificate was asked for, or it has come already")
-        by = now.after(CHECKING_PATIENCE_S)
-        job = CheckChain(
-            pem=request.certificate_chain,
-            candidates=tuple(Candidate(each.use, each.key, self._own.named(each.use).common_name) for each in wanted),
-            at=now.wall,
-            by=by,
-        )
-        return Later(job, by, _rejected(Refusal("InternalError", "the key store is too slow")))
-
-    def chain_checked(self, checked: ChainChecked, now: Now) -> CertificateSignedResponse | None:
-        """A02.FR.07, A02.FR.08."""
-        if now.mono >= checked.by:  # Rejected was the answer: so be it
-            if not checked.flaw:
-                self._jobs.start(ForgetChain(name=checked.name))
-            return None
-        signing = self._own.signing(checked.use)
-        if signing is None or signing.key != checked.name:
-            return self._invalid(checked.flaw or "a newer certificate was asked for meanwhile")
-        if checked.flaw:
-            return self._invalid(checked.flaw, signing)
-        self._own.install(Own(checked.name, checked.use, "new", checked.not_before, checked.not_after, checked.root))
-        self._due.pop(checked.use, None)
-        self._answered_at[checked.use] = now.mono
-        destroy(self._own, self._jobs)
-        until = rfc3339(checked.not_after)
-        self._event("ReconfigurationOfSecurityParameters", f"{checked.use} {checked.name}, valid until {until}")
-        self._facts.emit(OwnCertificateInstalled(use=checked.use))
-        if checked.use == CHARGING_STATION and self._network.level == 3:  # noqa: PLR2004 - the profile's name
-            self._station.reconnect(after="reply")
-        return CertificateSignedResponse(status="Accepted")
-
-    def _invalid(self, flaw: str, asked_for: Signing | None = None) -> CertificateSignedResponse:
-        """A02.FR.07, A02.FR.20: nothing is sent any more for what it should have been."""
-        if asked_for is not None:
-            self._stop(asked_for)
-        self._event("InvalidChargingStationCertificate", flaw)
-        return _rejected(Refusal("InvalidCertificate", flaw))
-
-    def _event(self, type_: str, info: str) -> None:
-        self._facts.emit(SecurityEventOccurred(type=type_, tech_info=info))
-
-    # --- the link
+    def installed(self, fact: OwnCertificateInstalled, now: Now) -> None:
+        """It has come. If it is given up, the next one is not asked for at once."""
+        self._due.pop(fact.use, None)
+        self._answered_at[fact.use] = now.mono
 
     def link_restored(self, fact: LinkRestored, now: Now) -> None:
         """What could not be sent before may be now."""
@@ -408,7 +331,3 @@ class CertificateSigning(Block):
                 self._send(msgspec.structs.replace(signing, stage="sending"), now)
         if self._look_at is not None and self._look_at <= now.mono:
             self._look(now)
-
-
-def _rejected(refusal: Refusal) -> CertificateSignedResponse:
-    return CertificateSignedResponse(status="Rejected", status_info=refusal.info)

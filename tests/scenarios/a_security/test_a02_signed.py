@@ -12,8 +12,8 @@ import pytest
 from certs.errors import BadTlsSettings
 from certs.throwaway import Authority, Wish
 from device_model.build import EvseLayout
+from station.blocks.own_certificates.intake import CHECKING_PATIENCE_S
 from station.blocks.own_certificates.jobs import CheckChain
-from station.blocks.own_certificates.signing import CHECKING_PATIENCE_S
 from station.commands import signing
 from station.commands.signing import Places
 from station.state.own_certificates import CHARGING_STATION, GIVEN, V2G, Given
