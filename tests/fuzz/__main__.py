@@ -22,7 +22,7 @@ from hypothesis import HealthCheck, given, seed, settings
 
 PLACE = Path("build") / "fuzz"
 BATCH = 500
-SPARE_S = 120.0
+SPARE_S = 300.0
 """How much longer than told a process may take: to import, to end."""
 WORDS = re.compile(r"stat::number_of_executed_units: +(\d+)")
 CODE = ["station", "hal", "certs", "device_model", "websockets", "http", "ftplib", "yaml"]
