@@ -25,6 +25,7 @@ from station.commands.trials import devices, reach
 from station.config import Config, ConfigError, checks, load
 from station.shell.clock import BUILT, Machine
 from station.shell.linkdown import REMEDIES, DownKind
+from station.store import files
 
 LITTLE_SPACE_BYTES = 50_000_000
 _WIDTHS = {Grade.OK: "ok", Grade.WARNING: "warning", Grade.ERROR: "error"}
@@ -103,6 +104,10 @@ def state_directory(config: Config) -> Iterator[Finding]:
         return
     if not path.is_dir() or not os.access(path, os.W_OK | os.X_OK):
         yield Finding(Grade.ERROR, what, f"{path} cannot be written", "give it to the agent's user")
+        return
+    if files.open_to(path):
+        detail = f"others may write into {path}: roots and a database of their own"
+        yield Finding(Grade.ERROR, what, detail, f"chmod go-w {path}")
         return
     free = shutil.disk_usage(path).free
     if free < LITTLE_SPACE_BYTES:

@@ -97,7 +97,8 @@ def _guarded(config: Config) -> int:
 def owned(state: Path) -> Iterator[None]:
     """The state directory belongs to one agent at a time. Raises OSError."""
     files.make_directory(state)
-    handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, files.PRIVATE)
+    _close_to_others(state)
+    handle = os.open(state / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, files.PRIVATE)
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -107,6 +108,19 @@ def owned(state: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def _close_to_others(state: Path) -> None:
+    """Who may write here could put another database, or roots of his own, in the place of ours."""
+    mode = files.open_to(state)
+    if not mode:
+        return
+    try:
+        state.chmod(state.stat().st_mode & ~mode)
+    except OSError as error:
+        log.error("state.open_to_others", extra={"directory": str(state), "reason": error.strerror})  # noqa: TRY400 - it is all there is to say
+    else:
+        log.warning("state.closed_to_others", extra={"directory": str(state)})
 
 
 def _run(config: Config) -> int:

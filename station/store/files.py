@@ -6,7 +6,7 @@ other means.
 """
 
 # The recorder sees calls of `os`; it would miss those of pathlib:
-# ruff: noqa: PTH102, PTH104, PTH108
+# ruff: noqa: PTH102, PTH104, PTH108, PTH116
 
 from __future__ import annotations
 
@@ -97,6 +97,12 @@ def make_directory(path: Path) -> None:
     make_directory(path.parent)
     os.mkdir(path, 0o700)
     sync_directory(path.parent)
+
+
+def open_to(path: Path) -> int:
+    """The bits by which others may write into a directory; its group, too, where it is ours and we need none."""
+    found = os.stat(path)
+    return found.st_mode & (0o022 if found.st_uid == os.geteuid() else 0o002)
 
 
 def sync_directory(path: Path) -> None:

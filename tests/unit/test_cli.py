@@ -296,6 +296,20 @@ def test_check_looks_at_the_database(config: Path) -> None:
     assert grades == [("state directory", Grade.OK), ("database", Grade.ERROR)]
 
 
+@pytest.mark.parametrize(
+    "mode, grade", [(0o700, Grade.OK), (0o755, Grade.OK), (0o770, Grade.ERROR), (0o777, Grade.ERROR)]
+)
+def test_a_state_directory_that_others_may_write_is_told(config: Path, mode: int, grade: Grade) -> None:
+    """Roots and a database of their own would count."""
+    loaded = load(config)
+    loaded.state.mkdir()
+    loaded.state.chmod(mode)
+
+    (found,) = state_directory(loaded)
+
+    assert found.grade is grade
+
+
 def test_check_needs_no_certificates_for_profile_1(config: Path) -> None:
     """And does not import the library for them."""
     assert list(certificates(load(config))) == []
