@@ -149,7 +149,9 @@ class SignedMeter(Protocol):
     async def sign(self, moment: SignMoment, label: str) -> MeterReading:
         """Signs now, giving a reading with `signed`; `label` (an id token or transaction id) goes into its text.
 
-        May take 15 s. BEGIN first closes a meter session left open by a power loss. Raises Timeout, BadReply, Refused.
+        May take 15 s. BEGIN first closes a meter session left open by a power loss. END asked again gives the same
+        session again. A meter whose one record holds the whole session signs at END only: until then `signed` is None.
+        Raises Timeout, BadReply, Refused.
         """
         ...
 

@@ -34,6 +34,8 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "sim": "hal.sim.driver:SimBoard",
     },
     "meter": {
+        "bsm-ws36a": "hal.drivers.bsm_ws36a:BsmWs36a",
+        "em580": "hal.drivers.em580:Em580",
         "modbus": "hal.drivers.modbus_meter:ModbusMeter",
         "sim": "hal.sim.driver:SimMeter",
         "sim-signed": "hal.sim.driver:SimSignedMeter",

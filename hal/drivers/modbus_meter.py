@@ -50,9 +50,13 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 class ModbusMeter:
     """Meter protocol over a register map. Raises BadOptions for an unknown bus, template, address or quantity."""
 
+    takes: type[Options] = Options
+    """What may be said of it; a driver that is derived from this one takes more."""
+
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
         owner = f"meter {name!r}"
-        given = parse_options(owner, options, Options)
+        given = parse_options(owner, options, self.takes)
+        self.given = given
         template = load(owner, given.template)
         registers = {quantity: at for quantity, at in template.registers.items() if quantity not in given.without}
         if "energy_import_wh" not in registers:
@@ -63,8 +67,8 @@ class ModbusMeter:
         self._placed: MeterTemplate | None = None
         self._blocks: tuple[Block, ...] = ()
         bus = context.resource(owner, ".bus", given.bus, ModbusBus)
-        timing = _timing(template, given)
-        self.device = bus.device(name, template.bus.address if given.address is None else given.address, timing)
+        address = template.bus.address if given.address is None else given.address
+        self.device = bus.device(name, address, _timing(template, given))
         limits = template.limits
         self._max_power_w = given.max_power_w or limits.max_power_w
         self._guard = EnergyGuard(name, self._max_power_w, limits.resolution_wh)

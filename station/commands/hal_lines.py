@@ -193,8 +193,8 @@ def _meter(given: argparse.Namespace) -> tuple[ModbusMeter, ModbusBus]:
         return ModbusMeter(given.template, options, DriverContext(bus.clock, {bus.name: bus})), bus
     file = load(Path(given.config)).file
     options = dict(file.meters.get(given.name or "", {}))
-    if "bus" not in options or "template" not in options:
-        known = ", ".join(name for name, of in file.meters.items() if "template" in of) or "none"
+    if "bus" not in options:
+        known = ", ".join(name for name, of in file.meters.items() if "bus" in of) or "none"
         raise BadOptions(
             "hal", "", f"which meter? Name one (there are: {known}), or give --port or --host, and --template"
         )

@@ -8,6 +8,8 @@ from station.config.devices import SECTIONS, board_of
 from station.config.mistakes import Mistake, Path
 from station.config.schema import File, Options
 
+_MODBUS_METERS = {"modbus", "em580", "bsm-ws36a"}
+
 
 def conflicts(file: File) -> Iterator[Mistake]:
     """Everything that is claimed twice, told at the second place."""
@@ -73,7 +75,7 @@ def _addresses(file: File) -> Iterator[Mistake]:
     seen: dict[tuple[object, ...], str] = {}
     for section in SECTIONS:
         for name, given in getattr(file, section).items():
-            if given.get("driver") != "modbus":
+            if given.get("driver") not in _MODBUS_METERS:
                 continue
             address = given.get("address", 1)
             other = seen.setdefault((section, str(given.get("bus")), str(given.get("template")), str(address)), name)

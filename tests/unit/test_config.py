@@ -127,8 +127,8 @@ meters:
             "evses:\n- board: simulator\n  max_current_a: 16\n  connectors: [{max_current_a: 32}]",
             "evses[1].connectors[1].max_current_a: 32 A is more than the EVSE's 16 A",
         ),
-        ("meters: {m: {bus: x}}", "'driver' is missing - add `driver:` and one of: modbus"),
-        ("meters: {m: {driver: modbuss}}", "no meter driver has this name (there are: modbus"),
+        ("meters: {m: {bus: x}}", "'driver' is missing - add `driver:` and one of: bsm-ws36a, em580, modbus"),
+        ("meters: {m: {driver: modbuss}}", "no meter driver has this name (there are: bsm-ws36a, em580, modbus"),
         (
             "meters: {m: {driver: modbus, bus: nowhere, template: eastron-sdm630}}",
             "meters.m.bus: no ModbusBus is called",

@@ -47,7 +47,7 @@ def test_an_unknown_name_lists_what_there_is(monkeypatch: pytest.MonkeyPatch) ->
     """Installed drivers are listed with the built-in ones."""
     installed(monkeypatch, ("meter.acme-42", "acme.meter:Acme42"))
 
-    with pytest.raises(BadOptions, match=r"there are: acme-42, modbus, sim, sim-signed") as caught:
+    with pytest.raises(BadOptions, match=r"there are: acme-42, bsm-ws36a, em580, modbus, sim, sim-signed") as caught:
         Registry().find("meter", "acme")
     assert caught.value.path == ".driver"
     with pytest.raises(BadOptions, match="there are: board, meter"):
