@@ -43,6 +43,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "reader": {
         "keypad": "hal.drivers.keypad:Keypad",
         "line": "hal.drivers.line_reader:LineReader",
+        "pcsc": "hal.drivers.pcsc:Pcsc",
         "pn532": "hal.drivers.pn532:Pn532",
         "rdm6300": "hal.drivers.rdm6300:Rdm6300",
         "sim": "hal.sim.driver:SimReader",
