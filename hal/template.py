@@ -17,6 +17,7 @@ from __future__ import annotations
 import struct
 import sys
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
 
@@ -325,7 +326,22 @@ def _schema() -> dict[str, Any]:
     registers = schema["$defs"]["MeterTemplate"]["properties"]["registers"]
     registers["propertyNames"] = {"enum": list(get_args(Quantity))}
     registers["required"] = ["energy_import_wh"]
+    for (owner, field), told in _docstrings().items():
+        schema["$defs"][owner]["properties"][field]["description"] = told
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "Register map of a meter", **schema}
+
+
+def _docstrings() -> dict[tuple[str, str], str]:
+    """What stands below the fields of the structs, for whoever edits a map: (struct, field) -> text."""
+    import ast  # noqa: PLC0415 - to generate, never at run time
+
+    found = {}
+    for owner in ast.parse(Path(__file__).read_text(encoding="utf-8")).body:
+        if isinstance(owner, ast.ClassDef) and any(isinstance(base, ast.Attribute) for base in owner.bases):
+            for field, told in pairwise(owner.body):
+                if isinstance(field, ast.AnnAssign) and isinstance(told, ast.Expr):
+                    found[owner.name, ast.unparse(field.target)] = " ".join(ast.literal_eval(told.value).split())
+    return found
 
 
 def _short(data: Any) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple
@@ -159,6 +159,46 @@ def test_doubted_readings_must_agree_with_each_other() -> None:
         with pytest.raises(BadReply):
             guard.judge(value, at)
     assert guard.judge(5_000_001, 60) is Quality.GOOD
+
+
+@pytest.mark.parametrize("after", ["a reset", "a wrap-around"])
+def test_a_register_that_begins_anew_is_doubted_and_then_marked(tmp_path: Path, after: str) -> None:
+    """A meter that was reset, or whose register ran over: three readings that agree are believed, the first marked."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            r.slave.do_set(1, "input", 0x48, float=11114.29 if after == "a reset" else 999999.9)
+            assert (await r.meter.read()).quality is Quality.GOOD
+            r.slave.do_set(1, "input", 0x48, float=0.0)
+            for _ in range(2):
+                with pytest.raises(BadReply, match=r"to 0\.000 Wh"):
+                    await r.meter.read()
+            anew = await r.meter.read()
+            assert (anew.quality, anew.energy_import_mwh) == (Quality.SUSPECT, 0)
+            r.slave.do_set(1, "input", 0x48, float=0.05)
+            assert (await r.meter.read()).quality is Quality.GOOD
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("fault", ["noise", "silence", "late", "wrong CRC", "wrong unit"])
+def test_one_fault_of_the_line_is_not_seen_in_a_reading(tmp_path: Path, fault: str) -> None:
+    """The second attempt of the bus makes it good."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            causes: dict[str, Callable[[], None]] = {
+                "noise": r.slave.do_garbage,
+                "silence": r.slave.do_drop,
+                "late": lambda: r.slave.do_delay(0.13),
+                "wrong CRC": r.slave.do_corrupt,
+                "wrong unit": r.slave.do_wrong_unit,
+            }
+            await r.meter.open()
+            causes[fault]()
+            assert (await r.meter.read()).energy_import_mwh == 11_114_290_039
+
+    asyncio.run(scenario())
 
 
 def test_an_unplugged_adapter_comes_back_without_help(tmp_path: Path) -> None:

@@ -54,6 +54,13 @@ def test_every_shipped_map_satisfies_the_schema_that_editors_use(source: Path) -
     jsonschema_rs.validate(json.loads(SCHEMA.read_text()), yaml.safe_load(source.read_text()))
 
 
+def test_the_schema_tells_editors_what_each_field_is() -> None:
+    """The words that stand in the code."""
+    defined = json.loads(SCHEMA.read_text())["$defs"]
+    assert "counted from 0" in defined["Register"]["properties"]["address"]["description"]
+    assert "Least pause" in defined["Line"]["properties"]["gap_s"]["description"]
+
+
 @pytest.mark.parametrize(
     "change, place, reason",
     [
