@@ -18,6 +18,7 @@ from station.blocks.diagnostics.logs import LogRetrieval
 from station.blocks.diagnostics.monitoring import VariableMonitoring
 from station.blocks.display import Display
 from station.blocks.firmware.block import Firmware
+from station.blocks.firmware.requests import FirmwareRequests
 from station.blocks.iso15118.ev_certificates import EvCertificates
 from station.blocks.iso15118.secc import Secc
 from station.blocks.local_list import LocalAuthorizationList
@@ -186,7 +187,7 @@ def _service(its: Known) -> Sequence[Block]:
         Display(displays=its.ports),
         its.data_transfers,
         its.operator,
-        _firmware(its),
+        *_firmware(its),
         Resetting(
             resets=its.resets,
             sessions=its.sessions,
@@ -200,22 +201,33 @@ def _service(its: Known) -> Sequence[Block]:
     ]
 
 
-def _firmware(its: Known) -> Firmware:
+def _firmware(its: Known) -> Sequence[Block]:
     """After all that ends a transaction."""
-    return Firmware(
-        terms=its.setup.firmware,
-        updates=its.firmware_updates,
-        registration=its.registration,
-        sessions=its.sessions,
-        connectors=its.connectors,
-        variables=its.variables,
-        csms=its.csms,
-        jobs=its.ports,
-        station=its.ports,
-        facts=its.facts,
-        ids=its.ids,
-        disk_fails=its.disk_fails,
-    )
+    return [
+        FirmwareRequests(
+            terms=its.setup.firmware,
+            updates=its.firmware_updates,
+            variables=its.variables,
+            csms=its.csms,
+            jobs=its.ports,
+            facts=its.facts,
+            ids=its.ids,
+            disk_fails=its.disk_fails,
+        ),
+        Firmware(
+            terms=its.setup.firmware,
+            updates=its.firmware_updates,
+            registration=its.registration,
+            sessions=its.sessions,
+            connectors=its.connectors,
+            variables=its.variables,
+            csms=its.csms,
+            jobs=its.ports,
+            station=its.ports,
+            facts=its.facts,
+            disk_fails=its.disk_fails,
+        ),
+    ]
 
 
 def _network_profiles(its: Known) -> NetworkProfiles:

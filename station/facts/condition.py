@@ -103,6 +103,12 @@ class SecurityEventOccurred(Fact, frozen=True, kw_only=True):
     tech_info: str = ""
 
 
+class FirmwareRequested(Fact, frozen=True, kw_only=True):
+    """The CSMS has asked for an update, which is kept. `instead`: of one that was under way."""
+
+    instead: bool
+
+
 class OwnCertificateInstalled(Fact, frozen=True, kw_only=True):
     """A signed certificate of the station is there. `use`: ChargingStationCertificate or V2GCertificate."""
 

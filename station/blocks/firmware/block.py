@@ -1,9 +1,9 @@
-"""UpdateFirmware: a file is fetched, its signature checked, it is installed, and each step told (L01, L02).
+"""An update: a file is fetched, its signature checked, it is installed, and each step told (L01, L02).
 
-What takes time are jobs; here is what is done when. At most one update is under way: a newer one takes its place,
-unless the firmware is being changed just then. Each step is in the table before it begins, so that an update goes on
-from there after a power cut. That a restart has put the new firmware in place counts when the CSMS has accepted the
-station and the installer says so.
+What takes time are jobs; here is what is done when. How it is asked for: requests.py. At most one update is under way:
+a newer one takes its place, unless the firmware is being changed just then. Each step is in the table before it begins,
+so that an update goes on from there after a power cut. That a restart has put the new firmware in place counts when the
+CSMS has accepted the station and the installer says so.
 Invariant: each update that was accepted ends with a status of its own; nothing unsigned is installed unless
 station.yaml allows it.
 """
@@ -12,12 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, NamedTuple
 
 import msgspec
 
-from station.block import Block, Job, Later, Reactions, Results, Routes, on, result, route
-from station.blocks.firmware import intake
+from station.block import Block, Reactions, Results, on, result
 from station.blocks.firmware.jobs import (
     ConfirmFirmware,
     DownloadFirmware,
@@ -28,35 +26,32 @@ from station.blocks.firmware.jobs import (
     FirmwareInstalled,
     FirmwareVerified,
     InstallFirmware,
-    JudgeSigner,
-    SignerJudged,
     VerifyFirmware,
 )
+from station.blocks.firmware.progress import Progress
+from station.blocks.firmware.service import Service
 from station.blocks.firmware.terms import FirmwareTerms
+from station.blocks.firmware.work import Work
 from station.facts import (
     AuthorizationEnded,
     Authorized,
     Facts,
+    FirmwareRequested,
     LinkRestored,
     LockChanged,
     MessageTriggered,
     PlugRemoved,
     RegistrationChanged,
     SecurityEventOccurred,
-    ServiceChanged,
     StationStarted,
     StoreRecovered,
     TransactionEnded,
     TransactionStarted,
     VariableChanged,
 )
-from station.location import located
 from station.now import BootId, Deadline, Mono, MonoDeadline, Now, Wall, WallDeadline
-from station.ocpp.enums import FirmwareStatusEnumType, UpdateFirmwareStatusEnumType
-from station.ocpp.messages import FirmwareStatusNotificationRequest, UpdateFirmwareRequest, UpdateFirmwareResponse
-from station.ocpp.types import FirmwareType
-from station.ports import Csms, Ids, Jobs, Station
-from station.refusal import Refusal
+from station.ocpp.enums import FirmwareStatusEnumType
+from station.ports import Csms, Jobs, Station
 from station.state.connectors import Connectors
 from station.state.firmware_updates import FirmwareUpdate, FirmwareUpdates
 from station.state.registration import Registration
@@ -66,8 +61,6 @@ from station.state.variables import Variables
 log = logging.getLogger(__name__)
 
 LEAST_PAUSE_S = 1.0
-ANSWER_S = 25.0
-"""How long it may take to judge a certificate before the CSMS hears that it failed."""
 LONGEST_DOWNLOAD_S = 86_400.0
 """One attempt that has told nothing for so long is given up: a server that takes days."""
 LONGEST_CHECK_S = 3600.0
@@ -79,25 +72,10 @@ GONE_S = 120.0
 """A station that is still there so long after it should have restarted tries again."""
 MOST_ATTEMPTS = 3
 """So often an installation is begun, which a power cut or a crash may have ended; and a restart is tried."""
-LOOK_S = 1.0
-"""How soon after a recovery it is looked at what waits."""
-
-PROTOCOLS = ("OCPPCommCtrlr", "FileTransferProtocols")
-BLOCKING = "firmware"
-FAILED = Refusal("InternalError", "it took too long to judge the certificate, or met an error in the station")
-UPDATING = Refusal("FwUpdateInProgress", "the firmware is being changed just now")
-DISK_FAILS = Refusal("InternalError", "the disk takes no writes")
-
-
-class Alarm(NamedTuple):
-    """What to do when the time has come."""
-
-    at: Mono
-    do: Callable[[Now], None]
 
 
 class Firmware(Block):
-    """Block L. Without `terms` there is no installer, and UpdateFirmware is not built in."""
+    """Block L: what is done of an update, and when. Without `terms` there is none."""
 
     def __init__(  # noqa: PLR0913 - the wiring of a block, named at the one call
         self,
@@ -112,44 +90,39 @@ class Firmware(Block):
         jobs: Jobs,
         station: Station,
         facts: Facts,
-        ids: Ids,
         disk_fails: Callable[[], bool],
     ) -> None:
         self._terms = terms or FirmwareTerms()
-        self._built_in = terms is not None
         self._updates = updates
+        self._progress = Progress(updates, csms)
         self._registration = registration
-        self._sessions = sessions
-        self._connectors = connectors
-        self._variables = variables
-        self._csms = csms
+        self._service = Service(
+            terms=self._terms,
+            updates=updates,
+            sessions=sessions,
+            connectors=connectors,
+            variables=variables,
+            facts=facts,
+        )
         self._jobs = jobs
         self._station = station
         self._facts = facts
-        self._ids = ids
         self._disk_fails = disk_fails
+        self._work = Work(jobs, self._lost_patience)
         self._boot = BootId(0)
-        self._blocked = False
         self._forget()
         self._begun = False  # the CSMS has been heard in this run: the time is known, and the network there
 
     def _forget(self) -> None:
-        self._running: Job | None = None
-        self._since = self._patience = Mono(0.0)  # when that one, or the last one, was started; how long it may take
-        self._alarm: Alarm | None = None
+        self._work.forget()
         self._wall_at: Wall | None = None
         self._between_attempts = False
         self._reconnecting = False
         self._restarts = 0  # asked for, and not come
 
-    def routes(self) -> Routes:
-        """L01, L02."""
-        return [route(UpdateFirmwareRequest, self.update_firmware)] if self._built_in else []
-
     def results(self) -> Results:
         """L01, L02."""
         return [
-            result(SignerJudged, self.judged),
             result(FirmwareDownloaded, self.downloaded),
             result(FirmwareVerified, self.verified),
             result(FirmwareInstalled, self.installed),
@@ -160,6 +133,7 @@ class Firmware(Block):
     def reactions(self) -> Reactions:
         """All that an update may wait for, and the trigger."""
         return [
+            on(FirmwareRequested, self.requested),
             on(RegistrationChanged, self.registered),
             on(LinkRestored, self.linked),
             on(MessageTriggered, self.triggered),
@@ -179,57 +153,18 @@ class Firmware(Block):
         if now.boot != self._boot:
             self._boot, self._begun = now.boot, False
             self._forget()
-        elif (self._running is not None or self._alarm is None) and self._updates.ongoing is not None:
-            self._alarm = Alarm(now.after(LOOK_S), self._recovered)
-        self._blocked = self._takes_out_of_service(now)
-        self._connectors.block(BLOCKING, frozenset(self._connectors.evse_ids()) if self._blocked else None)
+        elif self._updates.ongoing is not None:
+            self._work.look_soon(now, self._try_again)
+        self._service.load(now, restarting=self._restarts > 0)
 
-    # --- the request
-
-    def update_firmware(self, request: UpdateFirmwareRequest, now: Now) -> UpdateFirmwareResponse | Later:
-        """L01.FR.21, L01.FR.27, L02.FR.18."""
-        refusal = self._refusal(request.firmware)
-        if refusal is not None:
-            log.warning("firmware.refused", extra={"reason": refusal.additional_info})
-            return UpdateFirmwareResponse(status="Rejected", status_info=refusal.info)
-        update, by = intake.wanted(request, self._ids.uuid()), now.after(ANSWER_S)
-        if not update.certificate:
-            return self._accept(update, now)
-        failed = UpdateFirmwareResponse(status="Rejected", status_info=FAILED.info)
-        return Later(JudgeSigner(update=update, at=now.wall, by=by), by, failed)
-
-    def _refusal(self, firmware: FirmwareType) -> Refusal | None:
-        if self._updates.uninterruptible:
-            return UPDATING
-        if self._disk_fails():
-            return DISK_FAILS
-        protocols = self._variables.members(*PROTOCOLS)
-        return intake.refusal(firmware, protocols, unsigned=self._terms.unsigned)
-
-    def judged(self, done: SignerJudged, now: Now) -> UpdateFirmwareResponse:
-        """L01.FR.02, L01.FR.22."""
-        if now.mono >= done.by or self._updates.uninterruptible:  # too late: the CSMS has been told otherwise
-            return UpdateFirmwareResponse(status="Rejected", status_info=UPDATING.info)
-        if not done.reason:
-            return self._accept(done.update, now)
-        log.warning("firmware.signer_refused", extra={"reason": done.reason})
-        self._facts.emit(SecurityEventOccurred(type="InvalidFirmwareSigningCertificate", tech_info=done.reason))
-        info = Refusal("InvalidCertificate", done.reason).info
-        status: UpdateFirmwareStatusEnumType = "RevokedCertificate" if done.revoked else "InvalidCertificate"
-        return UpdateFirmwareResponse(status=status, status_info=info)
-
-    def _accept(self, update: FirmwareUpdate, now: Now) -> UpdateFirmwareResponse:
-        former = self._updates.ongoing
-        if former is not None:  # L01.FR.24, L02.FR.15
+    def requested(self, fact: FirmwareRequested, now: Now) -> None:
+        """Another update takes the place of the one that may have been under way (L01.FR.24, L02.FR.15)."""
+        if fact.instead:
             for kind in (DownloadFirmware, VerifyFirmware, ConfirmFirmware):
                 self._jobs.cancel(kind)
-            self._tell(former, "DownloadFailed" if former.phase == "download" else "InstallationFailed")
-        log.info("firmware.requested", extra={"request": update.request_id, "from": located(update.location).shown})
         self._forget()
         self._begun = True
-        self._updates.keep(update)
         self._advance(now)
-        return UpdateFirmwareResponse(status="Accepted" if former is None else "AcceptedCanceled")
 
     # --- what is to be done
 
@@ -246,49 +181,44 @@ class Firmware(Block):
                 "confirm": self._confirm,
             }
             steps[update.phase](update, now)
-        blocked = self._takes_out_of_service(now)
-        if blocked != self._blocked:
-            self._blocked = blocked
-            self._connectors.block(BLOCKING, frozenset(self._connectors.evse_ids()) if blocked else None)
-            self._facts.emit(ServiceChanged())
+        self._service.follow(now, restarting=self._restarts > 0)
 
     def _download(self, update: FirmwareUpdate, now: Now) -> None:
         """L01.FR.13, L01.FR.14, L02.FR.07, L02.FR.08."""
         if not self._begun or self._between_attempts:
             return
         early = now.wall < update.retrieve
-        if early or (self._terms.while_charging == "nothing" and self._in_use()):
+        if early or (self._terms.while_charging == "nothing" and self._service.in_use()):
             self._wall_at = update.retrieve if early else None
-            if self._running is not None:
-                self._stop()
+            self._work.stop()
             begun = update.told in {"Downloading", "DownloadPaused"}
-            self._reach(update, "DownloadPaused" if begun else "DownloadScheduled")
+            self._progress.reach(update, "DownloadPaused" if begun else "DownloadScheduled")
             return
-        update = self._reach(update, "Downloading")
-        self._start(DownloadFirmware(file=update.file, location=update.location), LONGEST_DOWNLOAD_S, now)
+        update = self._progress.reach(update, "Downloading")
+        self._work.start(DownloadFirmware(file=update.file, location=update.location), LONGEST_DOWNLOAD_S, now)
 
     def _verify(self, update: FirmwareUpdate, now: Now) -> None:
         job = VerifyFirmware(file=update.file, certificate=update.certificate, signature=update.signature)
-        self._start(job, LONGEST_CHECK_S, now)
+        self._work.start(job, LONGEST_CHECK_S, now)
 
     def _wait(self, update: FirmwareUpdate, now: Now) -> None:
         """L01.FR.05, L01.FR.06, L01.FR.16, L01.FR.34, L02.FR.02, L02.FR.03, L02.FR.10, L02.FR.23."""
         early = update.install is not None and now.wall < update.install
         self._wall_at = update.install if early else None
-        if early or (self._terms.while_charging != "install" and self._in_use()):
-            self._reach(update, "InstallScheduled")
+        if early or (self._terms.while_charging != "install" and self._service.in_use()):
+            self._progress.reach(update, "InstallScheduled")
         elif not self._disk_fails():
             self._install(update, now)
 
     def _install(self, update: FirmwareUpdate, now: Now) -> None:
         """Begin, or begin again what a power cut has ended."""
-        if self._running is not None:
+        if self._work.job is not None:
             return
         if update.attempts >= MOST_ATTEMPTS:
             self._end(update, "InstallationFailed", "it was begun too often and has never come to an end", now)
             return
-        self._reach(update, "Installing", phase="install", attempts=update.attempts + 1)
-        self._start(InstallFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
+        self._progress.reach(update, "Installing", phase="install", attempts=update.attempts + 1)
+        self._work.start(InstallFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
 
     def _restart(self, update: FirmwareUpdate, now: Now) -> None:
         """L01.FR.15, L01.FR.32, L01.FR.33, L02.FR.09, L02.FR.21, L02.FR.22."""
@@ -296,23 +226,23 @@ class Firmware(Block):
             if update.again:
                 self._install(update, now)
             else:
-                self._reach(update, None, phase="confirm")
+                self._progress.reach(update, None, phase="confirm")
                 self._advance(now)
             return
-        if self._alarm is not None or self._in_use() or self._disk_fails():
+        if self._work.alarm is not None or self._service.in_use() or self._disk_fails():
             return
         if self._restarts >= MOST_ATTEMPTS:
             self._end(update, "InstallationFailed", "the machine does not restart", now)
             return
         self._restarts += 1
-        self._reach(update, "InstallRebooting")
+        self._progress.reach(update, "InstallRebooting")
         self._station.reboot("FirmwareUpdate", after="drained", by=now.after(DRAIN_S))
-        self._alarm = Alarm(now.after(DRAIN_S + GONE_S), self._advance)
+        self._work.call(now.after(DRAIN_S + GONE_S), self._advance)
 
     def _confirm(self, update: FirmwareUpdate, now: Now) -> None:
         """When this firmware has reached the CSMS."""
         if self._registration.accepted and not self._reconnecting:
-            self._start(ConfirmFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
+            self._work.start(ConfirmFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
 
     # --- what came of it
 
@@ -324,7 +254,7 @@ class Firmware(Block):
         if done.reason:
             self._failed_attempt(update, done.reason, now)
             return
-        self._reach(update, "Downloaded", phase="verify" if update.certificate else "wait")
+        self._progress.reach(update, "Downloaded", phase="verify" if update.certificate else "wait")
         self._advance(now)
 
     def _failed_attempt(self, update: FirmwareUpdate, reason: str, now: Now) -> None:
@@ -334,7 +264,7 @@ class Firmware(Block):
             return
         self._updates.keep(msgspec.structs.replace(update, retries=update.retries - 1))
         self._between_attempts = True
-        self._alarm = Alarm(max(Mono(self._since + update.interval_s), now.after(LEAST_PAUSE_S)), self._try_again)
+        self._work.call(max(Mono(self._work.since + update.interval_s), now.after(LEAST_PAUSE_S)), self._try_again)
 
     def _try_again(self, now: Now) -> None:
         self._between_attempts = False
@@ -351,7 +281,7 @@ class Firmware(Block):
             self._facts.emit(SecurityEventOccurred(type="InvalidFirmwareSignature", tech_info=done.reason))
             self._end(update, "InvalidSignature", done.reason, now)
         else:
-            self._reach(update, "SignatureVerified", phase="wait")
+            self._progress.reach(update, "SignatureVerified", phase="wait")
             self._advance(now)
 
     def installed(self, done: FirmwareInstalled, now: Now) -> None:
@@ -362,11 +292,11 @@ class Firmware(Block):
         log.info("firmware.installer", extra={"outcome": done.outcome, "reason": done.reason})
         match done.outcome:
             case "active":
-                self._reach(update, None, phase="confirm", boot=now.boot)
+                self._progress.reach(update, None, phase="confirm", boot=now.boot)
                 self._reconnecting = True
                 self._station.reconnect(after="now")
             case "restart" | "again":
-                self._reach(update, None, phase="restart", boot=now.boot, again=done.outcome == "again")
+                self._progress.reach(update, None, phase="restart", boot=now.boot, again=done.outcome == "again")
             case "unverified":
                 self._end(update, "InstallVerificationFailed", done.reason, now)
             case "failed":
@@ -391,39 +321,12 @@ class Firmware(Block):
 
     # --- its parts
 
-    def _reach(self, update: FirmwareUpdate, status: FirmwareStatusEnumType | None, **changes: Any) -> FirmwareUpdate:
-        """Keep how far it has come, and tell it if it is news (L01.FR.01, L02.FR.01)."""
-        new = msgspec.structs.replace(update, told=status or update.told, **changes)
-        if new != update:
-            self._updates.keep(new)
-        if status is not None and status != update.told:
-            self._tell(new, status)
-        return new
-
-    def _tell(self, update: FirmwareUpdate, status: FirmwareStatusEnumType, *, asked: bool = False) -> None:
-        """L01.FR.10, L01.FR.20, L02.FR.06, L02.FR.14."""
-        told = FirmwareStatusNotificationRequest(status=status, request_id=update.request_id)
-        self._csms.tell(told, asked=asked)
-
     def _end(self, update: FirmwareUpdate, status: FirmwareStatusEnumType, reason: str, now: Now) -> None:
         log.info("firmware.ended", extra={"request": update.request_id, "status": status, "reason": reason})
         self._forget()
-        self._reach(update, status, phase="ended", location="", certificate="", signature="")
+        self._progress.reach(update, status, phase="ended", location="", certificate="", signature="")
         self._jobs.start(DropFirmware(file=update.file))
         self._advance(now)
-
-    def _start(self, job: Job, longest_s: float, now: Now) -> None:
-        """Unless it runs already."""
-        if self._running is None:
-            self._jobs.start(job)
-            self._running, self._since = job, now.mono
-            self._patience = now.after(longest_s)
-            self._alarm = Alarm(self._patience, self._lost_patience)
-
-    def _stop(self) -> None:
-        if self._running is not None:
-            self._jobs.cancel(type(self._running))
-        self._running = self._alarm = None
 
     def _mine(
         self, done: FirmwareDownloaded | FirmwareVerified | FirmwareInstalled | FirmwareConfirmed, phase: str
@@ -432,23 +335,14 @@ class Firmware(Block):
         update = self._updates.ongoing
         if update is None or update.file != done.file or update.phase != phase:
             return None
-        self._running = self._alarm = None
+        self._work.ended()
         return update
-
-    def _recovered(self, now: Now) -> None:
-        """A mistake has made the station read its tables again; a result may have been lost by it."""
-        if self._running is None:
-            self._try_again(now)
-        elif self._jobs.awaits(type(self._running)):
-            self._alarm = Alarm(self._patience, self._lost_patience)
-        else:
-            self._lost_patience(now)
 
     def _lost_patience(self, now: Now) -> None:
         """No result has come, and none will."""
-        update, job = self._updates.ongoing, self._running
-        self._stop()
-        log.error("firmware.patience", extra={"job": type(job).__name__})
+        update = self._updates.ongoing
+        log.error("firmware.patience", extra={"job": type(self._work.job).__name__})
+        self._work.stop()
         if update is None:
             return
         if update.phase == "download":
@@ -458,33 +352,17 @@ class Firmware(Block):
         else:
             self._end(update, "InstallationFailed", "no result has come", now)
 
-    def _in_use(self) -> bool:
-        """Whether somebody is there: a transaction, an authorized driver, a cable that is still held."""
-        return any(each.started or each.authorized or each.holds_cable for each in self._sessions.all())
-
-    def _takes_out_of_service(self, now: Now) -> bool:
-        """L01.FR.07, L02.FR.04."""
-        update = self._updates.ongoing
-        if update is None:
-            return False
-        welcome = self._variables.boolean("ChargingStation", "AllowNewSessionsPendingFirmwareUpdate")
-        asked = update.phase == "restart" and self._restarts > 0
-        return asked or self._terms.keep_sessions_out(update, now, welcome=welcome)
-
     # --- whatever may change
 
     def next_due(self) -> Deadline | None:
         """The next attempt, the end of patience; or a date of the CSMS."""
-        if self._alarm is not None:
-            return MonoDeadline(self._alarm.at)
+        if self._work.alarm is not None:
+            return MonoDeadline(self._work.alarm.at)
         return WallDeadline(self._wall_at) if self._wall_at is not None else None
 
     def due(self, now: Now) -> None:
         """It has come."""
-        alarm, self._alarm = self._alarm, None
-        if alarm is not None:
-            alarm.do(now)
-        else:
+        if not self._work.due(now):
             self._advance(now)
 
     def look_again(self, fact: object, now: Now) -> None:
@@ -512,11 +390,5 @@ class Firmware(Block):
     def triggered(self, fact: MessageTriggered, now: Now) -> None:
         """F06.FR.16, L01.FR.25, L01.FR.26, L02.FR.16, L02.FR.17."""
         del now
-        if fact.requested != "FirmwareStatusNotification":
-            return
-        last = self._updates.last
-        if last is None or last.told in {None, "Installed"}:
-            self._csms.tell(FirmwareStatusNotificationRequest(status="Idle"), asked=True)
-        else:
-            assert last.told is not None  # noqa: S101 - for mypy: it is not in the set above
-            self._tell(last, last.told, asked=True)
+        if fact.requested == "FirmwareStatusNotification":
+            self._progress.tell_again()
