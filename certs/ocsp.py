@@ -83,7 +83,7 @@ def responder(certificate: x509.Certificate) -> str | None:
     """Where to ask about it. By plain HTTP: the answer is signed, and TLS would raise the same question again."""
     try:
         access = certificate.extensions.get_extension_for_class(x509.AuthorityInformationAccess).value
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, x509.UnsupportedGeneralNameType, ValueError):
         return None
     for each in access:
         location = each.access_location
@@ -188,32 +188,42 @@ def revoked_by(chain: Sequence[bytes], crls: Iterable[bytes], at: datetime) -> I
     certificates = [x509.load_der_x509_certificate(each) for each in chain]
     for certificate, issuer in itertools.pairwise(certificates):
         for crl in known:
-            if crl.issuer == issuer.subject and crl.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]  # it has signed a certificate, so its key can sign
-                entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
-                if entry is not None:
-                    yield f"{certificate.subject.rfc4514_string()}: {_entry(entry)}"
+            told = _told(crl, certificate, issuer)
+            if told is not None:
+                yield f"{certificate.subject.rfc4514_string()}: {told}"
+
+
+def _told(crl: x509.CertificateRevocationList, certificate: x509.Certificate, issuer: x509.Certificate) -> str | None:
+    """What the issuer's list says against it. A list that cannot be read keeps no station from its CSMS."""
+    try:
+        if crl.issuer != issuer.subject or not crl.is_signature_valid(issuer.public_key()):  # type: ignore[arg-type]  # it has signed a certificate, so its key can sign
+            return None
+        entry = crl.get_revoked_certificate_by_serial_number(certificate.serial_number)
+        return None if entry is None else _entry(entry)
+    except Exception:  # noqa: BLE001 - the library's have no base in common, and come when a field is asked for
+        return None
 
 
 def _crl(data: bytes) -> x509.CertificateRevocationList | None:
     try:
         return x509.load_pem_x509_crl(data) if b"-----BEGIN" in data else x509.load_der_x509_crl(data)
-    except (ValueError, UnsupportedAlgorithm):
+    except (ValueError, UnsupportedAlgorithm, x509.InvalidVersion):
         return None
 
 
 def _is_whole(crl: x509.CertificateRevocationList, at: datetime) -> bool:
     try:
         critical = [each for each in crl.extensions if each.critical]
-    except (ValueError, x509.DuplicateExtension):
+        ends = crl.next_update_utc
+    except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType):
         return False
-    ends = crl.next_update_utc
     return not critical and (ends is None or ends > at - SLACK)
 
 
 def _entry(entry: x509.RevokedCertificate) -> str:
     try:
         reason = entry.extensions.get_extension_for_class(x509.CRLReason).value.reason
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, x509.DuplicateExtension, ValueError):
         reason = None
     return _words(entry.revocation_date_utc, reason)
 

@@ -7,6 +7,8 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -211,3 +213,18 @@ def test_a_list_that_does_not_count_says_nothing(site: Site) -> None:
     ]
 
     assert list(ocsp.revoked_by(path(site.server, site.authority), lists, NOW)) == []
+
+
+@given(st.floats(0, 1, exclude_max=True), st.integers(1, 255))
+def test_a_list_of_which_a_byte_was_changed_accuses_nobody_else_and_hides_no_other(
+    tmp_path_factory: pytest.TempPathFactory, place: float, change: int
+) -> None:
+    """A file that was damaged on its way does not keep a station from its CSMS."""
+    site = Site(tmp_path_factory.mktemp("site"))
+    serial = site.server.certificate.serial_number
+    good, way = crl(site.authority, serial), path(site.server, site.authority)
+    damaged = bytearray(x509.load_pem_x509_crl(crl(site.authority, serial + 1)).public_bytes(Encoding.DER))
+    damaged[int(place * len(damaged))] ^= change
+
+    assert list(ocsp.revoked_by(way, [bytes(damaged)], NOW)) == []
+    assert len(list(ocsp.revoked_by(way, [bytes(damaged), good], NOW))) == 1
