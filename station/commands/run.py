@@ -12,6 +12,7 @@ import fcntl
 import logging
 import os
 import random
+import resource
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -69,6 +70,7 @@ def run(file: str) -> int:
     except ConfigError as error:
         return errors.tell_config(error)
     logs.set_up(config.file.log_level)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, resource.getrlimit(resource.RLIMIT_CORE)[1]))  # passwords are in it
     with contextlib.ExitStack() as stack:
         try:
             stack.enter_context(owned(config.state))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import socket
 import stat
 import tempfile
@@ -49,12 +50,14 @@ def as_nobody(deed: Callable[[], object]) -> str:
 @pytest.fixture
 def folder() -> Iterator[Path]:
     """A directory that everybody may enter, as /var/lib and /etc are; and no mask that would make up for anything."""
-    before = os.umask(0)
+    before, limit = os.umask(0), resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (limit[1], limit[1]))
     with tempfile.TemporaryDirectory(prefix="ocpp-station-") as name:
         path = Path(name)
         path.chmod(0o755)
         yield path
     os.umask(before)
+    resource.setrlimit(resource.RLIMIT_CORE, limit)
 
 
 @pytest.fixture
@@ -104,6 +107,13 @@ def test_no_other_user_looks_into_the_process(agent: Agent) -> None:
     assert as_nobody(lambda: list((process / "fd").iterdir())) == "PermissionError"
     assert as_nobody(lambda: os.kill(int(process.name), 0)) == "PermissionError"
     assert PASSWORD.encode() not in (process / "cmdline").read_bytes()
+
+
+def test_a_crash_leaves_no_memory_on_the_disk(agent: Agent) -> None:
+    """Whatever the limit was: a core dump would hold the password."""
+    assert agent.process is not None
+
+    assert resource.prlimit(agent.process.pid, resource.RLIMIT_CORE)[0] == 0
 
 
 def test_a_state_directory_that_others_may_write_is_closed(folder: Path) -> None:
