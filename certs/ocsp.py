@@ -193,6 +193,20 @@ def revoked_by(chain: Sequence[bytes], crls: Iterable[bytes], at: datetime) -> I
                 yield f"{certificate.subject.rfc4514_string()}: {told}"
 
 
+def flaw_of_list(data: bytes, at: datetime) -> str:
+    """Why a CRL (PEM or DER) says nothing, for people; "" if it may."""
+    crl = _crl(data)
+    if crl is None:
+        return "is no revocation list"
+    try:
+        ends = crl.next_update_utc
+    except ValueError:
+        return "cannot be read"
+    if ends is not None and ends <= at - SLACK:
+        return f"has expired on {ends:%Y-%m-%d}"
+    return "" if _is_whole(crl, at) else "is about some certificates only"
+
+
 def _told(crl: x509.CertificateRevocationList, certificate: x509.Certificate, issuer: x509.Certificate) -> str | None:
     """What the issuer's list says against it. A list that cannot be read keeps no station from its CSMS."""
     try:

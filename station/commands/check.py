@@ -14,6 +14,7 @@ import shutil
 import sqlite3
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -70,6 +71,7 @@ def findings(path: Path) -> Iterator[Finding]:
 
         yield from store(config)
     yield from certificates(config)
+    yield from revocation_lists(config)
     yield from extensions.findings(config)
     if runs_already(config):
         yield from running(config)
@@ -197,6 +199,21 @@ def running(config: Config) -> Iterator[Finding]:
 
 
 # --- certificates
+
+
+def revocation_lists(config: Config) -> Iterator[Finding]:
+    """One that is damaged or old accuses nobody, and nothing else would tell that."""
+    for name in config.file.csms.crl_files:
+        from certs import ocsp  # noqa: PLC0415 - heavy, rarely needed
+
+        try:
+            flaw = ocsp.flaw_of_list(config.locate(name).read_bytes(), datetime.now(UTC))
+        except OSError as error:
+            flaw = f"cannot be read: {error.strerror}"
+        if flaw:
+            yield Finding(Grade.ERROR, "revocation list", f"{name} {flaw}: it says nothing", "fetch a new one")
+        else:
+            yield Finding(Grade.OK, "revocation list", name)
 
 
 def certificates(config: Config) -> Iterator[Finding]:

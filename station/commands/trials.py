@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -15,7 +15,7 @@ from station.commands.findings import REMEDIES, Finding, Grade
 from station.commands.network import as_renewed
 from station.config import Config
 from station.shell.clock import Machine
-from station.shell.dial import Dialer
+from station.shell.dial import Dialer, Line
 from station.shell.drivers import Drivers
 from station.shell.linkdown import Down, DownKind
 from station.shell.network import LinkOptions, NetworkProfile
@@ -116,11 +116,17 @@ async def reach(config: Config, password: str) -> list[Finding]:
         return list(_came_to(config, down))
     try:
         secured = line.tls or "without TLS"
-        return [
-            Finding(Grade.OK, "csms", f"{csms.url}: {secured}, {line.subprotocol}" + "; compressed" * line.compressed)
-        ]
+        found = f"{csms.url}: {secured}, {line.subprotocol}" + "; compressed" * line.compressed
+        return [Finding(Grade.OK, "csms", found), *_unasked(config, line)]
     finally:
         await line.close()
+
+
+def _unasked(config: Config, line: Line) -> Iterator[Finding]:
+    """Where the path to a root is not known, neither a responder nor a list can be asked."""
+    if line.tls and not line.path and (config.file.csms.revocation != "off" or config.file.csms.crl_files):
+        detail = "whether certificates were revoked is never found out: this Python does not tell their path"
+        yield Finding(Grade.WARNING, "revocation", detail, "use CPython, best 3.13 or newer")
 
 
 def _came_to(config: Config, down: Down) -> list[Finding]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from datetime import timedelta
 from pathlib import Path
+from typing import NamedTuple, cast
 
+import msgspec
 import pytest
 
 from certs.file_keys import FileKeys
@@ -13,13 +15,16 @@ from certs.own import OwnChains
 from certs.throwaway import Authority, Wish
 from certs.trust import TrustStore
 from station.blocks.own_certificates.expiry import LookAtCertificates
-from station.commands.check import certificates
+from station.commands.check import certificates, revocation_lists
 from station.commands.findings import Grade
 from station.commands.network import as_renewed
 from station.commands.signing import KeyWork, of
+from station.commands.trials import _unasked
 from station.commands.upkeep import ESSENTIALS
 from station.config import Config, load
+from station.shell.dial import Line
 from station.store.essentials import Essentials, save
+from tests.responder import crl
 
 DAY = timedelta(days=1)
 FILE = """\
@@ -98,3 +103,52 @@ def test_the_agent_looks_at_the_dates_of_all_that_counts(site: Site) -> None:
     assert sorted(each.role for each in without) == ["ChargingStationCertificate", "V2GRootCertificate"]
     assert len(with_it) == 3
     assert {each.fingerprint for each in without} < {each.fingerprint for each in with_it}
+
+
+@pytest.mark.parametrize(
+    "case, grade, told",
+    [
+        ("good", Grade.OK, "crl.pem"),
+        ("old", Grade.ERROR, "has expired"),
+        ("part", Grade.ERROR, "some certificates only"),
+        ("rubbish", Grade.ERROR, "is no revocation list"),
+        ("gone", Grade.ERROR, "cannot be read"),
+    ],
+)
+def test_a_revocation_list_that_says_nothing_is_told(tmp_path: Path, case: str, grade: Grade, told: str) -> None:
+    """Else everybody believes that whom it names is refused."""
+    site = Site(tmp_path)
+    content = {
+        "good": crl(site.root, 1),
+        "old": crl(site.root, 1, until=-timedelta(hours=1)),
+        "part": crl(site.root, 1, partial=True),
+        "rubbish": b"rubbish",
+    }
+    csms = msgspec.structs.replace(site.config.file.csms, crl_files=("crl.pem",))
+    config = msgspec.structs.replace(site.config, file=msgspec.structs.replace(site.config.file, csms=csms))
+    if case in content:
+        (tmp_path / "crl.pem").write_bytes(content[case])
+
+    (found,) = revocation_lists(config)
+
+    assert found.grade is grade
+    assert told in found.detail
+
+
+class Connected(NamedTuple):
+    """As much of a connection as is looked at."""
+
+    tls: str | None
+    path: tuple[str, ...]
+
+
+@pytest.mark.parametrize(
+    "tls, path, told", [("TLSv1.3", ("aa", "bb"), []), ("TLSv1.3", (), [Grade.WARNING]), (None, (), [])]
+)
+def test_a_python_that_keeps_the_path_to_itself_is_told(
+    tmp_path: Path, tls: str | None, path: tuple[str, ...], told: list[Grade]
+) -> None:
+    """Neither responder nor list can be asked about who is not known."""
+    line = cast("Line", Connected(tls, path))
+
+    assert [found.grade for found in _unasked(Site(tmp_path).config, line)] == told
