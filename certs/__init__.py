@@ -4,6 +4,7 @@
     file_keys.py  keys in files of mode 0600
     tpm_keys.py   keys in a TPM;  tpm.py: its connection and its errors
     pkcs11_keys.py  keys in a PKCS#11 token;  cryptoki.py: the interface;  token_keys.py: for `cryptography`
+    usable.py     what all of them do with a key, wherever it is
     providers.py  how TLS reaches the keys of these two;  openssl.py: what `ssl` leaves out
     software.py   what file_keys does with a key in memory
     csr.py        PKCS#10 requests

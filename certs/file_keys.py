@@ -7,17 +7,19 @@ Without one `unseal` and `tls_key` need no `cryptography`: a station that only s
 
 from __future__ import annotations
 
+import contextlib
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from certs import atomic, keystore
 from certs.errors import KeyExists, NoSuchKey
-from certs.keystore import SECRET_BYTES, KeyKind, Subject, TlsKey
+from certs.keystore import SECRET_BYTES, KeyKind, TlsKey
+from certs.usable import UsableKeys
 
 
-class FileKeys:
+class FileKeys(UsableKeys):
     """A `KeyStore` in `directory`, which is made when it is needed.
 
     `write` replaces a file whole or not at all and leaves it readable by the agent alone. `password` tells the password
@@ -46,24 +48,6 @@ class FileKeys:
         """Destroy a key. Raises NoSuchKey."""
         self._existing(name).unlink()
         atomic.sync_directory(self._directory)
-
-    def public_key(self, name: str) -> bytes:
-        """SubjectPublicKeyInfo, DER. Raises NoSuchKey."""
-        from certs import software  # noqa: PLC0415 - heavy, used rarely
-
-        return software.public_key(self._key(name))
-
-    def sign(self, name: str, data: bytes) -> bytes:
-        """Signature of SHA-256 over `data`: ECDSA (DER) or RSA-PSS. Raises NoSuchKey."""
-        from certs import software  # noqa: PLC0415 - heavy, used rarely
-
-        return software.sign(self._key(name), data)
-
-    def csr(self, name: str, subject: Subject) -> str:
-        """A PKCS#10 request in PEM (A02.FR.03). Raises NoSuchKey."""
-        from certs import csr  # noqa: PLC0415 - heavy, used rarely
-
-        return csr.request(self._key(name), subject)
 
     def unseal(self, name: str) -> bytes:
         """The 32 random bytes of that name, made at the first call.
@@ -97,10 +81,12 @@ class FileKeys:
         """What an SSLContext needs to use this key. Raises NoSuchKey."""
         return TlsKey(self._existing(name), self._password)
 
-    def _key(self, name: str) -> Any:
+    @contextlib.contextmanager
+    def _usable(self, name: str) -> Iterator[Any]:
+        """In memory."""
         from certs import software  # noqa: PLC0415 - heavy, used rarely
 
-        return software.load(self._existing(name).read_bytes(), self._password())
+        yield software.load(self._existing(name).read_bytes(), self._password())
 
     def _path(self, name: str, suffix: str) -> Path:
         return self._directory / f"{keystore.checked(name)}{suffix}"

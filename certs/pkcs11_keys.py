@@ -20,8 +20,9 @@ from urllib.parse import quote
 from certs import atomic, cryptoki, keystore
 from certs.cryptoki import Mechanism, Module, Pkcs11Error, Session, Token
 from certs.errors import BadCertificate, KeyExists, KeyUnavailable, NoSuchKey
-from certs.keystore import SECRET_BYTES, KeyKind, Subject, TlsKey
+from certs.keystore import SECRET_BYTES, KeyKind, TlsKey
 from certs.providers import PKCS11, Provider, Verdict
+from certs.usable import UsableKeys
 
 _P256 = bytes.fromhex("06082a8648ce3d030107")  # the object identifier, DER
 _RSA_BITS = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072}
@@ -44,7 +45,7 @@ class _Lost(KeyUnavailable):
     """The token is not there, or fails as one does that was taken out."""
 
 
-class Pkcs11Keys:
+class Pkcs11Keys(UsableKeys):
     """A `KeyStore` whose keys live in a token. Safe to use from several threads.
 
     Every method but `tls_key` of a key made here may block and raise KeyUnavailable. A PIN that was refused is not
@@ -105,27 +106,6 @@ class Pkcs11Keys:
                 session.destroy(public)
         path.unlink(missing_ok=True)
         atomic.sync_directory(self._directory)
-
-    def public_key(self, name: str) -> bytes:
-        """SubjectPublicKeyInfo, DER. Raises NoSuchKey."""
-        from certs import software  # noqa: PLC0415 - heavy, used rarely
-
-        with self._key(name) as key:
-            return software.public_key(key)
-
-    def sign(self, name: str, data: bytes) -> bytes:
-        """Signature of SHA-256 over `data`: ECDSA (DER) or RSA-PSS. Raises NoSuchKey."""
-        from certs import software  # noqa: PLC0415 - heavy, used rarely
-
-        with self._key(name) as key:
-            return software.sign(key, data)
-
-    def csr(self, name: str, subject: Subject) -> str:
-        """A PKCS#10 request in PEM (A02.FR.03). Raises NoSuchKey."""
-        from certs import csr  # noqa: PLC0415 - heavy, used rarely
-
-        with self._key(name) as key:
-            return csr.request(key, subject)
 
     def unseal(self, name: str) -> bytes:
         """The 32 random bytes of that name, made at the first call and encrypted by the token.
@@ -197,8 +177,8 @@ class Pkcs11Keys:
             return iv + session.encrypt(how, key, secret + _digest(secret))
 
     @contextlib.contextmanager
-    def _key(self, name: str) -> Iterator[Any]:
-        """The key as one of `cryptography`, while a session is open."""
+    def _usable(self, name: str) -> Iterator[Any]:
+        """While a session is open."""
         from certs import token_keys  # noqa: PLC0415 - heavy, used rarely
 
         keystore.checked(name)

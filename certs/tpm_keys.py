@@ -16,15 +16,16 @@ from typing import Any
 
 from certs import atomic, keystore, tpm
 from certs.errors import BadCertificate, KeyExists, NoSuchKey
-from certs.keystore import SECRET_BYTES, KeyKind, Subject, TlsKey
+from certs.keystore import SECRET_BYTES, KeyKind, TlsKey
 from certs.providers import TPM2, Provider
 from certs.tpm import TpmSettings
+from certs.usable import UsableKeys
 
 _KEY, _SEALED = ".tss2", ".sealed"
 _RSA_BITS = {KeyKind.RSA_2048: 2048, KeyKind.RSA_3072: 3072}
 
 
-class TpmKeys:
+class TpmKeys(UsableKeys):
     """A `KeyStore` whose keys live in a TPM, and their wrapped forms in `directory`. Safe to use from several threads.
 
     Every method but `names` and `tls_key` may block for seconds and raise KeyUnavailable. `module` is the file of
@@ -68,22 +69,8 @@ class TpmKeys:
         atomic.sync_directory(self._directory)
 
     def public_key(self, name: str) -> bytes:
-        """SubjectPublicKeyInfo, DER. Raises NoSuchKey."""
+        """As the file has it, without the TPM. Raises NoSuchKey."""
         return bytes(self._read(self._existing(name)).public.to_der())
-
-    def sign(self, name: str, data: bytes) -> bytes:
-        """Signature of SHA-256 over `data`: ECDSA (DER) or RSA-PSS. Raises NoSuchKey."""
-        from certs import software  # noqa: PLC0415 - heavy, used rarely
-
-        with self._loaded(name) as key:
-            return software.sign(key, data)
-
-    def csr(self, name: str, subject: Subject) -> str:
-        """A PKCS#10 request in PEM (A02.FR.03). Raises NoSuchKey."""
-        from certs import csr  # noqa: PLC0415 - heavy, used rarely
-
-        with self._loaded(name) as key:
-            return csr.request(key, subject)
 
     def unseal(self, name: str) -> bytes:
         """The 32 random bytes of that name, made at the first call and sealed by the TPM."""
@@ -138,8 +125,8 @@ class TpmKeys:
         return wanted
 
     @contextlib.contextmanager
-    def _loaded(self, name: str) -> Iterator[Any]:
-        """The key as one of `cryptography`, for as long as it is loaded."""
+    def _usable(self, name: str) -> Iterator[Any]:
+        """As long as it is loaded."""
         wrapped = self._read(self._existing(name))
         adapters = tpm.library().cryptography
         with self._session() as connection, wrapped.load(connection) as handle:
