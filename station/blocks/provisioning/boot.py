@@ -23,6 +23,8 @@ RETRY_S = 60.0
 """Between BootNotifications when the CSMS names no interval, or gave no answer (B02.FR.07, B03.FR.05)."""
 PATIENCE_S = 120.0
 """How long a BootNotification or Heartbeat may wait to be sent before it is made anew."""
+LONGEST_SILENCE_S = 86_400.0
+"""No CSMS makes a station silent for longer than a day, by mistake or in false hands: nobody could call it back."""
 LONGEST_INTERVAL_S = 2**31 - 1
 """What an integer variable holds; a CSMS may name more."""
 LONGEST_WITHOUT_TIME_S = 86_400.0
@@ -113,7 +115,8 @@ class BootSequence(Block):
                 if response.status == "Accepted":
                     self._accepted(response.interval, now)
                 else:  # B02.FR.07, B02.FR.08, B03.FR.05, B03.FR.06
-                    self._boot_at = now.after(response.interval if response.interval > 0 else RETRY_S)
+                    wait_s = response.interval if response.interval > 0 else RETRY_S
+                    self._boot_at = now.after(min(wait_s, LONGEST_SILENCE_S))
             case NotSent() if not self._csms.connected:
                 self._boot_at = now.mono  # as soon as there is a link again
             case _:

@@ -41,6 +41,21 @@ def test_without_an_interval_the_station_has_its_own(tmp_path: Path) -> None:
     assert len(bench.csms.received("BootNotification")) == 5
 
 
+@pytest.mark.parametrize("status", ["Rejected", "Pending"])
+def test_no_csms_silences_a_station_for_longer_than_a_day(tmp_path: Path, status: str) -> None:
+    """In false hands, or with milliseconds for seconds: a station that is rejected could not be called back."""
+    bench = Bench(tmp_path, boot=False)
+    bench.csms.on("BootNotification", {"status": status, "interval": 2**31 - 1})
+    bench.boot()
+    bench.csms.forget()
+
+    bench.csms.default("BootNotification")
+    bench.advance(hours=24, seconds=1)
+
+    assert len(bench.csms.received("BootNotification")) == 1
+    assert bench.station.registration.accepted
+
+
 @pytest.mark.req("B03.FR.08")
 @pytest.mark.parametrize(
     "action, payload",

@@ -167,3 +167,17 @@ def test_too_many_elements_are_refused_as_a_whole(bench: Bench) -> None:
     assert error.code == "OccurrenceConstraintViolation"
     assert get(bench, THRESHOLD) == "60"
     assert len(set_all(bench, *elements[:most])) == most
+
+
+@pytest.mark.parametrize(
+    "name, most",
+    [
+        ("OCPPCommCtrlr.NetworkProfileConnectionAttempts", 100),
+        ("OCPPCommCtrlr.MessageAttemptInterval[TransactionEvent]", 86_400),
+    ],
+)
+def test_no_value_leaves_the_station_trying_for_ever(bench: Bench, name: str, most: int) -> None:
+    """A CSMS in false hands would keep it from every other, or what was charged from being told."""
+    assert put(bench, name, str(most)) == "Accepted"
+    assert put(bench, name, str(most + 1)) == "Rejected"
+    assert get(bench, name) == str(most)
