@@ -54,6 +54,7 @@ generate: .venv/.set-up-dev ## write every generated file anew
 	$(BIN)/python -m station.ocpp.generate
 	$(BIN)/python -m device_model.catalogue
 	$(BIN)/python -m hal.template
+	$(BIN)/python -m station.config.published
 	$(BIN)/python -m tests.conformance
 
 conformance: .venv/.set-up-dev ## write docs/conformance.md anew

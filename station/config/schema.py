@@ -336,16 +336,20 @@ class File(Section, frozen=True):
     control_group: Name | None = None
     """Who besides the agent may use it; else nobody."""
     buses: Mapping[Name, Options] = {}
+    """What devices share, by a name of your choice: `kind`, and what that kind takes."""
     boards: Mapping[Name, Options] = {}
+    """Controllers of EVSEs: `driver`, and what that driver takes; so for all devices."""
     meters: Mapping[Name, Options] = {}
     readers: Mapping[Name, Options] = {}
     locks: Mapping[Name, Options] = {}
     sensors: Mapping[Name, Options] = {}
     displays: Mapping[Name, Options] = {}
     main_meter: Name | None = None
+    """That of the whole station, told as EVSE 0."""
     supply: Supply = Supply()
     evses: Annotated[tuple[Evse, ...], msgspec.Meta(max_length=100)] = ()
     simulator: Simulator | None = None
+    """Instead of hardware that is not configured."""
     keys: Keys = Keys()
     clock: Clock = Clock()
     transfers: Transfers = Transfers()
