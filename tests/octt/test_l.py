@@ -183,6 +183,17 @@ def test_tc_l_10_cs_accepted_canceled(tool: Tool) -> None:
     assert statuses(tool.bench, 2) == [*FETCHED, *DONE]
 
 
+def another_session(tool: Tool, allow: str) -> Session | None:
+    """At the other EVSE: it charges where new sessions are allowed; else there is none."""
+    if allow == "false":
+        assert status_of(tool.bench, 2) == "Unavailable"
+        return None
+    assert status_of(tool.bench, 2) == "Available"
+    session = Session(tool.bench, evse=2)
+    session.energy_transfer_started()
+    return session
+
+
 @pytest.mark.octt("TC_L_12_CS", "TC_L_13_CS")
 @pytest.mark.req("L01.FR.06", "L01.FR.07", "L01.FR.13")
 @pytest.mark.parametrize("allow", ["true", "false"])
@@ -194,14 +205,9 @@ def test_nothing_is_done_beside_a_transaction(tmp_path: Path, allow: str) -> Non
     assert update(tool.bench, tool.maker, install_h=-2)["status"] == "Accepted"
     tool.bench.settle()
     assert statuses(tool.bench) == ["DownloadScheduled"]
-    if allow == "true":
-        assert status_of(tool.bench, 2) == "Available"
-        second = Session(tool.bench, evse=2)
-        second.energy_transfer_started()
-    else:
-        assert status_of(tool.bench, 2) == "Unavailable"
-    first.parking_bay_unoccupied("Available" if allow == "true" else "Unavailable")
-    if allow == "true":
+    second = another_session(tool, allow)
+    first.parking_bay_unoccupied("Unavailable" if second is None else "Available")
+    if second is not None:
         assert statuses(tool.bench) == ["DownloadScheduled"]
         second.parking_bay_unoccupied()
     tool.fetched()
@@ -221,14 +227,9 @@ def test_installation_waits_for_transactions(tmp_path: Path, allow: str) -> None
     assert update(tool.bench, tool.maker, install_h=-2)["status"] == "Accepted"
     tool.fetched()
     assert statuses(tool.bench) == [*FETCHED, "InstallScheduled"]
-    if allow == "true":
-        assert status_of(tool.bench, 2) == "Available"
-        second = Session(tool.bench, evse=2)
-        second.energy_transfer_started()
-    else:
-        assert status_of(tool.bench, 2) == "Unavailable"
-    first.parking_bay_unoccupied("Available" if allow == "true" else "Unavailable")
-    if allow == "true":
+    second = another_session(tool, allow)
+    first.parking_bay_unoccupied("Unavailable" if second is None else "Available")
+    if second is not None:
         assert not waits(tool.bench, InstallFirmware)
         second.parking_bay_unoccupied("Unavailable")
     tool.installed()
