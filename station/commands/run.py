@@ -231,7 +231,7 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
 
     return Outside(
         clock=parts.clock,
-        link=lambda runner: Link(network.link_setup(config, station), runner, random.SystemRandom()),
+        link=lambda ears: Link(network.link_setup(config, station), ears, random.SystemRandom()),
         hardware=lambda tell: HardwareThread(wiring, tell, setting),
         control=control,
         workers=lambda runner: {

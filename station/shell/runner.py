@@ -35,14 +35,14 @@ from station.effects import (
 )
 from station.engine import Ask, Canary, Happened
 from station.exchange import Exchange
-from station.facts import ClockStepped, Fact, LinkLost, LinkRestored
+from station.facts import ClockStepped, Fact
 from station.now import Now
 from station.shell.clock import Change, StationClock
 from station.shell.devices import HardwareThread
+from station.shell.ears import Ears
 from station.shell.inbox import Inbox
 from station.shell.jobs import Jobs, Worker
-from station.shell.link import Link, LinkSetup, LinkUp
-from station.shell.linkdown import DownKind, LinkDown
+from station.shell.link import Link, LinkSetup, Listener
 from station.shell.order import InOrder
 from station.shell.reconcile import Batch
 from station.shell.rounds import Rounds, Upkeep
@@ -96,7 +96,7 @@ class Outside(msgspec.Struct, frozen=True):
     """What the runner drives; made by functions that are given the ends it holds."""
 
     clock: StationClock
-    link: Callable[[Runner], Link]
+    link: Callable[[Listener], Link]
     hardware: Callable[[Callable[[Batch], None]], HardwareThread]
     control: Callable[[Runner], Served]
     workers: Callable[[Runner], Mapping[type[Job], Worker]]
@@ -131,10 +131,7 @@ class Runner:
         self._alarm: asyncio.TimerHandle | None = None
         self._link_ended = asyncio.Event()
         self._side: set[asyncio.Task[None]] = set()
-        self._wires = 0  # connections that stood so far
-        self._wire = 0  # the one that the core talks to
-        self._down_at: float | None = None
-        self._profile: object = None
+        self.ears = Ears(self.exchange, self.clock, self.inbox, self._notifier, self.retune)
         self.hardware = outside.hardware(self._heard_hardware)
         self.link: Link
         self.jobs = Jobs(outside.workers(self), self._job_done)
@@ -147,7 +144,7 @@ class Runner:
             self._loop.add_signal_handler(number, self.stop, EXIT_STOPPED)
         self.hardware.start(self._hardware_ended)
         effects = self.core.start(self.clock.now())
-        self.link = self._outside.link(self)  # after the start: by now the station knows where to connect
+        self.link = self._outside.link(self.ears)  # after the start: by now the station knows where to connect
         self.exchange.on_accepted = self.link.accepted
         self.exchange.on_done = self._done
         self._carry(effects)
@@ -268,7 +265,7 @@ class Runner:
     def _do(self, effect: Effect) -> None:  # noqa: C901 - a line for each kind of effect
         match effect:
             case Send(text, connection):
-                if connection == self.exchange.connection and self._wire == self._wires:
+                if self.ears.stands(connection):
                     self.link.send(text)
             case SetWant(evse_id, want):
                 self.hardware.want(evse_id, want)
@@ -305,57 +302,7 @@ class Runner:
             await _reboot_machine(self._outside.reboot)
         self.stop(EXIT_RESTART)
 
-    # --- the link (Listener)
-
-    def on_up(self, up: LinkUp) -> None:
-        """A connection stands."""
-        self._wires += 1
-        wire = self._wires
-        offline_s = None if self._down_at is None else self.clock.mono() - self._down_at
-        self._down_at = None
-        new = self._profile is not None and self._profile != up.profile
-        self._profile = up.profile
-        restored = LinkRestored(
-            profile_slot=up.profile.slot,
-            security_profile=up.profile.security_profile,
-            offline_s=offline_s,
-            new_profile=new,
-            credentials=up.credentials,
-            path=up.path,
-            certificate=up.certificate,
-        )
-        log.info("link.up", extra={"url": up.profile.url, "tls": up.tls, "compressed": up.compressed})
-
-        def connected(now: Now) -> list[Effect]:
-            self._wire = wire
-            return self.exchange.connected(up.subprotocol, restored, now)
-
-        self.inbox.put(connected)
-        self._notifier.status(f"connected to {up.profile.url}")
-
-    def on_down(self, down: LinkDown) -> None:
-        """An attempt failed, or a connection ended."""
-        if down.was_up:
-            self._down_at = self.clock.mono()
-        quiet = down.kind is DownKind.REQUESTED
-        log.log(
-            logging.INFO if quiet else logging.WARNING,
-            "link.down",
-            extra={"kind": down.kind.value, "detail": down.detail, "was_up": down.was_up, "remedy": down.remedy},
-        )
-        lost = LinkLost(kind=down.kind.value, detail=down.detail, was_up=down.was_up)
-        self.inbox.put(lambda now: self.exchange.disconnected(lost, now))
-        self.retune()
-        self._notifier.status(f"not connected: {down.detail}")
-
-    async def on_text(self, text: str | bytes) -> None:
-        """A frame of the CSMS."""
-        wire = self._wires
-
-        def received(now: Now) -> list[Effect]:
-            return self.exchange.receive(text, now) if wire == self._wire else []
-
-        await self.inbox.put_when_room(received)
+    # --- the link
 
     def _done(self, action: str) -> None:
         if action in RETUNES:

@@ -281,11 +281,11 @@ def test_texts_go_in_and_frames_go_out() -> None:
     """A CALL and its answer."""
 
     def connect(stage: Stage) -> None:
-        stage.runner.on_up(UP)
+        stage.runner.ears.on_up(UP)
 
     def call(stage: Stage) -> None:
         stage.exchange.effects["receive"] = [Send("[3]", 1)]
-        task = asyncio.ensure_future(stage.runner.on_text("[2]"))
+        task = asyncio.ensure_future(stage.runner.ears.on_text("[2]"))
         task.add_done_callback(lambda _: None)
 
     stage, _ = play(scene_of(connect, call))
@@ -297,13 +297,13 @@ def test_a_frame_for_a_connection_that_is_gone_is_not_sent_on_the_next() -> None
     """An answer belongs to its connection."""
 
     def connect(stage: Stage) -> None:
-        stage.runner.on_up(UP)
+        stage.runner.ears.on_up(UP)
 
     def late(stage: Stage) -> None:
         stage.exchange.effects[Happened] = [Send("[3]", 1)]
         stage.runner.inbox.put_batch(Batch(1, (PLUG,)))
-        stage.runner.on_down(LinkDown(DownKind.CLOSED, "gone", 0, was_up=True))
-        stage.runner.on_up(UP)
+        stage.runner.ears.on_down(LinkDown(DownKind.CLOSED, "gone", 0, was_up=True))
+        stage.runner.ears.on_up(UP)
 
     stage, _ = play(scene_of(connect, late))
 
@@ -315,10 +315,10 @@ def test_a_restored_link_tells_how_long_there_was_none() -> None:
     """E04, B04: what was missed depends on it. None at the first connection since the start."""
 
     def connect(stage: Stage) -> None:
-        stage.runner.on_up(UP)
+        stage.runner.ears.on_up(UP)
 
     def lose(stage: Stage) -> None:
-        stage.runner.on_down(LinkDown(DownKind.CLOSED, "gone", 0, was_up=True))
+        stage.runner.ears.on_down(LinkDown(DownKind.CLOSED, "gone", 0, was_up=True))
 
     stage, _ = play(scene_of(connect, lose, connect))
 
@@ -431,7 +431,7 @@ def received(action: str) -> Callable[[Stage], None]:
     """A step of a scene: a CALL of this action came and was done."""
 
     def step(stage: Stage) -> None:
-        task = asyncio.ensure_future(stage.runner.on_text(action))
+        task = asyncio.ensure_future(stage.runner.ears.on_text(action))
         task.add_done_callback(lambda _: None)
 
     return step
@@ -439,7 +439,9 @@ def received(action: str) -> Callable[[Stage], None]:
 
 def test_a_call_that_changes_how_the_link_is_kept_takes_effect_at_once() -> None:
     """A new ping interval, a new profile."""
-    stage, _ = play(scene_of(lambda stage: stage.runner.on_up(UP), received("SetVariables"), received("GetVariables")))
+    stage, _ = play(
+        scene_of(lambda stage: stage.runner.ears.on_up(UP), received("SetVariables"), received("GetVariables"))
+    )
 
     assert stage.seen("receive", "configure") == [
         ("receive", "SetVariables"),
@@ -459,7 +461,7 @@ def test_a_setup_that_cannot_be_read_ends_nothing_and_a_reconnection_follows_all
         stage.runner.inbox.put_batch(Batch(1, (PLUG,)))
 
     stage, code = play(
-        scene_of(lambda stage: stage.runner.on_up(UP), received("SetVariables"), ask), link_setup=unreadable
+        scene_of(lambda stage: stage.runner.ears.on_up(UP), received("SetVariables"), ask), link_setup=unreadable
     )
 
     assert code == EXIT_STOPPED
