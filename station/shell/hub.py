@@ -30,6 +30,7 @@ from station.shell.introductions import Introductions
 from station.shell.levels import as_text, presented
 from station.shell.metering import MeterHooks, MeterWorker
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place, Timing
+from station.shell.readings import Readings
 from station.shell.reconcile import Batch, Reconciler
 from station.shell.supervise import supervise
 from station.shell.wiring import EvseEntry, ReaderEntry, SensorEntry, Wiring
@@ -78,6 +79,7 @@ class Hub:
         self._bridges = Bridges(self.drivers.boards)
         self._evses = {evse.evse_id: evse for evse in wiring.evses}
         self._reconciler = Reconciler(tuple(map(self._place, wiring.evses)), self._boot, setting.timing)
+        self._readings = Readings(self._reconciler, tell, self._news)
         names = {evse.evse_id: evse.meter for evse in wiring.evses} | {0: wiring.main_meter}
         self._meters = {evse_id: self._meter(evse_id, name) for evse_id, name in names.items() if name}
 
@@ -405,13 +407,13 @@ class Hub:
 
     def _meter(self, evse_id: int, name: str) -> MeterWorker:
         def power(power_w: float | None, at: float) -> None:
-            self._reconciler.power_is(evse_id, power_w, at)
-            self._awake.set()
+            if self._reconciler.power_is(evse_id, power_w, at):
+                self._awake.set()
 
         hooks = MeterHooks(
             boot=self._boot,
             clock=self._clock,
-            tell=self._news,
+            tell=self._readings.add,
             power=power,
             needs_power=lambda: self._reconciler.needs_power(evse_id),
             returned=lambda: self._answers(name, _served(evse_id)),

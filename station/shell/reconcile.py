@@ -106,11 +106,13 @@ class Reconciler:
         outlet.lock = state
         self._note(outlet, now)
 
-    def power_is(self, evse_id: int, power_w: float | None, at: float) -> None:
-        """The meter showed this power then: it tells whether current flows, where the board cannot."""
+    def power_is(self, evse_id: int, power_w: float | None, at: float) -> bool:
+        """The meter showed this power then; whether that says something: if current flows, where the board cannot."""
         outlet = self._outlets.get(evse_id)
-        if outlet is not None and outlet.measured(power_w, at):
-            self._note(outlet, at)
+        if outlet is None or not outlet.measured(power_w, at):
+            return False
+        self._note(outlet, at)
+        return True
 
     def needs_power(self, evse_id: int) -> bool:
         """Whether only the meter can tell if current flows now, where it should or must not."""
@@ -168,6 +170,11 @@ class Reconciler:
         return min(*due, self._pulse_at(now), math.inf)
 
     # --- to the core
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something waits for the next batch."""
+        return bool(self._news)
 
     def batch(self, now: float) -> Batch | None:
         """The news so far, or a call for a sign of life while current may flow and the core is quiet."""
