@@ -14,7 +14,7 @@ import msgspec
 
 from hal.iso15118 import SeccSetup
 from station.block import Job
-from station.now import Mono, Wall, to_wall
+from station.now import Mono, Rhythm, Wall, to_wall
 from station.ports import Precondition
 from station.store.intents import Intent, Intents
 
@@ -49,6 +49,13 @@ class TakeSample(msgspec.Struct, frozen=True):
     purpose: str
     by: Mono
     label: str = ""
+
+
+class KeepReading(msgspec.Struct, frozen=True):
+    """The hardware thread shall read the meter of this EVSE in this rhythm; None: no more."""
+
+    evse_id: int
+    rhythm: Rhythm | None
 
 
 class Show(msgspec.Struct, frozen=True):
@@ -120,6 +127,7 @@ Effect = (
     Send
     | SetWant
     | TakeSample
+    | KeepReading
     | Show
     | TellVehicle
     | EquipSecc
@@ -138,6 +146,8 @@ class StepPorts:
         self._intents = intents
         self._wants: dict[int, Want] = {}
         self._told: dict[int, Want] = {}
+        self._rhythms: dict[int, Rhythm | None] = {}
+        self._told_rhythms: dict[int, Rhythm | None] = {}
         self._pending: list[Effect] = []
         self._generation = 0
         self._jobs: dict[int, Job] = {}
@@ -158,6 +168,10 @@ class StepPorts:
     def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """Ask for a fresh reading."""
         self._pending.append(TakeSample(evse_id, purpose, by, label))
+
+    def keep_reading(self, evse_id: int, rhythm: Rhythm | None) -> None:
+        """State in which rhythm a meter is read; only a change of what was last told becomes an effect."""
+        self._rhythms[evse_id] = rhythm
 
     def look_again(self) -> None:
         """Let the hardware tell its whole state again."""
@@ -240,17 +254,25 @@ class StepPorts:
         ]
         self._told.update(self._wants)
         effects = wants + self._pending
+        if self._rhythms:
+            effects += self._changed_rhythms()
         for number in self._unwanted:
             self._jobs.pop(number, None)
         self._wants, self._pending, self._unwanted = {}, [], set()
         return effects
+
+    def _changed_rhythms(self) -> list[Effect]:
+        rhythms, self._rhythms = self._rhythms, {}
+        changed = {each: rhythm for each, rhythm in rhythms.items() if self._told_rhythms.get(each) != rhythm}
+        self._told_rhythms |= changed
+        return [KeepReading(each, rhythm) for each, rhythm in changed.items()]
 
     def clear(self) -> None:
         """Forget what the failed step asked for; a job that was never started supersedes none."""
         for effect in self._pending:
             if isinstance(effect, StartJob):
                 self._jobs.pop(effect.generation, None)
-        self._wants, self._pending, self._unwanted = {}, [], set()
+        self._wants, self._rhythms, self._pending, self._unwanted = {}, {}, [], set()
 
     def wanted(self, evse_id: int) -> Want | None:
         """What was last told to the hardware."""

@@ -21,6 +21,7 @@ BootId = NewType("BootId", int)
 """Counts the starts of the agent, from 1; never reused with one database."""
 
 
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = -62_135_596_800.0, 253_402_300_799.0  # the years 1 and 9999, which datetime knows
 
 
@@ -72,6 +73,24 @@ class WallDeadline(NamedTuple):
 Deadline = MonoDeadline | WallDeadline
 
 
+class Rhythm(NamedTuple):
+    """Moments that return, on the clock of one boot: every so many seconds, for each of `every_s`, from `since` on."""
+
+    since: float
+    every_s: tuple[int, ...]
+
+    def after(self, mono: float) -> Mono:
+        """The next one."""
+        return Mono(min(next_step(mono, each, self.since) for each in self.every_s))
+
+
+def next_step(now: float, interval_s: float, since: float) -> float:
+    """The first `since + n * interval` after now, n > 0."""
+    steps = max(0, int((now - since) // interval_s)) + 1
+    at = since + steps * interval_s
+    return at if at > now else at + interval_s
+
+
 class Clock(Protocol):
     """Where `Now` comes from: the system in the shell, a hand-wound clock in tests."""
 
@@ -82,7 +101,7 @@ class Clock(Protocol):
 
 def to_datetime(wall: Wall) -> datetime:
     """The aware UTC datetime of a wall time; of one that no calendar has, the nearest."""
-    return datetime(1970, 1, 1, tzinfo=UTC) + timedelta(seconds=min(max(wall, _FIRST), _LAST))
+    return _EPOCH + timedelta(seconds=min(max(wall, _FIRST), _LAST))
 
 
 def to_wall(moment: datetime) -> Wall:

@@ -14,7 +14,7 @@ import msgspec
 
 from hal.iso15118 import SeccSetup
 from station.block import Job
-from station.now import Instant, Mono, Now
+from station.now import Instant, Mono, Now, Rhythm
 from station.ocpp.base import Request
 
 
@@ -106,6 +106,13 @@ class Hardware(Protocol):
         """Ask for a fresh reading: comes as `MeterSampled(purpose)` or, at `by`, as `SampleFailed`.
 
         EVSE 0: main meter. `label`: whom a meter that signs shall name in its text.
+        """
+        ...
+
+    def keep_reading(self, evse_id: int, rhythm: Rhythm | None) -> None:
+        """State when a meter is read without being asked; None: no more. Repeated statements of the same are free.
+
+        A reading comes as `MeterSampled("moment")`, as soon as the meter has answered; that it did not, nobody tells.
         """
         ...
 

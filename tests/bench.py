@@ -52,6 +52,7 @@ from station.effects import (
     Effect,
     EquipSecc,
     EvCertificate,
+    KeepReading,
     Send,
     SetClock,
     SetWant,
@@ -63,12 +64,12 @@ from station.effects import (
 )
 from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
-from station.now import Instant, Mono, Now, Wall, to_datetime
+from station.now import Instant, Mono, Now, Rhythm, Wall, to_datetime
 from station.setup import Setup, World
 from station.shell import vehicles
 from station.shell.clock import plausible
 from station.shell.levels import presented, sampled
-from station.shell.metering import MOMENTS, SIGNED
+from station.shell.metering import MOMENT, MOMENTS, SIGNED
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place
 from station.shell.reconcile import Reconciler
 from station.state.network import NetworkProfile
@@ -206,6 +207,8 @@ class Bench:
         self._downtime: float | None = None
         self._idle_at = 0.0
         self._late: list[SampleFailed] = []
+        self._rhythms: dict[int, tuple[float, Rhythm]] = {}
+        """The meters that are read without being asked: when next, and in which rhythm."""
         self.unreachable: set[int] = set()
         """Slots of network profiles whose CSMS does not answer."""
         self.keys = KeyWork(
@@ -276,6 +279,7 @@ class Bench:
     def _next_due(self) -> float:
         due = [self.world.next_change(), self.hardware.next_due(self.mono), self._idle_at]
         due += [failed.at.mono for failed in self._late]
+        due += [at for at, _ in self._rhythms.values()]
         deadline = self.station.exchange.next_deadline(self.now)
         if deadline is not None:
             due.append(self.mono + deadline)
@@ -285,6 +289,10 @@ class Bench:
         self.world.advance(self.mono)
         if self.mono >= self._idle_at:
             self._idle_readings()
+        for evse_id in [each for each, (at, _) in self._rhythms.items() if at <= self.mono]:
+            self._rhythms[evse_id] = (self._rhythms[evse_id][1].after(self.mono), self._rhythms[evse_id][1])
+            if not self.world.is_lost(f"meter-{evse_id}"):
+                self._sample(TakeSample(evse_id, MOMENT, Mono(self.mono)))
         for failed in [each for each in self._late if each.at.mono <= self.mono]:
             self._late.remove(failed)
             self.hardware.tell(failed)
@@ -330,6 +338,7 @@ class Bench:
         self.world.advance(self.mono)
         self._downtime = self._profile = None
         self._late.clear()
+        self._rhythms.clear()
         self._pieces.clear()
         self.jobs.clear()
         if boot:
@@ -453,6 +462,10 @@ class Bench:
                     self.hardware.want(evse_id, want)
                 case TakeSample():
                     self._sample(effect)
+                case KeepReading(evse_id, rhythm):
+                    self._rhythms.pop(evse_id, None)
+                    if rhythm is not None:
+                        self._rhythms[evse_id] = (rhythm.after(self.mono), rhythm)
                 case TellSnapshot():
                     self.hardware.snapshot_again()
                 case SetClock():

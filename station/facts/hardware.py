@@ -80,7 +80,8 @@ class BayOccupancyChanged(HardwareFact, frozen=True, kw_only=True):
 class MeterSampled(HardwareFact, frozen=True, kw_only=True):
     """A reading of the EVSE's meter; EVSE 0 is the station's main meter.
 
-    `purpose` is what it was asked for by `hardware.sample`, or "idle"; `at` is when it was sampled.
+    `purpose` is what it was asked for by `hardware.sample`, "moment" where `hardware.keep_reading` said so, or "idle";
+    `at` is when it was sampled.
     """
 
     reading: MeterReading

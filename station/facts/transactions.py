@@ -152,6 +152,12 @@ class ConnectorUnlocked(Fact, frozen=True, kw_only=True):
     at: Instant
 
 
+class MomentRead(Fact, frozen=True, kw_only=True):
+    """All readings that came together with one of a moment (`hardware.keep_reading`) have been heard."""
+
+    at: Instant
+
+
 class SampleTaken(Fact, frozen=True, kw_only=True):
     """A meter was read for a running transaction (J02.FR.11, J01.FR.14); those of one moment come in one step.
 

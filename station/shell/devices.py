@@ -22,7 +22,7 @@ from hal.errors import NotFound
 from hal.iso15118 import SeccSetup
 from hal.schedules import ScheduleOffer
 from station.effects import VehicleAnswer, Want
-from station.now import Mono
+from station.now import Mono, Rhythm
 from station.shell.hub import Hub, Setting
 from station.shell.reconcile import Batch
 from station.shell.wiring import Wiring
@@ -71,6 +71,10 @@ class HardwareThread:
     def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """Ask for a reading: answered by `MeterSampled`, or at `by` by `SampleFailed`."""
         self._post(lambda hub: hub.sample(evse_id, purpose, by, label))
+
+    def keep_reading(self, evse_id: int, rhythm: Rhythm | None) -> None:
+        """Have a meter read in this rhythm: `MeterSampled` each time, with the purpose "moment"."""
+        self._post(lambda hub: hub.keep_reading(evse_id, rhythm))
 
     def committed(self, number: int) -> None:
         """The core has committed the step of batch `number`; the wants of that step were handed over before."""

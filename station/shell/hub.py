@@ -22,7 +22,7 @@ from hal.registry import Registry
 from hal.schedules import ScheduleOffer, SchedulingBoard
 from station.effects import VehicleAnswer, Want
 from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
-from station.now import BootId, Instant, Mono
+from station.now import BootId, Instant, Mono, Rhythm
 from station.shell import sound, vehicles
 from station.shell.bridges import Bridges
 from station.shell.drivers import Drivers, listening, opened, values
@@ -99,6 +99,12 @@ class Hub:
             return
         at = self._instant()
         self._news(SampleFailed(evse_id=evse_id, at=at, purpose=purpose, reason="this EVSE has no meter"))
+
+    def keep_reading(self, evse_id: int, rhythm: Rhythm | None) -> None:
+        """Read a meter in this rhythm, if there is one: who waits for its readings asks when they do not come."""
+        meter = self._meters.get(evse_id)
+        if meter is not None:
+            meter.keep_reading(rhythm)
 
     def committed(self, number: int) -> None:
         """The core has committed the step of this batch."""

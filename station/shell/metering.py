@@ -1,4 +1,4 @@
-"""Reading one meter: on request, and once a minute when nobody asks.
+"""Reading one meter: on request, in the rhythm of a running transaction, and once a minute when nobody asks.
 
 A request is answered by the next reading that *begins* after it, several by the same one unless they want different
 signatures; at its deadline it fails, also while the meter is lost. Runs in the hardware's loop.
@@ -16,7 +16,7 @@ import msgspec
 from hal.api import Meter, MeterReading, SignedMeter, SignMoment
 from hal.errors import DeviceError, NotFound
 from station.facts import Fact, SampleFailed
-from station.now import BootId, Instant, Mono
+from station.now import BootId, Instant, Mono, Rhythm
 from station.shell import sound
 from station.shell.levels import sampled
 from station.shell.reconcile import IDLE
@@ -29,6 +29,9 @@ PAUSE_S = 0.5
 
 FLOW_PERIOD_S = 5.0
 """How often power is looked at while only the meter can tell whether current flows."""
+
+MOMENT = "moment"
+"""The purpose of a reading in the rhythm that the core has given."""
 
 SIGNED = "+signed"
 """The ending of a purpose that wants a signature (`station.state.meters.signing`)."""
@@ -73,6 +76,8 @@ class MeterWorker:
         self._hooks = hooks
         self._idle_period_s = idle_period_s
         self._idle_at = -math.inf
+        self._rhythm: Rhythm | None = None
+        self._moment = math.inf
         self._last_at = -math.inf
         self._requests: list[_Request] = []
         self._wanted = asyncio.Event()
@@ -84,6 +89,12 @@ class MeterWorker:
         wait = max(by - self._hooks.clock(), 0.0)
         request.timer = asyncio.get_running_loop().call_later(wait, self._late, request)
         self._requests.append(request)
+        self._wanted.set()
+
+    def keep_reading(self, rhythm: Rhythm | None) -> None:
+        """Read in this rhythm from now on."""
+        self._rhythm = rhythm
+        self._moment = math.inf if rhythm is None else rhythm.after(self._hooks.clock())
         self._wanted.set()
 
     def look(self) -> None:
@@ -126,9 +137,8 @@ class MeterWorker:
 
     def _next_at(self) -> float:
         """Readings without a request fall on common multiples of the period, so that all meters share a wake-up."""
-        if self._hooks.needs_power():
-            return min(self._idle_at, self._last_at + FLOW_PERIOD_S)
-        return self._idle_at
+        at = min(self._idle_at, self._moment)
+        return min(at, self._last_at + FLOW_PERIOD_S) if self._hooks.needs_power() else at
 
     async def _read(self) -> None:
         served, began = list(self._requests), self._hooks.clock()
@@ -141,9 +151,13 @@ class MeterWorker:
         reading = sound.reading(reading, self._meter.name, self._hooks.clock())
         self._last_at = self._hooks.clock()
         self._answer(served, reading)
+        of_rhythm = self._rhythm is not None and began >= self._moment
+        if self._rhythm is not None and of_rhythm:
+            self._moment = self._rhythm.after(began)
+            self._hooks.tell(sampled(self._evse_id, reading, MOMENT, self._hooks.boot))
         if began >= self._idle_at:
             self._idle_at = (began // self._idle_period_s + 1) * self._idle_period_s
-            if not served:
+            if not served and not of_rhythm:
                 self._hooks.tell(sampled(self._evse_id, reading, IDLE, self._hooks.boot))
         self._hooks.power(reading.power_import_w, reading.sampled_at)
 

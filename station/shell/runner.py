@@ -24,6 +24,7 @@ from station.effects import (
     CarryOut,
     Effect,
     EquipSecc,
+    KeepReading,
     Send,
     SetClock,
     SetWant,
@@ -262,7 +263,7 @@ class Runner:
 
     # --- what the core wants
 
-    def _do(self, effect: Effect) -> None:  # noqa: C901 - a line for each kind of effect
+    def _do(self, effect: Effect) -> None:  # noqa: C901, PLR0912 - a line for each kind of effect
         match effect:
             case Send(text, connection):
                 if self.ears.stands(connection):
@@ -271,6 +272,8 @@ class Runner:
                 self.hardware.want(evse_id, want)
             case TakeSample(evse_id, purpose, by, label):
                 self.hardware.sample(evse_id, purpose, by, label)
+            case KeepReading(evse_id, rhythm):
+                self.hardware.keep_reading(evse_id, rhythm)
             case TellSnapshot():
                 self.hardware.snapshot_again()
             case Show(text):

@@ -26,6 +26,8 @@ DEFAULT_CONTEXT: ReadingContextEnumType = "Sample.Periodic"
 Purpose = Literal["begin", "sample", "stop", "allowance", "interrupted"]
 """What `hardware.sample` is asked for; `signing` adds that the meter shall sign."""
 SIGNED = "+signed"
+MOMENT = "moment"
+"""The purpose of a reading that `hardware.keep_reading` brought."""
 
 
 class Sample(msgspec.Struct, frozen=True):
@@ -53,6 +55,11 @@ class Meters:
     def last(self, evse_id: int) -> Sample | None:
         """The newest reading; None before the first."""
         return self._last.get(evse_id)
+
+    def is_read(self, evse_id: int, since: Instant) -> bool:
+        """Whether a meter has been read since then, in the same boot."""
+        last = self._last.get(evse_id)
+        return last is not None and last.at.boot == since.boot and last.at.mono >= since.mono
 
     def fresh(self, evse_id: int, now: Now, within_s: float) -> Sample | None:
         """The newest reading, if it was taken in this boot and at most `within_s` ago."""
@@ -158,12 +165,18 @@ def _power_offered(reading: MeterReading, wanted: Wanted) -> Figures:
         yield None, wanted.offered_a * wanted.phases * sum(volts) / len(volts)
 
 
-class Source(msgspec.Struct, frozen=True):
+class Source:
     """Where a measurand comes from and in which unit; Wh is the default and not written."""
 
-    figures: Callable[[MeterReading, Wanted], Figures]
-    unit: str | None
-    location: LocationEnumType | None = None
+    def __init__(
+        self,
+        figures: Callable[[MeterReading, Wanted], Figures],
+        unit: str | None,
+        location: LocationEnumType | None = None,
+    ) -> None:
+        self.figures = figures
+        self.unit = UnitOfMeasureType(unit=unit) if unit else None
+        self.location = location
 
 
 MEASURANDS: Mapping[str, Source] = {
@@ -192,7 +205,7 @@ def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueTy
     is left out: it would make the whole message impossible.
     """
     found: list[SampledValueType] = []
-    signed = None
+    context, signed = wanted.context, None
     if wanted.sign and reading.signed is not None and REGISTER in wanted.measurands:
         signed = signed_value(reading.signed, public_key=wanted.public_key)
     for measurand in wanted.measurands:
@@ -204,14 +217,14 @@ def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueTy
                 found.append(
                     SampledValueType(
                         value=round(figure, 3),
-                        context=wanted.context,
+                        context=context,
                         measurand=measurand,  # type: ignore[arg-type]  # a key of MEASURANDS is one
                         phase=phase,
                         location=source.location,
-                        unit_of_measure=UnitOfMeasureType(unit=source.unit) if source.unit else None,
+                        unit_of_measure=source.unit,
                         signed_meter_value=signed if measurand == REGISTER and phase is None else None,
                     )
                 )
-                if wanted.context == DEFAULT_CONTEXT:
-                    wanted = msgspec.structs.replace(wanted, context=None)
+                if context == DEFAULT_CONTEXT:
+                    context = None
     return found

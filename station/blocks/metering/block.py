@@ -1,8 +1,11 @@
 """Block J: when meters are read, and what is told of it outside of transactions (J01); samples for those inside (J02).
 
-Everything due at one instant is one *round*: its meters are read together, and when all have answered (or after
-ROUND_S) its messages are told in one step, so that the Updated events of all EVSEs share a commit. Readings for
-transactions go to block E as `SampleTaken`. Values that come too late for their moment keep their own time.
+Everything due at one instant is one *round*: its meters are read together, and what is read together is told in one
+step, so that the Updated events of all EVSEs share a commit. Readings for transactions go to block E as `SampleTaken`.
+Values that come too late for their moment keep their own time.
+
+The meters are read at these moments without being asked (`hardware.keep_reading`): when the last has shown something,
+the round begins and ends, in one step. A meter that is silent, or shall sign, is asked, and told of when it answers.
 
 The sampled intervals count from the second in which the transaction started, so that the moments of several EVSEs fall
 together: one wake-up and one commit for all of them. The clock-aligned ones count from midnight UTC.
@@ -17,30 +20,41 @@ from collections.abc import Iterable
 from datetime import datetime
 
 import msgspec
-from msgspec.structs import replace
 
 from device_model.model import ComponentId
 from station.block import Block, Reactions, on
-from station.blocks.metering.moments import ALIGNED, LISTED, SAMPLED, next_on_grid, next_step
+from station.blocks.metering.moments import ALIGNED, LISTED, SAMPLED, next_on_grid
 from station.facts import (
     ClockStepped,
     Facts,
     MessageTriggered,
     MeterSampled,
+    MomentRead,
     SampleFailed,
     SampleTaken,
     TransactionEnded,
     TransactionStarted,
     VariableChanged,
 )
-from station.now import Deadline, Instant, Mono, MonoDeadline, Now, Wall, WallDeadline, seconds_until
+from station.now import (
+    Deadline,
+    Instant,
+    Mono,
+    MonoDeadline,
+    Now,
+    Rhythm,
+    Wall,
+    WallDeadline,
+    next_step,
+    seconds_until,
+)
 from station.ocpp.enums import ReadingContextEnumType
 from station.ocpp.messages import MeterValuesRequest
 from station.ocpp.types import MeterValueType
 from station.ports import Csms, Hardware, Times
 from station.state.connectors import Connectors
 from station.state.limits import Limits, limit_a
-from station.state.meters import Meters, Sample, Wanted, purpose_of, sampled_values, signing
+from station.state.meters import MOMENT, Meters, Sample, Wanted, purpose_of, sampled_values, signing
 from station.state.sessions import Session, Sessions
 from station.state.signatures import printed_key, signs
 from station.state.variables import Variables
@@ -53,21 +67,27 @@ FRESH_S = 0.5
 """A reading this old is still one of the moment."""
 ON_TIME_S = 2.0
 """A reading taken this near to its moment is told with the time of the moment (J01: equal times in one round)."""
+GRACE_S = 2.0
+"""How long after its moment a meter is asked that is read without being asked and has shown nothing; at most half an
+interval, and from then on it is asked each time until it shows something again."""
 ROUND_S = 5.0
-"""How long a round waits for its meters."""
+"""How long a round waits for a meter."""
 SIGNING_S = 15.0
 """The same where they sign."""
 
 
-class Round(msgspec.Struct, frozen=True, kw_only=True):
-    """Meters being read for one moment: why for which running transaction, and which EVSEs tell MeterValues."""
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """One EVSE's part in a round: why its running transaction wants a reading of it, and whether it tells MeterValues.
 
+    `at`: the moment. `by`: until when the meter may answer.
+    """
+
+    evse_id: int
     at: Instant
     by: Mono
-    reasons: dict[int, frozenset[str]]
-    tells: tuple[int, ...] = ()
+    reasons: frozenset[str] = frozenset()
+    tells: bool = False
     context: ReadingContextEnumType = "Sample.Clock"
-    waits: frozenset[int] = frozenset()
 
 
 class Moment(msgspec.Struct, frozen=True):
@@ -109,8 +129,14 @@ class Metering(Block):
         self._times = times
         self._facts = facts
         self._places = (MAIN,) if main_meter else ()
-        self._rounds: list[Round] = []
+        self._waits: list[Wait] = []
+        self._reading_at: Now | None = None
+        """The last step that brought readings of a moment."""
         self._agenda: dict[tuple[int, str], Moment] = {}
+        self._kept: set[int] = set()
+        """EVSEs whose meters are read at these moments without being asked."""
+        self._silent: set[int] = set()
+        """Those of them that showed nothing the last time."""
         self._grid: dict[str, Wall] = {}
         self._told_at: dict[str, Wall] = {}
         self._next: Deadline | None = None
@@ -120,6 +146,7 @@ class Metering(Block):
         """Readings, transactions that come and go, intervals that change, triggers."""
         return [
             on(MeterSampled, self.metered),
+            on(MomentRead, self.moment_read),
             on(SampleFailed, self.not_metered),
             on(TransactionStarted, self.started),
             on(TransactionEnded, self.ended),
@@ -130,7 +157,7 @@ class Metering(Block):
 
     def load(self, now: Now) -> None:
         """Begin to count anew; rounds that waited are dropped, their moment has passed."""
-        self._rounds = []
+        self._waits = []
         self._since = now.mono
         self._plan(now)
 
@@ -142,13 +169,14 @@ class Metering(Block):
 
     def due(self, now: Now) -> None:
         """Tell the rounds that have waited long enough; begin the one whose moment has come."""
-        for late in [each for each in self._rounds if each.by <= now.mono]:
-            self._complete(late, now)
+        self._end([each for each in self._waits if each.by <= now.mono])
         running = {session.evse_id for session in self._sessions.running() if shows_values(session)}
         reasons: dict[int, set[str]] = {}
         moments: list[float] = []
         for (evse_id, reason), moment in self._agenda.items():
             if moment.at <= now.mono and evse_id in running:
+                if not self._meters.is_read(evse_id, Instant(now.boot, moment.at)):
+                    self._silent.add(evse_id)
                 reasons.setdefault(evse_id, set()).add(reason)
                 moments.append(moment.at)
         clock = {reason for reason, at in self._grid.items() if at <= now.wall}
@@ -157,14 +185,23 @@ class Metering(Block):
             reasons.setdefault(evse_id, set()).update(clock - self._silenced(evse_id))
         moments += [now.mono - (now.wall - self._grid[reason]) for reason in clock]
         tells = self._idle_evses() if "AlignedUpdated" in clock else ()
-        self._begin(Instant(now.boot, Mono(max(moments, default=now.mono))), reasons, tells, now)
+        at, by = Instant(now.boot, Mono(max(moments, default=now.mono))), now.after(self._wait_s())
+        self._begin(
+            [
+                Wait(evse_id=each, at=at, by=by, reasons=frozenset(reasons.get(each, ())), tells=each in tells)
+                for each in sorted({*(each for each, why in reasons.items() if why), *tells})
+            ],
+            now,
+        )
         self._replan(now)
 
     def _plan(self, now: Now) -> None:
         """Everything anew, counted from now on."""
         self._agenda = {}
+        kept = self._kept.copy()
         for session in self._sessions.running():
             self._plan_session(session, now)
+        self._keep_reading(kept - {evse_id for evse_id, _ in self._agenda})
         self._plan_grid(now)
 
     def _plan_session(self, session: Session, now: Now) -> None:
@@ -174,6 +211,7 @@ class Metering(Block):
                 begun = session.started_at
                 since = math.floor(begun.mono if begun is not None and begun.boot == now.boot else self._since)
                 self._agenda[session.evse_id, reason] = Moment(now.mono, seconds, since).after(now.mono)
+        self._keep_reading((session.evse_id,))
         self._arm(now)
 
     def _plan_grid(self, now: Now) -> None:
@@ -187,6 +225,17 @@ class Metering(Block):
                     at = next_on_grid(at, seconds)
                 self._grid[reason] = at
         self._arm(now)
+
+    def _keep_reading(self, evse_ids: Iterable[int]) -> None:
+        """Have the meters read at the moments of the agenda; a signature is always asked for."""
+        for evse_id in evse_ids:
+            reasons = [reason for of, reason in self._agenda if of == evse_id]
+            rhythm = None
+            if reasons and not any(signs(self._variables, *LISTED[reason]) for reason in reasons):
+                moments = [self._agenda[evse_id, reason] for reason in reasons]
+                rhythm = Rhythm(moments[0].since, tuple(sorted({each.every_s for each in moments})))
+            (self._kept.discard if rhythm is None else self._kept.add)(evse_id)
+            self._hardware.keep_reading(evse_id, rhythm)
 
     def _interval_s(self, component: str, interval: str, measurands: str) -> int:
         """0 where nothing is to be told: disabled, no interval, no measurands."""
@@ -206,7 +255,10 @@ class Metering(Block):
         self._arm(now)
 
     def _arm(self, now: Now) -> None:
-        monos = [*(moment.at for moment in self._agenda.values()), *(each.by for each in self._rounds)]
+        monos = [each.by for each in self._waits]
+        for (evse_id, _), moment in self._agenda.items():
+            prompt = evse_id in self._kept and evse_id not in self._silent
+            monos.append(Mono(moment.at + min(GRACE_S, moment.every_s / 2)) if prompt else moment.at)
         candidates: list[Deadline] = [MonoDeadline(min(monos))] if monos else []
         if self._needs_grid():
             candidates.append(WallDeadline(min(self._grid.values())))
@@ -218,28 +270,26 @@ class Metering(Block):
 
     # --- a round
 
-    def _begin(self, at: Instant, reasons: dict[int, set[str]], tells: Iterable[int], now: Now) -> None:
-        wanted = {evse_id: frozenset(why) for evse_id, why in reasons.items() if why}
-        self._open(Round(at=at, by=now.after(self._wait_s()), reasons=wanted, tells=tuple(tells)), now)
+    def _begin(self, round_: list[Wait], now: Now) -> None:
+        """Tell what is at hand, and ask the other meters."""
+        asked = []
+        for each in round_:
+            signed = self._signs(each)
+            if signed or not self._is_at_hand(each.evse_id, each.at, now):
+                purpose = signing("sample", sign=signed)
+                self._hardware.sample(each.evse_id, purpose, each.by, self._sessions.get(each.evse_id).label)
+                asked.append(each)
+        self._waits += round_
+        self._end([each for each in round_ if each not in asked])
 
-    def _open(self, opened: Round, now: Now) -> None:
-        evse_ids = {*opened.reasons, *opened.tells}
-        if not evse_ids:
-            return
-        signed = {each for each in evse_ids if self._signs(each, opened)}
-        waits = signed | {each for each in evse_ids if self._meters.fresh(each, now, FRESH_S) is None}
-        for evse_id in sorted(waits):
-            purpose = signing("sample", sign=evse_id in signed)
-            self._hardware.sample(evse_id, purpose, opened.by, self._sessions.get(evse_id).label)
-        self._rounds.append(opened := replace(opened, waits=frozenset(waits)))
-        if not waits:
-            self._complete(opened, now)
+    def _is_at_hand(self, evse_id: int, at: Instant, now: Now) -> bool:
+        return self._meters.is_read(evse_id, at) or self._meters.fresh(evse_id, now, FRESH_S) is not None
 
-    def _signs(self, evse_id: int, opened: Round) -> bool:
+    def _signs(self, wait: Wait) -> bool:
         """Whether something is told signed of this reading."""
-        if evse_id in opened.tells and self._variables.boolean("AlignedDataCtrlr", "SignReadings"):
+        if wait.tells and self._variables.boolean("AlignedDataCtrlr", "SignReadings"):
             return True
-        return any(signs(self._variables, *LISTED[reason]) for reason in opened.reasons.get(evse_id, ()))
+        return any(signs(self._variables, *LISTED[reason]) for reason in wait.reasons)
 
     def _wait_s(self) -> float:
         able = any(self._variables.boolean(each, "SignReadings") for each in ("SampledDataCtrlr", "AlignedDataCtrlr"))
@@ -251,8 +301,21 @@ class Metering(Block):
         if fact.reading.signed is not None and fact.reading.signed.public_key:
             meter = ComponentId("FiscalMetering", evse_id=fact.evse_id or None)
             self._variables.show(meter, "PublicKey", printed_key(fact.reading.signed.public_key))
-        if purpose_of(fact.purpose) == "sample":
+        if fact.purpose == MOMENT:
+            self._silent.discard(fact.evse_id)
             self._heard(fact.evse_id, now)
+            if self._reading_at != now:
+                self._reading_at = now
+                self._facts.emit(MomentRead(at=fact.at))
+        elif purpose_of(fact.purpose) == "sample":
+            self._heard(fact.evse_id, now)
+
+    def moment_read(self, fact: MomentRead, now: Now) -> None:
+        """The readings that came together have all been heard: the round is complete if it waits for no other."""
+        del fact
+        due = [(evse_id, moment) for (evse_id, _), moment in self._agenda.items() if moment.at <= now.mono]
+        if due and all(self._meters.is_read(each, Instant(now.boot, moment.at)) for each, moment in due):
+            self.due(now)
 
     def not_metered(self, fact: SampleFailed, now: Now) -> None:
         """A meter has not answered: nothing is told for it (a value of another moment would be wrong)."""
@@ -261,35 +324,35 @@ class Metering(Block):
             self._heard(fact.evse_id, now)
 
     def _heard(self, evse_id: int, now: Now) -> None:
-        for index, each in enumerate(self._rounds):
-            self._rounds[index] = replace(each, waits=each.waits - {evse_id})
-        for complete in [each for each in self._rounds if not each.waits]:
-            self._complete(complete, now)
+        if answered := [each for each in self._waits if each.evse_id == evse_id]:
+            self._end(answered)
+            self._arm(now)
 
-    def _complete(self, done: Round, now: Now) -> None:
-        self._rounds.remove(done)
-        for evse_id, reasons in sorted(done.reasons.items()):
-            sample = self._of_the_moment(evse_id, done)
-            self._facts.emit(
-                SampleTaken(
-                    evse_id=evse_id,
-                    reasons=reasons,
-                    reading=sample.reading if sample else None,
-                    at=self._time_of(sample, done) if sample else done.at,
+    def _end(self, waits: Iterable[Wait]) -> None:
+        """The meters have answered, or will not: tell what there is of the moment."""
+        for done in waits:
+            self._waits.remove(done)
+            sample = self._of_the_moment(done)
+            if done.reasons:
+                self._facts.emit(
+                    SampleTaken(
+                        evse_id=done.evse_id,
+                        reasons=done.reasons,
+                        reading=sample.reading if sample else None,
+                        at=self._time_of(sample, done) if sample else done.at,
+                    )
                 )
-            )
-        for evse_id in done.tells:
-            self._tell(evse_id, done)
-        self._arm(now)
+            if done.tells:
+                self._tell(done, sample)
 
-    def _of_the_moment(self, evse_id: int, done: Round) -> Sample | None:
-        last = self._meters.last(evse_id)
-        if last is None or last.at.boot != done.at.boot or last.at.mono < done.at.mono - ON_TIME_S:
+    def _of_the_moment(self, done: Wait) -> Sample | None:
+        last = self._meters.last(done.evse_id)
+        if last is None or last.at.boot != done.at.boot or last.at.mono < done.at.mono - FRESH_S:
             return None
         return last
 
     @staticmethod
-    def _time_of(sample: Sample, done: Round) -> Instant:
+    def _time_of(sample: Sample, done: Wait) -> Instant:
         return done.at if abs(sample.at.mono - done.at.mono) <= ON_TIME_S else sample.at
 
     # --- MeterValues
@@ -308,9 +371,9 @@ class Metering(Block):
                 return {"AlignedUpdated"}
         return set()
 
-    def _tell(self, evse_id: int, done: Round) -> None:
-        asked = done.context == "Trigger"
-        sample = self._of_the_moment(evse_id, done) or (self._meters.last(evse_id) if asked else None)
+    def _tell(self, done: Wait, sample: Sample | None) -> None:
+        asked, evse_id = done.context == "Trigger", done.evse_id
+        sample = sample or (self._meters.last(evse_id) if asked else None)
         if sample is None:
             return
         values = sampled_values(
@@ -348,6 +411,7 @@ class Metering(Block):
         """It is over."""
         for reason in SAMPLED:
             self._agenda.pop((fact.evse_id, reason), None)
+        self._keep_reading((fact.evse_id,))
         self._arm(now)
 
     def retuned(self, fact: VariableChanged, now: Now) -> None:
@@ -364,16 +428,20 @@ class Metering(Block):
         """F06: MeterValues with the aligned measurands, TransactionEvent with those of Updated; both with Trigger."""
         everywhere = (*self._places, *self._connectors.evse_ids())
         evse_ids = everywhere if fact.evse_id is None else (fact.evse_id,)
-        reasons: dict[int, frozenset[str]] = {}
+        tells, reasons = fact.requested == "MeterValues", frozenset[str]()
         if fact.requested == "TransactionEvent":
-            running = [session.evse_id for session in self._sessions.running()]
-            reasons = {each: frozenset({"Trigger"}) for each in running if each in evse_ids}
-            evse_ids = ()
-        elif fact.requested != "MeterValues":
+            running = {session.evse_id for session in self._sessions.running()}
+            evse_ids, reasons = tuple(each for each in evse_ids if each in running), frozenset({"Trigger"})
+        elif not tells:
             return
-        by = now.after(self._wait_s())
-        opened = Round(at=now.instant, by=by, reasons=reasons, tells=evse_ids, context="Trigger")
-        self._open(opened, now)
+        at, by = now.instant, now.after(self._wait_s())
+        self._begin(
+            [
+                Wait(evse_id=each, at=at, by=by, reasons=reasons, tells=tells, context="Trigger")
+                for each in sorted(evse_ids)
+            ],
+            now,
+        )
         self._arm(now)
 
 

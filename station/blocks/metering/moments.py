@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from station.now import Wall
+from station.now import Wall, next_step
 
 DAY_S = 86400
 
@@ -29,10 +29,3 @@ def next_on_grid(wall: Wall, interval_s: int) -> Wall:
     midnight = wall // DAY_S * DAY_S
     at = next_step(wall, interval_s, midnight)
     return Wall(min(at, midnight + DAY_S))
-
-
-def next_step(now: float, interval_s: float, since: float) -> float:
-    """The first `since + n * interval` after now, n > 0."""
-    steps = max(0, int((now - since) // interval_s)) + 1
-    at = since + steps * interval_s
-    return at if at > now else at + interval_s

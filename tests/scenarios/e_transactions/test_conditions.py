@@ -367,7 +367,7 @@ def test_a_bug_elsewhere_interrupts_no_charging(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr(station, "_act", record)
     with monkeypatch.context() as bug:
-        bug.setattr("station.blocks.metering.block.Metering._complete", broken)
+        bug.setattr("station.blocks.metering.block.Metering._of_the_moment", broken)
         station.advance(35)
     station.advance(3600)
     station.evse(1).present_token(CARD)

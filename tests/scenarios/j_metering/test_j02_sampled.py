@@ -9,7 +9,9 @@ import msgspec
 import pytest
 
 from hal.api import MeterReading, Quality
-from station.effects import TakeSample
+from station.effects import Effect, TakeSample
+from station.engine import Input
+from station.now import Now
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, told, values, variable
 
@@ -132,6 +134,52 @@ def test_a_meter_that_returns_late_tells_no_values_before_the_evse_is_known(tmp_
     assert before == []
     assert len(times) > 3
     assert times == sorted(times)
+
+
+def test_the_readings_of_a_moment_come_unasked_and_are_told_in_the_step_that_brings_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second's events of all EVSEs cost one step, and nobody had to ask for it."""
+    station = charging(tmp_path, evses=2, SampledDataCtrlr__TxUpdatedInterval="1")
+    station.advance(0.5)
+    plain, purposes, told_in = station.reading, list[str](), list[int]()
+    give = station.station.exchange.give
+
+    def reading(wanted: TakeSample) -> MeterReading:
+        purposes.append(wanted.purpose)
+        return plain(wanted)
+
+    def counted(given: Input, now: Now) -> list[Effect]:
+        before = station.database._commits
+        effects = give(given, now)
+        told_in.append(station.database._commits - before)
+        return effects
+
+    monkeypatch.setattr(station, "reading", reading)
+    monkeypatch.setattr(station.station.exchange, "give", counted)
+    before = len(station.events())
+    station.advance(3)
+
+    assert len(station.events()) - before == 6
+    assert purposes == ["moment"] * 6
+    assert [commits for commits in told_in if commits] == [1, 1, 1]
+
+
+def test_a_silent_meter_does_not_keep_the_values_of_another_evse_waiting(tmp_path: Path) -> None:
+    """Each second of EVSE 1 is told as soon as it is clear that no more will come; EVSE 2 is told again when it can."""
+    station = charging(tmp_path, evses=2, SampledDataCtrlr__TxUpdatedInterval="1")
+    station.advance(10.5)
+    station.world.lose("meter-2")
+    station.advance(20)
+    station.world.lose("meter-2", on=False)
+    station.advance(10)
+    seconds = [
+        [e["timestamp"][17:19] for e in station.events(number) if e["triggerReason"] == "MeterValuePeriodic"]
+        for number in (0, 1)
+    ]
+
+    assert seconds[0] == [f"{each:02}" for each in range(1, 41)]
+    assert seconds[1] == [f"{each:02}" for each in (*range(1, 11), *range(31, 41))]
 
 
 @pytest.mark.req("J02.FR.16")

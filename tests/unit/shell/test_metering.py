@@ -11,7 +11,7 @@ import pytest
 from hal.api import MeterInfo, MeterReading, SignedText, SignMoment
 from hal.errors import BadReply, DeviceError, NotFound, Timeout
 from station.facts import Fact, MeterSampled, SampleFailed
-from station.now import BootId
+from station.now import BootId, Rhythm
 from station.shell import metering
 from station.shell.metering import MeterHooks, MeterWorker
 from tests.virtualloop import run
@@ -123,6 +123,39 @@ def test_a_meter_nobody_asks_is_read_at_common_multiples_of_a_minute() -> None:
         await asyncio.sleep(200)
         assert stage.meter.reads == [17, 60, 120, 180]
         assert stage.purposes() == ["idle"] * 4
+
+    scene(play)
+
+
+def test_a_meter_is_read_in_the_rhythm_that_the_core_gave_until_it_takes_it_back() -> None:
+    """Every 30 s and every 45 s, both counted from the same second; what is read for it is not told twice."""
+
+    async def play() -> None:
+        stage = Stage()
+        await asyncio.sleep(1)
+        stage.told.clear()
+        stage.worker.keep_reading(Rhythm(5.0, (30, 45)))
+        await asyncio.sleep(99)
+        stage.worker.keep_reading(None)
+        await asyncio.sleep(30)
+        assert stage.meter.reads == [0, 35, 50, 60, 65, 95, 120]
+        assert stage.purposes() == ["moment", "moment", "idle", "moment", "moment", "idle"]
+
+    scene(play)
+
+
+def test_a_moment_at_which_the_meter_fails_is_made_up_for_as_soon_as_it_answers() -> None:
+    """Late is better than never: whoever it is too late for asks himself."""
+
+    async def play() -> None:
+        stage = Stage()
+        await asyncio.sleep(1)
+        stage.told.clear()
+        stage.worker.keep_reading(Rhythm(0.0, (10,)))
+        stage.meter.errors = [Timeout("meter-1", "no answer")]
+        await asyncio.sleep(18)
+        assert stage.meter.reads == [0, 10, 10.7]
+        assert stage.purposes() == ["moment"]
 
     scene(play)
 
