@@ -44,6 +44,10 @@ class Timing(msgspec.Struct, frozen=True):
     retry_longest_s: float = 60.0
     gentle: Gentleness = Gentleness()
 
+    def next_beat(self, now: float) -> float:
+        """The next common multiple of `renew_s`: leases of all EVSEs and signs of life share their wake-ups."""
+        return (now // self.renew_s + 1) * self.renew_s
+
 
 class Place(msgspec.Struct, frozen=True):
     """Where an EVSE's hardware is, and what it can do."""
@@ -207,7 +211,7 @@ class Outlet:
             self._permit = action.permit
             self._easing.granted(action.permit, now)
             self._lease_ends = now + action.permit.lease_s
-            self._renew_at = now + self._timing.renew_s
+            self._renew_at = self._timing.next_beat(now)
             self._allow_retry.worked()
             self._deny_retry.worked()
             return

@@ -200,7 +200,7 @@ class Reconciler:
             return math.inf
         if not any(o.live(now) or o.goal(self._committed, now) is not None for o in self._outlets.values()):
             return math.inf
-        return max(self._sent_at, self._progress) + self._timing.renew_s
+        return self._timing.next_beat(max(self._sent_at, self._progress, 0.0))
 
     def _note(self, outlet: Outlet, since: float | None = None) -> None:
         facts = outlet.changed(self._boot, since)
