@@ -96,17 +96,15 @@ class StepCsms:
         at: Instant | None = None,
     ) -> None:
         """Send news; what becomes of it when it cannot go now is the outbox's table."""
-        if (told := self._told(message, key=key, asked=asked)) is not None:
-            if at is not None:
-                told = msgspec.structs.replace(told, instant=at, stamped=self._wall_of(at))
+        if (told := self._told(message, key=key, asked=asked, at=at)) is not None:
             self._outbox.tell(told if severity is None else msgspec.structs.replace(told, severity=severity))
 
     def ask(
         self, message: Request[Any, Any], *, by: Mono, context: msgspec.Struct | None = None, asked: bool = False
     ) -> None:
         """Send a question; exactly one outcome comes: NotSent of one for which no version has words."""
-        if (told := self._told(message, asked=asked, context=context, anyway=True)) is not None:
-            self._outbox.ask(told, by=by)
+        if (told := self._told(message, asked=asked, anyway=True)) is not None:
+            self._outbox.ask(told if context is None else msgspec.structs.replace(told, context=context), by=by)
 
     def stream(self, pages: Iterator[Request[Any, Any]], *, asked: bool = True) -> None:
         """Send pages, each made when the one before was answered."""
@@ -147,7 +145,7 @@ class StepCsms:
         *,
         key: str | None = None,
         asked: bool = False,
-        context: msgspec.Struct | None = None,
+        at: Instant | None = None,
         anyway: bool = False,
     ) -> Told | None:
         if self._now is None:
@@ -160,21 +158,23 @@ class StepCsms:
                 self._facts.emit(MessageUndelivered(action=action, reason=made))
                 return None
             made = Made(message, {})  # its turn comes all the same, and then it turns out
-        queueing = {"key": key or "", **(QUEUEING[type(message)](message) if type(message) in QUEUEING else {})}
+        read_off = QUEUEING.get(type(message))
+        queueing = {"key": key or "", **(read_off(message) if read_off is not None else {})}
         return Told(
             action=action,
-            payload=codec.dump(made.request),
-            instant=self._now.instant,
-            stamped=self._now.wall,
+            payload=next(iter(made.texts.values()), None) or codec.dump(made.request),
+            instant=at or self._now.instant,
+            stamped=self._now.wall if at is None else self._wall_of(at),
             asked=asked,
-            context=context,
             made=made,
             **queueing,
         )
 
     def _made(self, action: str, message: Request[Any, Any]) -> Made | str:
         """The message as every version that has words for it can say it; if none has, the reasons."""
-        fitted, texts, reasons = message, dict[str, bytes](), list[str]()
+        fitted = message
+        texts: dict[str, bytes] = {}
+        reasons: list[str] = []
         for speaker in self._speakers:
             try:
                 tried = speaker.fit(fitted)

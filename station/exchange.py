@@ -343,7 +343,7 @@ class Exchange:
 
         The shell carries out SetClock first; then comes `clock_stepped`, or `tick` at once if there was nothing to set.
         """
-        self._clock_is_set = any(isinstance(effect, SetClock) for effect in self._out)
+        self._clock_is_set = bool(self._out) and any(isinstance(effect, SetClock) for effect in self._out)
         return self._clock_is_set
 
     def _gate(self) -> Gate:
@@ -371,15 +371,16 @@ class Exchange:
 
     def _rendered(self, row: rows.Row) -> bytes:
         """The row in the words of the negotiated version, with the time as it is known now."""
-        message = as_told = row.request
+        message, speaker = row.request, self._csms.speaker
         shift_s = self._stamps.shift_s(row, message)
+        offline = row.offline and hasattr(message, "offline")
+        text = row.made.texts.get(speaker.version) if row.made is not None else None
+        if text is not None and not shift_s:
+            return codec.told_offline(text) if offline else text
         if shift_s:
             message = codec.shifted(message, timedelta(seconds=shift_s))
-        if row.offline and hasattr(message, "offline"):
+        if offline:
             message = msgspec.structs.replace(message, offline=True)
-        speaker = self._csms.speaker
-        if message is as_told and row.made is not None and speaker.version in row.made.texts:
-            return row.made.texts[speaker.version]
         return speaker.encode(message).wires[0].payload
 
     def _carry_out(self, now: Now) -> None:

@@ -1,8 +1,8 @@
 """Bytes <-> typed messages, apart from any version: what JSON is, how an instant and a decimal number are written.
 
-Structure only; whether a version allows a message is asked of its speaker. Two ways lead out: `dump` for our own store
-(nothing is lost: microseconds stay), `render` for the wire (instants end in `Z` with at most three decimals, numbers
-carry no artefacts of binary arithmetic). Both kinds of text are read by `load`.
+Structure only; whether a version allows a message is asked of its speaker. Two ways lead out: `render` for the wire and
+the queue (instants end in `Z` with at most three decimals, numbers carry no artefacts of binary arithmetic), `dump`
+for what is told in no version's words (nothing is lost: microseconds stay). Both kinds of text are read by `load`.
 
 Invariant: every instant in a loaded message is aware and in UTC.
 """
@@ -21,6 +21,7 @@ from station.ocpp.base import DataType
 
 T = TypeVar("T", bound=DataType)
 
+_WHOLE = 1e12
 # Twelve significant digits: a thousandth of a watt-hour at a gigawatt-hour, and 0.1 + 0.2 is 0.3.
 NUMBER = ".12g"
 
@@ -45,6 +46,20 @@ def load(kind: type[T], data: bytes | msgspec.Raw) -> T:
         return _changed(message, _READ)
     except (msgspec.DecodeError, RecursionError, OverflowError) as error:
         raise ValueError(f"{kind.__name__}: {error}") from error
+
+
+def restored(kind: type[T], data: bytes) -> T:
+    """A typed message of a text of ours, whose instants are in UTC as they stand. Raises ValueError like `load`."""
+    try:
+        message: T = _decoder(kind).decode(data)
+    except (msgspec.DecodeError, RecursionError, OverflowError) as error:
+        raise ValueError(f"{kind.__name__}: {error}") from error
+    return message
+
+
+def told_offline(text: bytes) -> bytes:
+    """The text of a message, none of whose fields is `offline`, with that field."""
+    return text[:-1] + b',"offline":true}'
 
 
 def shifted(message: T, by: timedelta) -> T:
@@ -85,6 +100,8 @@ def instant_text(value: datetime) -> str:
 
 def number(value: float) -> float:
     """A number as it is written on the wire: 12 significant digits, whole numbers as integers."""
+    if type(value) is float and -_WHOLE < value < _WHOLE and value.is_integer():
+        return int(value)
     short = float(format(value, NUMBER))
     if short.is_integer():
         return int(short)
@@ -126,8 +143,8 @@ class _Shift(msgspec.Struct, frozen=True):
     by: timedelta
 
     def __call__(self, value: datetime) -> datetime:
-        """The instant as it is told now."""
-        return value + self.by
+        """The instant as it is told now: its milliseconds moved, whether it comes from memory or from the store."""
+        return value.replace(microsecond=value.microsecond // 1000 * 1000) + self.by
 
 
 class _Spot(msgspec.Struct, frozen=True):

@@ -36,7 +36,7 @@ class Fitted(msgspec.Struct, Generic[M], frozen=True):
     """A message that the version can express, and the paths of the free texts that were cut for it.
 
     `text` is the payload as `encode` would give it, where `fit` had to make it anyway: nothing was cut and the version
-    makes one CALL of the message, under the same name.
+    makes one CALL of the message, under the same name and in the vocabulary's own words, as `codec.load` reads them.
     """
 
     message: M

@@ -1,8 +1,8 @@
 """What a queued message is, and the one table that says how each action is delivered (design 3, "A message goes out").
 
-A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec.
-A row that is still in memory remembers what it was made of, and mostly leaves as the text that was judged when it was
-told; one that comes from the disk is read and rendered. Two things are added as it leaves:
+A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec;
+mostly the very text that was judged when it was told, and that leaves. A row that is still in memory remembers what it
+was made of; one that comes from the disk is read and rendered. Two things are added as it leaves:
 
 - *Time.* The payload's timestamps were written with the clock as known when it was told. A row keeps the `instant` of
   the event and the wall time `stamped` that the payload gives to it. If the clock has since been learned better,
@@ -164,7 +164,9 @@ class Row(msgspec.Struct, frozen=True):
     @property
     def request(self) -> Any:
         """The message: the one that was told, or as it is read from the payload. ValueError if it cannot be read."""
-        return self.made.request if self.made is not None else codec.load(ACTIONS[self.action].request, self.payload)
+        return (
+            self.made.request if self.made is not None else codec.restored(ACTIONS[self.action].request, self.payload)
+        )
 
 
 class Answered(msgspec.Struct, frozen=True):

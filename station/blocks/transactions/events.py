@@ -128,12 +128,13 @@ class Writer:
 
     def _stamp(self, session: Session, at: Instant) -> datetime:
         """Not before the event told last: by what is known of the clock now, and by what the CSMS has seen of it."""
-        moments = [self._times.utc(at)]
-        if session.last_at is not None:
-            moments.append(self._times.utc(session.last_at))
-        if seen := self._seen(session):
-            moments.append(datetime.fromtimestamp(seen, UTC))
-        return max(moments)
+        stamp = self._times.utc(at)
+        last = session.last_at
+        if last is not None and not (last.boot == at.boot and last.mono <= at.mono):
+            stamp = max(stamp, self._times.utc(last))
+        if (seen := self._seen(session)) > stamp.timestamp():
+            stamp = datetime.fromtimestamp(seen, UTC)
+        return stamp
 
     def _seen(self, session: Session) -> float:
         return self._times.seen_until(session.transaction_id or "", session.last_stamp)

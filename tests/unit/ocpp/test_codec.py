@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
+import msgspec
 import pytest
 
 from station.ocpp import codec
@@ -41,15 +42,24 @@ def test_rendered_message_differs_in_instants_and_numbers_alone() -> None:
 
 
 def test_shifting_moves_every_instant_and_nothing_else() -> None:
-    """For a clock that was found wrong after the message was made."""
-    hour = timedelta(hours=1)
+    """For a clock that was found wrong after the message was made. From memory and from the queue it is the same."""
+    hour, told = timedelta(hours=1), AT.replace(microsecond=123_000)
 
     moved = codec.shifted(EVENT, hour)
 
-    assert moved.timestamp == AT + hour
+    assert moved.timestamp == told + hour
     assert moved.meter_value is not None
-    assert moved.meter_value[0].timestamp == AT + hour
-    assert codec.shifted(moved, -hour) == EVENT
+    assert moved.meter_value[0].timestamp == told + hour
+    assert codec.render(codec.shifted(moved, -hour)) == codec.render(EVENT)
+    kept = codec.restored(TransactionEventRequest, codec.render(EVENT))
+    assert codec.render(codec.shifted(kept, hour)) == codec.render(moved)
+
+
+def test_what_is_told_offline_is_the_text_with_one_field_more() -> None:
+    """As if it had been rendered anew."""
+    text = codec.told_offline(codec.render(EVENT))
+
+    assert codec.plain(text) == codec.plain(codec.render(msgspec.structs.replace(EVENT, offline=True)))
 
 
 def test_loading_fields_of_a_newer_agent_passes_over_them() -> None:
