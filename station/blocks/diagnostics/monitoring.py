@@ -115,6 +115,8 @@ class VariableMonitoring(Block):
         self._attend_at: Mono | None = None
         self._next: Deadline | None = None
         self._reports = 0
+        self._gauges: dict[int, tuple[tuple[telemetry.Figure, telemetry.Gauge], ...]] = {}
+        """What each meter shows, once it has shown something."""
 
     def routes(self) -> Routes:
         """N02 to N06."""
@@ -133,7 +135,7 @@ class VariableMonitoring(Block):
     def reactions(self) -> Reactions:
         """Values, what decides which monitors count, the link."""
         return [
-            on(MeterSampled, lambda fact, now: self._measured(telemetry.metered(fact), now)),
+            on(MeterSampled, self.metered),
             on(SampleFailed, lambda fact, now: self._measured(telemetry.not_metered(fact), now)),
             on(PowerPathChanged, lambda fact, now: self._measured(telemetry.path_changed(fact), now)),
             on(PlugInserted, lambda fact, now: self._measured(telemetry.pilot_changed(fact), now)),
@@ -156,6 +158,7 @@ class VariableMonitoring(Block):
 
     def load(self, now: Now) -> None:
         """The monitors have been read anew (state); they count from what is now."""
+        self._gauges.clear()
         self._notices.forget()
         monitors = self._monitoring.monitors
         monitors.transactions(self._busy())
@@ -259,6 +262,15 @@ class VariableMonitoring(Block):
             self._reports -= 1
 
     # --- values
+
+    def metered(self, fact: MeterSampled, now: Now) -> None:
+        """A reading: power, currents, voltages and registers."""
+        gauges = self._gauges.get(fact.evse_id)
+        if gauges is None:
+            gauges = self._gauges[fact.evse_id] = telemetry.gauges(self._variables.model.find, fact.evse_id)
+        reading, measure = fact.reading, self._variables.measure
+        if changed := [gauge.variable for figure, gauge in gauges if gauge.shows(figure(reading), measure)]:
+            self._judge(changed, now)
 
     def _measured(self, values: Iterable[telemetry.Value], now: Now) -> None:
         measure = self._variables.measure

@@ -6,14 +6,13 @@ Pure: facts in, values out; `monitoring.py` gives them to the model and to the m
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from device_model.model import ComponentId, VariableId
+from device_model.model import Attribute, ComponentId, Variable, VariableId
 from hal.api import MeterReading
 from station.facts import (
     EnergyRequested,
-    MeterSampled,
     PlugInserted,
     PlugRemoved,
     PowerPathChanged,
@@ -29,8 +28,12 @@ EXPORTED = VariableId("EnergyExportRegister")
 ACTIVE = VariableId("Active")
 STATE = VariableId("State")
 UNREADABLE = ""
-UNKNOWN = (None, None, None)
 STATION = 0
+
+
+Measure = Callable[[ComponentId, VariableId, str], Variable | None]
+Find = Callable[[ComponentId, VariableId], Variable | object]
+Figure = Callable[[MeterReading], float | None]
 
 
 class Value(NamedTuple):
@@ -49,43 +52,72 @@ def number(value: float | None) -> str:
     return "0" if text == "-0" else text
 
 
-def metered(fact: MeterSampled) -> Iterator[Value]:
-    """A reading: power, current, voltage, registers. The main meter measures the station's feed."""
-    reading, evse_id = fact.reading, fact.evse_id
-    if evse_id == STATION:
-        yield Value(ComponentId("ElectricalFeed"), POWER, number(reading.power_import_w))
+class Gauge:
+    """What a meter shows of one variable. The same number again costs one comparison."""
+
+    def __init__(self, variable: Variable, actual: Attribute) -> None:
+        self.variable = variable
+        self._actual = actual
+        self._number: float | None = math.nan  # equal to no number
+        self._text: str | None = None
+
+    def shows(self, number_: float | None, measure: Measure) -> bool:
+        """The meter shows this; whether the variable has changed by it. Others may have given it a value meanwhile."""
+        if number_ == self._number and self._text == self._actual.value:
+            return False
+        changed = measure(self.variable.component, self.variable.id, number(number_)) is not None
+        self._number, self._text = number_, self._actual.value
+        return changed
+
+
+def _power(reading: MeterReading) -> float | None:
+    return reading.power_import_w
+
+
+def _exported(reading: MeterReading) -> float | None:
+    return None if reading.energy_export_mwh is None else wh(reading.energy_export_mwh)
+
+
+def _amperes(line: int) -> Figure:
+    return lambda reading: reading.current_a[line] if reading.current_a is not None else None
+
+
+def _volts(line: int) -> Figure:
+    return lambda reading: reading.voltage_v[line] if reading.voltage_v is not None else None
+
+
+_ELECTRICAL: tuple[tuple[VariableId, Figure], ...] = (
+    (POWER, _power),
+    *((variable, _amperes(line)) for line, variable in enumerate(CURRENTS)),
+    *((variable, _volts(line)) for line, variable in enumerate(VOLTAGES)),
+)
+
+
+def gauges(find: Find, evse_id: int) -> tuple[tuple[Figure, Gauge], ...]:
+    """What the meter of an EVSE shows, of that which the station has. The main meter measures the station's feed."""
     place = _place(evse_id)
-    yield from _electrical(place, reading.power_import_w, reading.current_a, reading.voltage_v)
-    if evse_id != STATION:
-        yield from _registers(ComponentId("FiscalMetering", "", evse_id), reading)
+    shown = [(place, variable, figure) for variable, figure in _ELECTRICAL]
+    if evse_id == STATION:
+        shown.insert(0, (ComponentId("ElectricalFeed"), POWER, _power))
+    else:
+        meter = ComponentId("FiscalMetering", "", evse_id)
+        shown += [(meter, IMPORTED, lambda r: wh(r.energy_import_mwh)), (meter, EXPORTED, _exported)]
+    made = []
+    for component, variable, figure in shown:
+        found = find(component, variable)
+        if isinstance(found, Variable) and (actual := found.attribute()) is not None:
+            made.append((figure, Gauge(found, actual)))
+    return tuple(made)
 
 
 def not_metered(fact: SampleFailed) -> Iterator[Value]:
     """The meter is silent: what flows is unknown, and an old value is not told as the present one."""
-    return _electrical(_place(fact.evse_id), None, None, None)
+    place = _place(fact.evse_id)
+    return (Value(place, variable, UNREADABLE) for variable, _ in _ELECTRICAL)
 
 
 def _place(evse_id: int) -> ComponentId:
     return ComponentId("EVSE", "", evse_id) if evse_id != STATION else ComponentId("ChargingStation")
-
-
-def _electrical(
-    place: ComponentId,
-    power_w: float | None,
-    current_a: Sequence[float | None] | None,
-    voltage_v: Sequence[float | None] | None,
-) -> Iterator[Value]:
-    yield Value(place, POWER, number(power_w))
-    for variable, amperes in zip(CURRENTS, current_a or UNKNOWN, strict=True):
-        yield Value(place, variable, number(amperes))
-    for variable, volts in zip(VOLTAGES, voltage_v or UNKNOWN, strict=True):
-        yield Value(place, variable, number(volts))
-
-
-def _registers(meter: ComponentId, reading: MeterReading) -> Iterator[Value]:
-    yield Value(meter, IMPORTED, number(wh(reading.energy_import_mwh)))
-    if reading.energy_export_mwh is not None:
-        yield Value(meter, EXPORTED, number(wh(reading.energy_export_mwh)))
 
 
 def path_changed(fact: PowerPathChanged) -> Iterator[Value]:
