@@ -232,10 +232,16 @@ class Engine:
         return handle(argument, now)
 
     def _hear(self, fact: object, now: Now) -> None:
+        self._hearing = fact
+        all_hear = not self._skipped and self._failures.none_is_muted
         for culprit, react in self._reactions.get(type(fact), ()):
-            if (self._skipped and culprit in self._skipped) or self._failures.muted(culprit, now.mono):
+            if all_hear:
+                self._running = culprit
+                react(fact, now)
                 continue
-            self._running, self._hearing = culprit, fact
+            if culprit in self._skipped or self._failures.muted(culprit, now.mono):
+                continue
+            self._running = culprit
             react(fact, now)
             self._failures.worked(culprit)
 
@@ -265,11 +271,12 @@ class Engine:
     def _earliest(self, now: Now) -> Deadline | None:
         earliest: Deadline | None = None
         wait = float("inf")
+        all_count = self._failures.none_is_muted
         for block, culprit in self._timed:
             deadline = block.next_due()
             if deadline is None:
                 continue
-            if self._failures.muted(culprit, now.mono):
+            if not all_count and self._failures.muted(culprit, now.mono):
                 deadline = MonoDeadline(self._failures.muted_until(culprit) or now.mono)
             seconds = seconds_until(deadline, now)
             if seconds < wait:

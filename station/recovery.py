@@ -44,6 +44,11 @@ class Failures:
         self._muted: dict[Source | Culprit, _Muted] = {}
         self._fatal: deque[tuple[Mono, Source]] = deque()
 
+    @property
+    def none_is_muted(self) -> bool:
+        """Whether nothing is left out: the way of every day."""
+        return not self._muted
+
     def happened(self, source: Source, now: Mono) -> int:
         """Count one failure of `source`; gives how many there were in the last ten minutes."""
         times = self._seen.setdefault(source, deque(maxlen=8))

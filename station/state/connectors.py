@@ -81,7 +81,7 @@ class Connectors:
 
     def connector_ids(self, evse_id: int) -> tuple[int, ...]:
         """The connectors of an EVSE, from 1; none if there is no such EVSE."""
-        if evse_id not in self.evse_ids():
+        if not self.exists(evse_id):
             return ()
         return tuple(range(1, len(self._layout.evses[evse_id - 1].connectors) + 1))
 
@@ -94,7 +94,7 @@ class Connectors:
     def exists(self, evse_id: int, connector_id: int | None = None) -> bool:
         """Whether the EVSE, or the connector on it, exists."""
         if connector_id is None:
-            return evse_id in self.evse_ids()
+            return 1 <= evse_id <= len(self._layout.evses)
         return connector_id in self.connector_ids(evse_id)
 
     def has_lock(self, evse_id: int, connector_id: int) -> bool:

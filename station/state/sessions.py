@@ -147,8 +147,10 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     @property
     def idle(self) -> bool:
         """Whether nobody is here."""
-        occupied = self.plugged or self.cable_in or self.bay_occupied
-        return not (occupied or self.authorized or self.started or self.holds_cable)
+        if self.plugged or self.transaction_id is not None:
+            return False
+        occupied = self.cable_in or self.bay_occupied
+        return not (occupied or self.authorized or self.holds_cable)
 
     def is_taken_for(self, token: IdTokenType) -> bool:
         """Whether this token cannot charge here: a driver is there, it is over, or it was another's (C01.FR.23).
@@ -207,11 +209,14 @@ class Sessions:
 
     def by_transaction(self, transaction_id: str) -> Session | None:
         """The session of a running transaction."""
-        return next((each for each in self._sessions.values() if each.transaction_id == transaction_id), None)
+        for each in self._sessions.values():
+            if each.transaction_id == transaction_id:
+                return each
+        return None
 
     def running(self) -> list[Session]:
         """The sessions with a transaction, those that are closing too."""
-        return [each for each in self._sessions.values() if each.started]
+        return [each for each in self._sessions.values() if each.transaction_id is not None]
 
     def all(self) -> list[Session]:
         """All sessions where somebody is."""
@@ -244,9 +249,9 @@ class Sessions:
         """Replace the session in memory and in the table, in this step's transaction; gives it as it was written."""
         evse_id = session.evse_id
         if session.worth_keeping:
-            session = msgspec.structs.replace(
-                session, boot=now.boot, secured=session.begin is not None or session.no_meter
-            )
+            secured = session.begin is not None or session.no_meter
+            if session.boot != now.boot or session.secured != secured:
+                session = msgspec.structs.replace(session, boot=now.boot, secured=secured)
             row = msgspec.json.encode(msgspec.structs.replace(session, begin=None))
             self._db.execute("INSERT OR REPLACE INTO session VALUES (?, ?, ?)", (evse_id, now.boot, row))
             self._rows.add(evse_id)

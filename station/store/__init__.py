@@ -1,6 +1,7 @@
 """Persistence: one SQLite file, the queue of messages inside it, and the few files beside it.
 
     db.py          the file: opened, checked; `transaction()`; `StoreFailed`;  migrations.py  what its tables are
+    transaction.py how a transaction begins and ends
     fallback.py    a copy in memory while the disk takes no writes;  volatile.py  values that live in memory only
     salvage.py     what is done with a damaged file;  presence.py  with one that was removed or replaced
     boots.py       the boot counter and what wall time each boot's monotonic clock meant

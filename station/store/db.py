@@ -14,12 +14,13 @@ import os
 import sqlite3
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NoReturn, Protocol
+from typing import NoReturn
 
 import msgspec
 
 from . import files
 from .migrations import SCHEMA, is_as_made, migrate, min_reader, refuse_newer
+from .transaction import Participant, Transaction
 
 BALLAST_BYTES = 1_000_000
 CHECK_AT_ONCE_BYTES = 20_000_000
@@ -72,26 +73,6 @@ class Notice(msgspec.Struct, frozen=True):
     detail: str
 
 
-class Participant(Protocol):
-    """An owner of tables that keeps part of them in memory, and so must know how a transaction ended."""
-
-    def must_write(self) -> bool:
-        """Whether something of its own has to go with this commit, even if nothing else was written."""
-        ...
-
-    def before_commit(self) -> None:
-        """Write, in the transaction; called only when the transaction writes anyway or someone `must_write`."""
-        ...
-
-    def committed(self) -> None:
-        """The transaction is durable (or had nothing to make durable)."""
-        ...
-
-    def rolled_back(self) -> None:
-        """Nothing of the transaction was kept."""
-        ...
-
-
 class Database:
     """One open database. Not thread-safe: it lives on the core's thread (but for `beside`)."""
 
@@ -103,9 +84,8 @@ class Database:
         """While the station runs on a copy in memory (`Fallback`): the connection to the disk that failed."""
         self.failed: StoreFailed | None = None
         self.check_pending = False
-        self._participants: list[Participant] = []
+        self._transaction = Transaction(self)
         self._notices: list[Notice] = []
-        self._inside = False
         self._commits = 0
         self._wal_alarm = False
 
@@ -176,47 +156,21 @@ class Database:
         except (sqlite3.Error, UnicodeDecodeError) as error:
             _raise_translated(error)
 
-    @contextlib.contextmanager
-    def transaction(self) -> Iterator[None]:
-        """All or nothing. Raises StoreFailed if the medium refuses; RuntimeError if one is open already."""
-        if self._inside:
-            raise RuntimeError("transactions do not nest: one input is one transaction")
-        self._inside = True
-        try:
-            self.connection.execute("BEGIN DEFERRED")
-            changes = self.connection.total_changes
-            yield
-            if self.connection.total_changes != changes or any(p.must_write() for p in self._participants):
-                for participant in self._participants:
-                    participant.before_commit()
-                self._count_commit()
-            self.connection.execute("COMMIT")
-        except BaseException as error:
-            self._abandon()
-            self._raise_if_store(error)
-            raise
-        finally:
-            self._inside = False
-        for participant in self._participants:
-            participant.committed()
+    def transaction(self) -> Transaction:
+        """All or nothing, by `with`. Raises StoreFailed if the medium refuses; RuntimeError if one is open already."""
+        return self._transaction
 
     @property
     def in_transaction(self) -> bool:
         """Whether a step is open."""
-        return self._inside
+        return self._transaction.open
 
     def join(self, participant: Participant) -> None:
         """Let an owner of tables take part in every later transaction."""
-        self._participants.append(participant)
+        self._transaction.participants.append(participant)
 
-    def _abandon(self) -> None:
-        if self.connection.in_transaction:  # after FULL and IOERR SQLite has rolled back by itself
-            with contextlib.suppress(sqlite3.Error):
-                self.connection.execute("ROLLBACK")
-        for participant in self._participants:
-            participant.rolled_back()
-
-    def _raise_if_store(self, error: BaseException) -> None:
+    def raise_if_store(self, error: BaseException) -> None:
+        """Raise StoreFailed if the medium is behind an exception; a full one is helped with the ballast."""
         failed = store_failure(error)
         if failed is None:
             return
@@ -290,7 +244,7 @@ class Database:
         self.notify("ballast_released", "the disk is full")
         return True
 
-    def _count_commit(self) -> None:
+    def count_commit(self) -> None:
         """Failing checkpoints raise nothing, the log just grows: look at it now and then."""
         self._commits += 1
         if self._commits % _WAL_LOOK_EVERY:

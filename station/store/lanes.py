@@ -184,6 +184,8 @@ class Lanes:
 
     def expired(self, mono: Mono) -> list[Row]:
         """Asks whose time has passed."""
+        if not self._memory[Lane.ASKS] and not self._memory[Lane.BOOT]:
+            return []
         asks = (row for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values())
         return [row for row in asks if row.by is not None and row.by <= mono]
 

@@ -286,6 +286,8 @@ class Outbox:
 
     def outcomes(self) -> list[Outcome]:
         """Outcomes that nothing from outside brought, since last asked. Each is an input to the engine."""
+        if not self._outcomes:
+            return []
         taken = list(self._outcomes)
         self._outcomes.clear()
         return taken

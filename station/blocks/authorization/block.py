@@ -181,8 +181,8 @@ class Authorization(Block):
 
     def next_due(self) -> Deadline | None:
         """A driver who never plugged in; a choice that nobody makes; a vehicle that waits."""
-        parts = (self._floating, self._master, self._contracts)
-        times = [until for until in (part.until for part in parts) if until is not None]
+        untils = (self._floating.until, self._master.until, self._contracts.until)
+        times = [until for until in untils if until is not None]
         return MonoDeadline(min(times)) if times else None
 
     def due(self, now: Now) -> None:

@@ -178,7 +178,7 @@ class Contracts:
     @property
     def until(self) -> Mono | None:
         """When the first of them gives up."""
-        return min((each.until for each in self._waiting.values()), default=None)
+        return min(each.until for each in self._waiting.values()) if self._waiting else None
 
     def due(self, now: Now) -> None:
         """Nobody has judged it in time."""

@@ -315,8 +315,10 @@ class CertificateSigning(Block):
 
     def next_due(self) -> Deadline | None:
         """A wait that ends, or the next look at the certificates."""
+        if not self._due:
+            return MonoDeadline(self._look_at) if self._look_at is not None else None
         waits = [*self._due.values(), *([self._look_at] if self._look_at is not None else [])]
-        return MonoDeadline(min(waits)) if waits else None
+        return MonoDeadline(min(waits))
 
     def due(self, now: Now) -> None:
         """Make again, send again, or look."""

@@ -15,7 +15,7 @@ from station.block import Block, Outcomes, Reactions, Routes, on, outcome, route
 from station.blocks.transactions import changes
 from station.blocks.transactions.answers import Answers
 from station.blocks.transactions.changes import Unplugging
-from station.blocks.transactions.conduct import Conduct, States, World, earliest
+from station.blocks.transactions.conduct import Conduct, States, World, awaited
 from station.blocks.transactions.leftover import LeftOver
 from station.blocks.transactions.registers import Registers
 from station.blocks.transactions.rules import FAULTS
@@ -342,9 +342,9 @@ class Transactions(Block):
 
     def next_due(self) -> Deadline | None:
         """The earliest of what is awaited: a handful of sessions to look at."""
-        times: list[Mono] = [*self._left_over.deadlines(), *self._registers.allowances().values()]
-        if (first := earliest(self._present())) is not None:
-            times.append(first)
+        times = [*self._left_over.deadlines(), *self._registers.allowances().values()]
+        for session in self._present():
+            times += awaited(session)
         return MonoDeadline(min(times)) if times else None
 
     def due(self, now: Now) -> None:
