@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from station.blocks.security import LINK_EVENTS
 from station.shell.link import LinkSetup
 from station.shell.linkdown import DownKind, LinkDown
 from station.shell.network import LinkOptions, NetworkProfile
+from tests.fileservers import drip, hostile
 from tests.link_bench import (
     IDENTITY,
     PASSWORD,
@@ -183,6 +185,29 @@ def test_what_is_no_websocket_server_is_left_in_time(pki: Pki, talk: Any, kind: 
             assert down.kind is kind or (profile == 2 and down.kind in {DownKind.TLS_OTHER, DownKind.CLOSED})
 
     run(scenario())
+
+
+@pytest.mark.parametrize(
+    "profile, begins",
+    [(1, b"HTTP/1.1 101 Switching Protocols\r\nA: "), (2, bytes.fromhex("1603033fff02003ffb"))],
+    ids=["HTTP", "TLS"],
+)
+def test_a_server_that_answers_a_byte_now_and_then_is_left_in_time(pki: Pki, profile: int, begins: bytes) -> None:
+    """No wait for a single byte is too long, but the whole is; and no thread goes on listening."""
+
+    async def scenario(port: int) -> None:
+        options = LinkOptions(connect_timeout_s=0.5, close_timeout_s=0.2)
+        url = f"{'ws' if profile == 1 else 'wss'}://127.0.0.1:{port}/ocpp"
+        down = await first_failure(setup_for(url, profile, tls=pki.trust(), options=options))
+        assert down.kind is DownKind.TIMEOUT
+
+        for thread in threading.enumerate():
+            if thread.name == "tls":
+                await asyncio.to_thread(thread.join, 5.0)
+                assert not thread.is_alive()
+
+    with hostile(drip(begins, b"a", 0.02)) as port:
+        run(scenario(port))
 
 
 def test_a_port_that_nobody_listens_on_is_refused() -> None:
