@@ -233,8 +233,8 @@ class FirmwareFiles:
 
     async def confirm(self, job: ConfirmFirmware) -> FirmwareConfirmed:
         """See the job."""
-        reason = await self._installer.confirm(job.file, self._folder / job.file)
-        return FirmwareConfirmed(file=job.file, reason=reason)
+        done = await self._installer.confirm(job.file, self._folder / job.file, late=job.late)
+        return FirmwareConfirmed(file=job.file, reason=done.reason, restart=done.restart)
 
     async def drop(self, job: DropFirmware) -> FirmwareDropped:
         """See the job."""

@@ -138,7 +138,13 @@ class Config(msgspec.Struct, frozen=True):
         given = self.file.firmware
         if given is None:
             return None
-        return FirmwareTerms(while_charging=given.while_charging, unsigned=given.unsigned, patience_s=given.patience_s)
+        image = given.rauc or given.swupdate
+        return FirmwareTerms(
+            while_charging=given.while_charging,
+            unsigned=given.unsigned,
+            patience_s=given.patience_s,
+            healthy_within_s=image.healthy_within_s if image is not None else None,
+        )
 
     def _given(self) -> Given | None:
         """The period of the station's certificate; unknown of a file that cannot be read any more."""

@@ -37,7 +37,7 @@ ELSEWHERE = {
 }
 """Variables that this file tells in a place of their own: two values would contradict each other."""
 
-INSTALLERS = ("command", "bundle")
+INSTALLERS = ("command", "bundle", "rauc", "swupdate")
 VERSION = re.compile(r"[0-9]{1,9}([.-][0-9]{1,9}){0,7}", re.ASCII)
 """Of firmware, so that it can be told which of two is newer."""
 
@@ -143,9 +143,11 @@ def firmware(file: File) -> Iterator[Mistake]:
     if len(named) != 1:
         reason = f"{' and '.join(named)} are two installers" if named else "no installer is named"
         yield Mistake(("firmware",), reason, f"one of {', '.join(INSTALLERS)}; docs/update.md")
-    if given.bundle is not None and given.bundle.healthy_within_s > given.patience_s:
-        reason = f"{given.bundle.healthy_within_s:g} s are more than patience_s: {given.patience_s:g} s"
-        yield Mistake(("firmware", "bundle", "healthy_within_s"), reason, "lower it, or raise patience_s")
+    for name in {"bundle", "rauc", "swupdate"} & set(named):
+        within_s = getattr(given, name).healthy_within_s
+        if within_s > given.patience_s:
+            reason = f"{within_s:g} s are more than patience_s: {given.patience_s:g} s"
+            yield Mistake(("firmware", name, "healthy_within_s"), reason, "lower it, or raise patience_s")
     if given.oldest and not VERSION.fullmatch(given.oldest):
         yield Mistake(("firmware", "oldest"), f"{given.oldest!r} is no version", 'such as "1.4.2", in quotes')
 

@@ -167,12 +167,37 @@ class Bundle(Section, frozen=True):
     """So long a new version may take until the CSMS has accepted it and the hardware answers."""
 
 
+class Image(Section, frozen=True):
+    """System images by RAUC or SWUpdate."""
+
+    healthy_within_s: Annotated[float, msgspec.Meta(ge=1.0, le=86_400.0)] = 900.0
+    """So long new firmware may take until the CSMS has accepted it and the hardware answers."""
+
+
+class Rauc(Image, frozen=True):
+    """RAUC does the work, asked over the system's D-Bus."""
+
+
+class Swupdate(Image, frozen=True):
+    """SWUpdate does the work, asked by its client."""
+
+    client: Command = ("swupdate-client",)
+    running: Command = ("swupdate", "-g")
+    """Prints which copy of the system runs, such as its root device: another one after the restart."""
+    mark_good: Command | None = None
+    """Makes the running copy permanent."""
+    mark_bad: Command | None = None
+    """Makes the machine start the other one."""
+
+
 class Firmware(Section, frozen=True):
-    """How new firmware is installed (L01, L02); docs/update.md. One of the first two."""
+    """How new firmware is installed (L01, L02); docs/update.md. One of the first four."""
 
     command: Command | None = None
     """A program of the manufacturer's; `install` or `confirm` and the file follow."""
     bundle: Bundle | None = None
+    rauc: Rauc | None = None
+    swupdate: Swupdate | None = None
     oldest: Annotated[str, msgspec.Meta(max_length=40)] = ""
     """No older version is ever installed, except by `command`."""
     while_charging: Literal["nothing", "download", "install"] = "download"

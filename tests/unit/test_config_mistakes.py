@@ -226,7 +226,10 @@ def test_a_file_of_known_hosts_that_is_not_there_is_told(folder: Folder) -> None
 @pytest.mark.parametrize(
     "given, line",
     [
-        ("{}", "station.yaml:8: firmware: no installer is named - one of command, bundle; docs/update.md"),
+        (
+            "{}",
+            "station.yaml:8: firmware: no installer is named - one of command, bundle, rauc, swupdate; docs/update.md",
+        ),
         ("{command: [x], bundle: {}}", "station.yaml:8: firmware: command and bundle are two installers"),
         ("{bundle: {}, patience_s: 60}", "healthy_within_s: 900 s are more than patience_s: 60 s"),
         ("{bundle: {}, oldest: new}", "oldest: 'new' is no version - such as \"1.4.2\", in quotes"),

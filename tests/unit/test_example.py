@@ -18,7 +18,9 @@ from station.config.schema import (
     Firmware,
     Identity,
     Keys,
+    Rauc,
     Simulator,
+    Swupdate,
     Transfers,
 )
 
@@ -48,7 +50,21 @@ def test_the_agent_accepts_the_example(tmp_path: Path, text: str) -> None:
 def test_the_example_names_every_key() -> None:
     """Commented out or not."""
     text = EXAMPLE.read_text("utf-8")
-    sections = (Identity, Csms, Keys, Clock, Connector, Evse, Simulator, Transfers, Firmware, Bundle, File)
+    sections = (
+        Identity,
+        Csms,
+        Keys,
+        Clock,
+        Connector,
+        Evse,
+        Simulator,
+        Transfers,
+        Firmware,
+        Bundle,
+        Rauc,
+        Swupdate,
+        File,
+    )
     rare = {"directory", "iso15118", "iso15118_evse_id", "min_current_a", "phase_switching", "energy_wh", "sensors"}
 
     keys = {field.name for section in sections for field in msgspec.structs.fields(section)}

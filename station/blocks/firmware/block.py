@@ -240,9 +240,20 @@ class Firmware(Block):
         self._work.call(now.after(DRAIN_S + GONE_S), self._advance)
 
     def _confirm(self, update: FirmwareUpdate, now: Now) -> None:
-        """When this firmware has reached the CSMS."""
+        """When this firmware has reached the CSMS; or when it should have."""
+        within_s = self._terms.healthy_within_s
         if self._registration.accepted and not self._reconnecting:
             self._work.start(ConfirmFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
+        elif within_s is not None and self._work.job is None and self._work.alarm is None:
+            self._work.call(now.after(within_s), self._confirm_late)
+
+    def _confirm_late(self, now: Now) -> None:
+        """The CSMS has not accepted it."""
+        update = self._updates.ongoing
+        if update is not None and update.phase == "confirm":
+            log.warning("firmware.not_accepted", extra={"request": update.request_id})
+            job = ConfirmFirmware(file=update.file, late=True)
+            self._work.start(job, self._terms.patience_s + SLACK_S, now)
 
     # --- what came of it
 
@@ -307,6 +318,11 @@ class Firmware(Block):
         """L01.FR.28, L01.FR.31, L02.FR.20: or the machine has gone back to the firmware before."""
         update = self._mine(done, "confirm")
         if update is None:
+            return
+        if done.restart:  # what has become of it is told by the firmware before
+            log.warning("firmware.goes_back", extra={"reason": done.reason})
+            self._progress.reach(update, None, phase="restart", boot=now.boot, again=False)
+            self._advance(now)
             return
         if done.reason:
             self._end(update, "InstallVerificationFailed", done.reason, now)

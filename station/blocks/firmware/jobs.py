@@ -81,16 +81,21 @@ class FirmwareInstalled(JobResult, frozen=True, kw_only=True):
 
 
 class ConfirmFirmware(Job, frozen=True, kw_only=True):
-    """The CSMS has accepted the station: ask the installer whether the new firmware runs, and let it keep that."""
+    """The CSMS has accepted the station: ask the installer whether the new firmware runs, and let it keep that.
+
+    `late`: it has not, and there was time enough; what runs shall go where the firmware before is.
+    """
 
     file: str
+    late: bool = False
 
 
 class FirmwareConfirmed(JobResult, frozen=True, kw_only=True):
-    """It does, unless `reason` says why not."""
+    """It does, unless `reason` says why not. `restart`: after one the firmware before runs again."""
 
     file: str
     reason: str = ""
+    restart: bool = False
 
 
 class DropFirmware(Job, frozen=True, kw_only=True):

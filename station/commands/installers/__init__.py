@@ -27,6 +27,13 @@ class Installation(NamedTuple):
     words: str = ""
 
 
+class Confirmation(NamedTuple):
+    """Without a `reason` the new firmware runs, and stays. `restart`: it does not, once there was one."""
+
+    reason: str = ""
+    restart: bool = False
+
+
 class Installer(Protocol):
     """Both calls may be cut off anywhere, and are then made again. `update` names the update."""
 
@@ -34,6 +41,6 @@ class Installer(Protocol):
         """Put the firmware in place; what is there runs on until a restart."""
         ...
 
-    async def confirm(self, update: str, file: Path) -> str:
-        """The CSMS has accepted the station: empty if the new firmware runs, and stays; else what has become of it."""
+    async def confirm(self, update: str, file: Path, *, late: bool = False) -> Confirmation:
+        """The CSMS has accepted the station, or has not in good time (`late`): then the firmware before shall run."""
         ...

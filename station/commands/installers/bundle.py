@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import NamedTuple, Protocol
 
 import station
-from station.commands.installers import Installation, Silent, manifest
+from station.commands.installers import Confirmation, Installation, Silent, manifest
 from station.commands.installers.archive import BadBundle, Reader
 from station.commands.installers.manifest import Here, Manifest
 from station.commands.installers.slots import VARIABLE, Slots, Wanted
@@ -98,21 +98,24 @@ class Bundle:
         except OSError as error:
             return Installation("failed", one_line(str(error)))
 
-    async def confirm(self, update: str, file: Path) -> str:
-        """See `Installer`. While the hardware is silent it waits: for better days, or for the launcher to go back."""
-        del file
+    async def confirm(self, update: str, file: Path, *, late: bool = False) -> Confirmation:
+        """See `Installer`. While the hardware is silent it waits: for better days, or for the launcher to go back.
+
+        It is never asked late: that is the launcher's, too.
+        """
+        del file, late
         wanted = self._slots.wanted if self._slots is not None else None
         if self._slots is None or wanted is None or wanted.update != update:
-            return "nothing is known of this update here"
+            return Confirmation("nothing is known of this update here")
         slots = self._slots
         if slots.of(station.__file__) != wanted.slot:
             reason = slots.reason if slots.failed == wanted.slot else "it was never started"
-            return f"{wanted.version} was given up: {reason}; {VERSION} runs"
+            return Confirmation(f"{wanted.version} was given up: {reason}; {VERSION} runs")
         while (silent := await self._silent() - wanted.silent) or not slots.found_good(wanted.slot):
             log.warning("firmware.not_well", extra={"version": wanted.version, "silent": sorted(silent)})
             await asyncio.sleep(LOOK_S)
         await in_thread(lambda: self._settle(slots, wanted), "firmware")
-        return ""
+        return Confirmation()
 
     def _settle(self, slots: Slots, wanted: Wanted) -> None:
         """What was given up its place may go now, and what is older may not come back."""

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from station.blocks.firmware.jobs import Outcome
-from station.commands.installers import Installation
+from station.commands.installers import Confirmation, Installation
 from station.commands.installers.programs import run
 
 OUTCOMES: Final[Mapping[int, Outcome]] = {0: "active", 10: "restart", 11: "again", 12: "unverified"}
@@ -27,8 +27,8 @@ class Command:
         ran = await run([*self._command, "install", str(file)], self._patience_s)
         return Installation(OUTCOMES.get(ran.code, "failed"), ran.words)
 
-    async def confirm(self, update: str, file: Path) -> str:
-        """See `Installer`."""
-        del update
+    async def confirm(self, update: str, file: Path, *, late: bool = False) -> Confirmation:
+        """See `Installer`. It is never asked late: the boot loader sees to that."""
+        del update, late
         ran = await run([*self._command, "confirm", str(file)], self._patience_s)
-        return (ran.words or f"exit code {ran.code}") if ran.code else ""
+        return Confirmation((ran.words or f"exit code {ran.code}") if ran.code else "")

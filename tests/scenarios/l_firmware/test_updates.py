@@ -17,6 +17,7 @@ from station.blocks.firmware.block import MOST_ATTEMPTS
 from station.blocks.firmware.jobs import (
     ConfirmFirmware,
     DownloadFirmware,
+    FirmwareConfirmed,
     InstallFirmware,
     SignerJudged,
     VerifyFirmware,
@@ -352,6 +353,51 @@ def test_a_machine_that_goes_back_to_its_old_firmware_says_so(bench: Bench, make
 
     assert statuses(bench)[-1] == "InstallVerificationFailed"
     assert events(bench) == []
+
+
+@pytest.mark.req("L01.FR.29")
+def test_firmware_that_the_csms_never_accepts_is_left_again(tmp_path: Path, maker: Manufacturer) -> None:
+    """The installer is asked late, and what it says is told by the firmware before, after one more restart."""
+    bench = made(tmp_path, maker, healthy_within_s=600.0)
+    update(bench, maker)
+    downloaded(bench)
+    verified(bench)
+    bench.csms.on(
+        "BootNotification", lambda _: {"status": "Pending", "interval": 60, "currentTime": bench.utc.isoformat()}
+    )
+    installed(bench)
+
+    bench.advance(seconds=590)
+    assert not waits(bench, ConfirmFirmware)
+    bench.advance(seconds=30)
+    started = bench.job(ConfirmFirmware)
+    assert isinstance(started.job, ConfirmFirmware)
+    assert started.job.late
+    bench.csms.default("BootNotification")
+    bench.job_done(started, FirmwareConfirmed(file=started.job.file, reason="given up", restart=True))
+    bench.advance(minutes=2)
+
+    assert bench.reboots == ["FirmwareUpdate"] * 2
+    assert statuses(bench)[-1] == "InstallRebooting"
+    confirmed(bench, "it does not run")
+    assert statuses(bench)[-1] == "InstallVerificationFailed"
+
+
+def test_firmware_that_is_accepted_in_time_is_not_asked_late(tmp_path: Path, maker: Manufacturer) -> None:
+    bench = made(tmp_path, maker, healthy_within_s=600.0)
+    update(bench, maker)
+    downloaded(bench)
+    verified(bench)
+    installed(bench)
+
+    started = bench.job(ConfirmFirmware)
+    assert isinstance(started.job, ConfirmFirmware)
+    assert not started.job.late
+    bench.advance(seconds=900)
+    confirmed(bench)
+
+    assert statuses(bench)[-1] == "Installed"
+    assert bench.reboots == ["FirmwareUpdate"]
 
 
 def test_new_firmware_is_confirmed_when_the_csms_has_accepted_the_station(bench: Bench, maker: Manufacturer) -> None:

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 import station
+from station.commands.installers import Confirmation, make
 from station.commands.installers import bundle as module
-from station.commands.installers import make
 from station.commands.installers.archive import BadBundle
 from station.commands.installers.bundle import here
 from station.commands.installers.make import Made
@@ -140,7 +140,7 @@ def test_the_trial_ends_when_the_hardware_answers_too(
     installer = place.installer()
     installer._silent = look
 
-    assert asyncio.run(installer.confirm("update-1", tmp_path / "gone")) == ""
+    assert asyncio.run(installer.confirm("update-1", tmp_path / "gone")) == Confirmation()
 
     assert [list(each) for each in looks] == [["trial-1"]] * 5
     assert list(place.pointers()) == ["current"]
@@ -155,7 +155,7 @@ def test_an_old_version_goes_when_the_new_one_has_proven_itself(
         assert len(list(place.slots.versions.iterdir())) == (1 if update == "one" else 2)
         place.start()
         becomes(monkeypatch, place, place.slots.trial)
-        assert asyncio.run(place.installer().confirm(update, tmp_path)) == ""
+        assert asyncio.run(place.installer().confirm(update, tmp_path)) == Confirmation()
 
     (left,) = place.slots.versions.iterdir()
     assert left.name == place.slots.current
@@ -171,7 +171,7 @@ def test_confirming_again_after_a_power_cut_is_no_mistake(
     asyncio.run(place.installer().confirm("update-1", tmp_path))
     named = place.pointers()
 
-    assert asyncio.run(place.installer().confirm("update-1", tmp_path)) == ""
+    assert asyncio.run(place.installer().confirm("update-1", tmp_path)) == Confirmation()
     assert place.pointers() == named
 
 
@@ -186,7 +186,7 @@ def test_the_version_that_runs_is_installed_already(
     named = place.pointers()
 
     assert place.install(new, "update-2") == ("active", "9.0.0 runs already")
-    assert asyncio.run(place.installer().confirm("update-2", tmp_path)) == ""
+    assert asyncio.run(place.installer().confirm("update-2", tmp_path)) == Confirmation()
     assert place.pointers() == named
 
 
@@ -197,7 +197,8 @@ def test_a_version_that_was_given_up_is_told_with_the_reason(place: Place, tmp_p
 
     told = asyncio.run(place.installer().confirm("update-1", tmp_path))
 
-    assert told == f"9.0.0 was given up: it was started 3 times and has never got well; {VERSION} runs"
+    reason = f"9.0.0 was given up: it was started 3 times and has never got well; {VERSION} runs"
+    assert told == Confirmation(reason)
 
 
 def test_a_trial_that_was_given_up_is_never_found_good(
@@ -217,7 +218,9 @@ def test_a_trial_that_was_given_up_is_never_found_good(
 def test_an_update_of_another_time_is_not_confirmed(place: Place, tmp_path: Path) -> None:
     place.install(bundle(tmp_path / "new"), "one")
 
-    assert asyncio.run(place.installer().confirm("two", tmp_path)) == "nothing is known of this update here"
+    told = asyncio.run(place.installer().confirm("two", tmp_path))
+
+    assert told == Confirmation("nothing is known of this update here")
 
 
 def test_what_a_power_cut_has_left_is_replaced(place: Place, tmp_path: Path) -> None:

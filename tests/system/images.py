@@ -1,0 +1,207 @@
+"""Real RAUC and SWUpdate on files instead of partitions, and a boot loader that is a shell script.
+
+A `Machine` has two copies of its system, A and B. `restart` is what the boot loader makes of the next start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+BOOT = """\
+#!/bin/sh
+here=${0%/*}
+case $1 in
+get-primary) cat $here/primary ;;
+set-primary) echo $2 >$here/primary && echo good >$here/state-$2 ;;
+get-state) cat $here/state-$2 ;;
+set-state) echo $3 >$here/state-$2 && echo "$2 $3" >>$here/marks ;;
+esac
+"""
+RAUC = """\
+[system]
+compatible=twin-22
+bootloader=custom
+statusfile={folder}/status
+[handlers]
+bootloader-custom-backend={folder}/boot
+[keyring]
+path={folder}/ca.pem
+[slot.rootfs.0]
+device={folder}/a.img
+type=raw
+bootname=A
+[slot.rootfs.1]
+device={folder}/b.img
+type=raw
+bootname=B
+"""
+BUS = """\
+<!DOCTYPE busconfig PUBLIC "-//freedesktop//DTD D-BUS Bus Configuration 1.0//EN"
+ "http://www.freedesktop.org/standards/dbus/1.0/busconfig.dtd">
+<busconfig><type>system</type><listen>unix:path={folder}/bus</listen><auth>EXTERNAL</auth>
+<policy context="default"><allow user="*"/><allow own="*"/><allow send_destination="*"/><allow receive_sender="*"/>
+<allow send_type="method_call"/></policy></busconfig>
+"""
+MANIFEST = """\
+[update]
+compatible={compatible}
+version={version}
+[bundle]
+format=plain
+[image.rootfs]
+filename=rootfs.img
+"""
+DESCRIPTION = """\
+software = {{
+    version = "{version}";
+    hardware-compatibility: [ "1.0" ];
+    images: ( {{ filename = "rootfs.img"; device = "{target}"; type = "raw"; sha256 = "{sha256}"; }} );
+}}
+"""
+SWUPDATE = """\
+globals:
+{{
+    verbose = true;
+}};
+"""
+EXTENSIONS = "extendedKeyUsage=emailProtection\nbasicConstraints=CA:FALSE\n"
+SIZE = 1 << 20
+PATIENCE_S = 30.0
+
+
+def missing(*programs: str) -> str:
+    """What is not installed here."""
+    return ", ".join(each for each in programs if shutil.which(each) is None)
+
+
+def cpio(name: str, data: bytes) -> bytes:
+    """A file in an archive of the form `crc`; without a name the end of it."""
+    named = (name or "TRAILER!!!").encode() + b"\0"
+    fields = (0, 0o100644, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(named), sum(data) & 0xFFFFFFFF)
+    header = b"070702" + b"".join(b"%08X" % field for field in fields) + named
+    return header + b"\0" * (-len(header) % 4) + data + b"\0" * (-len(data) % 4)
+
+
+class Machine:
+    """What a machine has on its disk."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+        said = {"boot": BOOT, "primary": "A\n", "booted": "A\n", "state-A": "good\n", "state-B": "bad\n"}
+        for name, text in said.items():
+            (folder / name).write_text(text, "ascii")
+        (folder / "boot").chmod(0o755)
+        for name in ("a.img", "b.img"):
+            (folder / name).write_bytes(b"\0" * SIZE)
+        self._certify()
+
+    def _certify(self) -> None:
+        (self.folder / "extensions").write_text(EXTENSIONS, "ascii")
+        ca = "-x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3650 -subj /CN=Maker"
+        self.run("openssl", "req", *ca.split())
+        request = "-newkey rsa:2048 -nodes -keyout signer.key -out signer.csr -subj /CN=Signer"
+        self.run("openssl", "req", *request.split())
+        signed = "-req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out signer.pem -days 3650"
+        self.run("openssl", "x509", *signed.split(), "-extfile", "extensions")
+
+    def run(self, *command: str) -> None:
+        """A program in the machine's folder."""
+        done = subprocess.run(  # noqa: S603 - our own command
+            command, cwd=self.folder, capture_output=True, check=False, timeout=PATIENCE_S
+        )
+        assert done.returncode == 0, done.stderr.decode()
+
+    def said(self, name: str) -> str:
+        """What the boot loader has in one of its files."""
+        return (self.folder / name).read_text("ascii").strip()
+
+    def restart(self) -> str:
+        """The copy that is started now: the first choice, unless it is bad."""
+        primary = self.said("primary")
+        other = {"A": "B", "B": "A"}[primary]
+        booted = other if self.said(f"state-{primary}") == "bad" and self.said(f"state-{other}") == "good" else primary
+        (self.folder / "booted").write_text(booted + "\n", "ascii")
+        return booted
+
+    # RAUC
+
+    def rauc_bundle(self, version: str, content: bytes, compatible: str = "twin-22") -> Path:
+        """Signed by the maker."""
+        inside, file = self.folder / f"in-{version}-{compatible}", self.folder / f"{version}-{compatible}.raucb"
+        inside.mkdir()
+        (inside / "rootfs.img").write_bytes(content)
+        (inside / "manifest.raucm").write_text(MANIFEST.format(version=version, compatible=compatible), "ascii")
+        signer = ("--cert", "signer.pem", "--key", "signer.key", "--keyring", "ca.pem")
+        self.run("rauc", *signer, "bundle", str(inside), str(file))
+        return file
+
+    @contextmanager
+    def rauc(self) -> Iterator[Mapping[str, str]]:
+        """RAUC's service in the copy that was booted, on a bus of its own; the environment to reach it by."""
+        (self.folder / "system.conf").write_text(RAUC.format(folder=self.folder), "ascii")
+        (self.folder / "bus.conf").write_text(BUS.format(folder=self.folder), "ascii")
+        (self.folder / "bus").unlink(missing_ok=True)
+        reached = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.folder}/bus"}
+        service = ("rauc", "-c", "system.conf", f"--override-boot-slot={self.said('booted')}", "service")
+        with self._service({}, "dbus-daemon", "--config-file=bus.conf", "--nofork"):
+            self._until((self.folder / "bus").exists, "the bus")
+            with self._service(reached, *service):
+                self._until(lambda: self._answers({**os.environ, **reached}), "RAUC")
+                yield reached
+
+    @staticmethod
+    def _answers(environment: Mapping[str, str]) -> bool:
+        asks = ("busctl", "--system", "status", "de.pengutronix.rauc")
+        return subprocess.run(asks, env=environment, capture_output=True, check=False).returncode == 0  # noqa: S603 - our own
+
+    @contextmanager
+    def _service(self, environment: Mapping[str, str], *command: str) -> Iterator[subprocess.Popen[bytes]]:
+        with (self.folder / "services.log").open("ab") as log:
+            process = subprocess.Popen(  # noqa: S603 - our own command
+                command, cwd=self.folder, stdout=log, stderr=log, env={**os.environ, **environment}
+            )
+        try:
+            yield process
+        finally:
+            process.kill()
+            process.wait(PATIENCE_S)
+
+    def _until(self, condition: Callable[[], bool], what: str) -> None:
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, f"waited for {what}: {(self.folder / 'services.log').read_text()}"
+            time.sleep(0.05)
+
+    # SWUpdate
+
+    def swu(self, version: str, content: bytes, *, description: str = "") -> Path:
+        """Signed by the maker, for copy B."""
+        target, file = self.folder / "b.img", self.folder / f"{version}.swu"
+        sha256 = hashlib.sha256(content).hexdigest()
+        text = description or DESCRIPTION.format(version=version, target=target, sha256=sha256)
+        (self.folder / "sw-description").write_text(text, "ascii")
+        (self.folder / "rootfs.img").write_bytes(content)
+        signed = "cms -sign -in sw-description -out sw-description.sig -signer signer.pem -inkey signer.key"
+        self.run("openssl", *signed.split(), *["-outform", "DER", "-nosmimecap", "-binary"])
+        names = ("sw-description", "sw-description.sig", "rootfs.img")
+        packed = [cpio(name, (self.folder / name).read_bytes()) for name in names]
+        file.write_bytes(b"".join(packed) + cpio("", b""))
+        return file
+
+    @contextmanager
+    def swupdate(self) -> Iterator[None]:
+        """SWUpdate's service, on its own sockets."""
+        (self.folder / "swupdate.cfg").write_text(SWUPDATE.format(), "ascii")
+        service = ("swupdate", "-f", "swupdate.cfg", "-k", "ca.pem", "-H", "twin:1.0", "-m", "-M", "-l", "4")
+        environment = {"TMPDIR": str(self.folder)}
+        with self._service(environment, *service):
+            self._until((self.folder / "sockinstctrl").exists, "SWUpdate")
+            yield
