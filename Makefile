@@ -11,7 +11,7 @@ ARGS ?=
 # each agent that a test starts takes five times the CPU.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo test system chaos powercut model fuzz lint style types format generate conformance generated check bench pyc bundle setup clean
+.PHONY: help demo test system chaos powercut model fuzz lint style types format generate conformance generated check bench pyc bundle wheel deb deb-sums setup clean
 
 help: ## this list
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,7 @@ style: .venv/.set-up-dev
 
 types: .venv/.set-up-dev
 	$(BIN)/mypy $(CHECKED)
+	$(BIN)/mypy packaging/build.py
 
 format: .venv/.set-up-dev ## write the code in the agreed form
 	$(BIN)/ruff check --fix-only
@@ -75,6 +76,15 @@ bundle: .venv/.set-up-run ## the agent as one file, for updates over the air (do
 	rm -rf build/bundle
 	$(BIN)/pip install -q --target build/bundle -r requirements.lock .
 	$(BIN)/ocpp-station bundle make build/bundle build/ocpp-station.bundle $(ARGS)
+
+wheel: .venv/.set-up-run ## the agent as a Python wheel, in dist/
+	$(BIN)/python packaging/build.py wheel $(ARGS)
+
+deb: .venv/.set-up-run ## Debian packages for amd64 and arm64, in dist/ (ARGS="--arch arm64 --revision 2")
+	$(BIN)/python packaging/build.py deb $(ARGS)
+
+deb-sums: .venv/.set-up-run ## after requirements.lock was changed: which wheels go into the packages
+	$(BIN)/python packaging/build.py sums
 
 setup: .venv/.set-up-dev ## only the set-up
 
