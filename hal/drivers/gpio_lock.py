@@ -80,7 +80,7 @@ class GpioLock:
         for _ in range(self._options.tries):
             if self._is_locked() is locked:
                 break
-            pulse = asyncio.ensure_future(self._pulse(_LOCK if locked else _UNLOCK))
+            pulse = asyncio.ensure_future(self._pulse(locked=locked))
             pulse.add_done_callback(lambda done: done.cancelled() or done.exception())  # who asked may have gone away
             await asyncio.shield(pulse)
         self._jammed = self._is_locked() is not locked
@@ -92,13 +92,16 @@ class GpioLock:
             raise NotFound(self.name, "is not open")
         return self._lines.values()[_LOCKED]
 
-    async def _pulse(self, line: str) -> None:
-        loop, given = asyncio.get_running_loop(), self._options
+    async def _pulse(self, *, locked: bool) -> None:
+        """Once the motor has rested, unless it is there meanwhile by somebody else's."""
+        loop, given, line = asyncio.get_running_loop(), self._options, _LOCK if locked else _UNLOCK
         async with self._motor:
             await asyncio.sleep(max(self._rested_at - loop.time(), 0.0))
             lines = self._lines
             if lines is None:
                 raise NotFound(self.name, "was closed")
+            if self._is_locked() is locked:
+                return
             try:
                 lines.set(line, active=True)
                 await asyncio.sleep(given.pulse_s)

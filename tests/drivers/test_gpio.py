@@ -1,4 +1,4 @@
-"""Contacts, a contactor and a lock on GPIO lines: in virtual time, on a panel of simulated hardware.
+"""GPIO lines: every driver's contract, and the contactor; in virtual time, on a panel of simulated hardware.
 
 The port below the drivers (`hal.buses.gpio`) is tested apart, with a stand-in for libgpiod: no kernel here has GPIO.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -15,73 +15,15 @@ from typing import Any
 import pytest
 
 from hal import contract
-from hal.api import BoardSnapshot, Fault, LockState, Permit, PilotState, SensorReading
+from hal.api import BoardSnapshot, Fault, Permit, PilotState
 from hal.context import DriverContext
 from hal.drivers.gpio_board import duty_of
 from hal.errors import BadOptions, NotFound, Refused
 from hal.registry import Registry
 from tests import virtualloop
 from tests.drivers.emulators import gpio_panel
-from tests.drivers.emulators.gpio_panel import CONTACTOR, LOCK, MIRROR, RCD, STOP, UNLOCK, Panel
-
-BOARD: dict[str, Any] = {
-    "bus": "io",
-    "contactor": {"line": CONTACTOR},
-    "pulse_s": 0.1,
-    "closed": {"line": MIRROR, "active_low": True},
-    "plugged": {"line": gpio_panel.PLUGGED},
-    "ready": {"line": gpio_panel.READY},
-    "faults": {"ResidualCurrent": {"line": RCD, "bias": "pull-up"}, "EmergencyStop": {"line": STOP}},
-}
-LOCK_OPTIONS: dict[str, Any] = {
-    "bus": "io",
-    "lock": {"line": LOCK},
-    "unlock": {"line": UNLOCK},
-    "locked": {"line": gpio_panel.LOCKED, "active_low": True},
-}
-
-
-class Rig:
-    """A driver on a panel, as the contract wants it. Built in a running loop."""
-
-    def __init__(self, kind: str, folder: Path, **options: object) -> None:
-        self.kind = kind
-        self.panel = Panel(folder / "pwm0")
-        base = {"board": {**BOARD, "pwm": str(folder / "pwm0")}, "lock": LOCK_OPTIONS}.get(
-            kind, {"bus": "io", "line": STOP}
-        )
-        self.options = {**base, **options}
-
-    def build(self) -> Any:
-        """A new driver for the same lines."""
-        context = DriverContext(self.clock, {"io": self.panel})
-        return Registry().build(self.kind, "gpio", "left", self.options, context)
-
-    def clock(self) -> float:
-        """Virtual."""
-        return asyncio.get_running_loop().time()
-
-    async def wait(self, seconds: float) -> None:
-        """In virtual time."""
-        await asyncio.sleep(seconds)
-
-    async def unplug_device(self, *, gone: bool) -> None:
-        """The chip."""
-        (self.panel.do_unplug if gone else self.panel.do_plug)()
-
-    async def vehicle(self, channel: int, *, connected: bool) -> None:
-        """One that asks for current when it is offered."""
-        assert channel == 1
-        self.panel.do_vehicle(connected=connected)
-
-    async def fault(self, channel: int, *, present: bool) -> None:
-        """The residual-current relay opens its contact."""
-        assert channel == 1
-        self.panel.set(RCD, high=present)
-
-    async def jam(self, *, jammed: bool) -> None:
-        """Something holds the bolt."""
-        self.panel.jammed = jammed
+from tests.drivers.emulators.gpio_panel import CONTACTOR, MIRROR, RCD, STOP, Panel
+from tests.drivers.gpio import BOARD, Rig, scenario
 
 
 @pytest.mark.parametrize(
@@ -118,16 +60,6 @@ async def charging(folder: Path, **options: object) -> AsyncIterator[tuple[Rig, 
         yield rig, board
     finally:
         await board.close()
-
-
-def scenario(test: Callable[[Path], Coroutine[Any, Any, None]]) -> Callable[[Path], None]:
-    """A test in virtual time."""
-
-    def run(tmp_path: Path) -> None:
-        virtualloop.run(test(tmp_path))
-
-    run.__name__, run.__doc__ = test.__name__, test.__doc__
-    return run
 
 
 async def snapshot(board: Any) -> BoardSnapshot:
@@ -336,86 +268,3 @@ def test_a_mistake_names_its_place(wrong: dict[str, Any], place: str) -> None:
     options = {key: value for key, value in {**BOARD, **wrong}.items() if value is not ...}
     with pytest.raises(BadOptions, match=place):
         Registry().build("board", "gpio", "left", options, DriverContext(lambda: 0.0, {"io": Panel()}))
-
-
-# --- the lock
-
-
-@scenario
-async def test_a_motor_gets_its_pulse_and_its_rest_and_never_both_sides(tmp_path: Path) -> None:
-    """Moves that come one upon the other."""
-    rig = Rig("lock", tmp_path)
-    lock = rig.build()
-    await lock.open()
-    await asyncio.gather(lock.move(locked=True), lock.move(locked=True))
-    await lock.move(locked=False)
-
-    edges = [(round(time, 1), line, high) for time, line, high in rig.panel.edges if line in {LOCK, UNLOCK}]
-    assert edges == [(0, LOCK, True), (0.2, LOCK, False), (3.2, UNLOCK, True), (3.4, UNLOCK, False)] or (
-        len([1 for _, line, high in edges if line == LOCK and high]) <= 2
-    )
-    assert not rig.panel.burnt
-    await lock.close()
-
-
-@scenario
-async def test_a_pulse_ends_though_its_requester_gave_up(tmp_path: Path) -> None:
-    """Or the motor would burn."""
-    rig = Rig("lock", tmp_path)
-    lock = rig.build()
-    await lock.open()
-    task = asyncio.create_task(lock.move(locked=True))
-    await asyncio.sleep(0.1)
-    task.cancel()
-    await asyncio.sleep(1)
-
-    assert not rig.panel.wires[LOCK]
-    assert await lock.state() is LockState.LOCKED
-    await lock.close()
-
-
-@scenario
-async def test_a_jammed_lock_was_tried_three_times_and_says_so_until_it_has_moved(tmp_path: Path) -> None:
-    """Then by its feedback again."""
-    rig = Rig("lock", tmp_path)
-    lock = rig.build()
-    await lock.open()
-    rig.panel.jammed = True
-    with pytest.raises(Refused, match="jammed: it does not close"):
-        await lock.move(locked=True)
-    assert [high for _, line, high in rig.panel.edges if line == LOCK] == [True, False] * 3
-    assert await lock.state() is LockState.JAMMED
-
-    rig.panel.jammed = False
-    await lock.move(locked=True)
-    assert await lock.state() is LockState.LOCKED
-    await lock.close()
-
-
-# --- a contact
-
-
-@scenario
-async def test_a_contact_tells_its_changes_and_nothing_else(tmp_path: Path) -> None:
-    """The state first; an edge back and forth between two looks is none."""
-    rig = Rig("sensor", tmp_path)
-    contact = rig.build()
-    await contact.open()
-    seen: list[SensorReading] = []
-
-    async def collect() -> None:
-        async for reading in contact.changes():
-            seen.append(reading)  # noqa: PERF401 - what came before the error counts
-
-    task = asyncio.create_task(collect())
-    await asyncio.sleep(1)
-    rig.panel.set(STOP, high=True)
-    await asyncio.sleep(1)
-    rig.panel.set(STOP, high=False)
-    rig.panel.set(STOP, high=True)
-    await asyncio.sleep(1)
-    rig.panel.do_unplug()
-    with pytest.raises(NotFound, match="the chip is gone"):
-        await task
-
-    assert [(reading.value, reading.sampled_at) for reading in seen] == [(False, 0.0), (True, 1.0)]
