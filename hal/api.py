@@ -366,6 +366,27 @@ class Display(Device, Protocol):
         ...
 
 
+class Indication(enum.Enum):
+    """What an EVSE looks like to a driver who comes."""
+
+    AVAILABLE = "Available"
+    RESERVED = "Reserved"
+    OCCUPIED = "Occupied"  # a vehicle is there, and nobody has identified himself, or the transaction is over
+    CHARGING = "Charging"
+    SUSPENDED = "Suspended"  # vehicle or station pauses
+    UNAVAILABLE = "Unavailable"
+    FAULTED = "Faulted"
+
+
+@runtime_checkable
+class Lamp(Device, Protocol):
+    """A status light of one EVSE."""
+
+    async def indicate(self, indication: Indication) -> None:
+        """Shows it until told otherwise. Raises NotFound, Timeout, BadReply."""
+        ...
+
+
 class SensorReading(msgspec.Struct, frozen=True):
     """One look at a sensor, in the unit that `SensorInfo` gives."""
 

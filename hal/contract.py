@@ -85,6 +85,7 @@ CHECKS: Sequence[Check] = (
     Check("lock", promises.moves),
     Check("lock", promises.jams, (Jams,)),
     Check("display", promises.displays),
+    Check("lamp", promises.indicates),
     Check("sensor", promises.measures),
 )
 """The contract."""

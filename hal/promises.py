@@ -20,6 +20,8 @@ from hal.api import (
     Display,
     Identified,
     Identity,
+    Indication,
+    Lamp,
     Lock,
     LockingBoard,
     LockState,
@@ -332,6 +334,15 @@ async def displays(h: Harness) -> None:
         expect(columns >= 0 and rows >= 0, f"no display has the size {display.size}")
         for text in ("Grüße", "x" * 500, "two\nlines", ""):
             await display.show(text)
+
+
+async def indicates(h: Harness) -> None:
+    """It shows every state, whichever it showed before."""
+    async with opened(h, Lamp) as lamp:
+        for before in Indication:
+            for after in Indication:
+                await lamp.indicate(before)
+                await lamp.indicate(after)
 
 
 async def measures(h: Harness) -> None:

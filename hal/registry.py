@@ -19,8 +19,8 @@ from hal.errors import BadOptions
 
 ENTRY_POINT_GROUP = "ocpp_station.hal"
 
-KINDS = ("board", "meter", "reader", "lock", "display", "sensor")
-"""The kinds of device; `hal.api` has the protocol of each: Board, Meter, TokenReader, Lock, Display, Sensor."""
+KINDS = ("board", "meter", "reader", "lock", "display", "lamp", "sensor")
+"""The kinds of device; `hal.api` has the protocol of each: Board, Meter, TokenReader, Lock, Display, Lamp, Sensor."""
 
 BUILT_IN: Mapping[str, Mapping[str, str]] = {
     "board": {
@@ -53,6 +53,7 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "sim": "hal.sim.driver:SimLock",
     },
     "display": {"sim": "hal.sim.driver:SimDisplay"},
+    "lamp": {"led": "hal.drivers.led:Led"},
     "sensor": {
         "can": "hal.drivers.can_sensor:CanSensor",
         "gpio": "hal.drivers.gpio_input:GpioInput",

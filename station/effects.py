@@ -1,8 +1,8 @@
 """What a step asks of the shell, as values.
 
 Collected while the step runs, released when it has committed, forgotten when it failed.
-`StepPorts` implements the ports `Hardware`, `Displays`, `Vehicles`, `Jobs` and `Station` for the blocks. Nothing here
-waits or does I/O.
+`StepPorts` implements the ports `Hardware`, `Displays`, `Lamps`, `Vehicles`, `Jobs` and `Station` for the blocks.
+Nothing here waits or does I/O.
 Invariant: an effect leaves only after the commit of the step that asked for it.
 """
 
@@ -12,6 +12,7 @@ from datetime import datetime
 
 import msgspec
 
+from hal.api import Indication
 from hal.iso15118 import SeccSetup
 from station.block import Job
 from station.now import Mono, Rhythm, Wall, to_wall
@@ -62,6 +63,13 @@ class Show(msgspec.Struct, frozen=True):
     """The displays shall show this text."""
 
     text: str
+
+
+class Indicate(msgspec.Struct, frozen=True):
+    """The lamp of this EVSE shall show this."""
+
+    evse_id: int
+    indication: Indication
 
 
 class ContractVerdict(msgspec.Struct, frozen=True):
@@ -129,6 +137,7 @@ Effect = (
     | TakeSample
     | KeepReading
     | Show
+    | Indicate
     | TellVehicle
     | EquipSecc
     | StartJob
@@ -148,6 +157,8 @@ class StepPorts:
         self._told: dict[int, Want] = {}
         self._rhythms: dict[int, Rhythm | None] = {}
         self._told_rhythms: dict[int, Rhythm | None] = {}
+        self._looks: dict[int, Indication] = {}
+        self._looked: dict[int, Indication] = {}
         self._pending: list[Effect] = []
         self._generation = 0
         self._jobs: dict[int, Job] = {}
@@ -182,6 +193,12 @@ class StepPorts:
     def show(self, text: str) -> None:
         """Replace what is shown."""
         self._pending.append(Show(text))
+
+    # Lamps
+
+    def indicate(self, evse_id: int, indication: Indication) -> None:
+        """State what an EVSE looks like; only a change of what was last told becomes an effect."""
+        self._looks[evse_id] = indication
 
     # Vehicles
 
@@ -256,9 +273,12 @@ class StepPorts:
         effects = wants + self._pending
         if self._rhythms:
             effects += self._changed_rhythms()
+        if self._looks:
+            effects += [Indicate(each, look) for each, look in self._looks.items() if self._looked.get(each) != look]
+            self._looked.update(self._looks)
         for number in self._unwanted:
             self._jobs.pop(number, None)
-        self._wants, self._pending, self._unwanted = {}, [], set()
+        self._wants, self._looks, self._pending, self._unwanted = {}, {}, [], set()
         return effects
 
     def _changed_rhythms(self) -> list[Effect]:
@@ -272,7 +292,7 @@ class StepPorts:
         for effect in self._pending:
             if isinstance(effect, StartJob):
                 self._jobs.pop(effect.generation, None)
-        self._wants, self._rhythms, self._pending, self._unwanted = {}, {}, [], set()
+        self._wants, self._rhythms, self._looks, self._pending, self._unwanted = {}, {}, {}, [], set()
 
     def wanted(self, evse_id: int) -> Want | None:
         """What was last told to the hardware."""

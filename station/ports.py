@@ -12,6 +12,7 @@ from typing import Any, Literal, NamedTuple, Protocol
 
 import msgspec
 
+from hal.api import Indication
 from hal.iso15118 import SeccSetup
 from station.block import Job
 from station.now import Instant, Mono, Now, Rhythm
@@ -126,6 +127,14 @@ class Displays(Protocol):
 
     def show(self, text: str) -> None:
         """Replace what is shown at the station; an empty text clears. A station without a display shows nothing."""
+        ...
+
+
+class Lamps(Protocol):
+    """What people see from afar."""
+
+    def indicate(self, evse_id: int, indication: Indication) -> None:
+        """What an EVSE looks like from now on; the same again is free. An EVSE without a lamp shows nothing."""
         ...
 
 

@@ -21,6 +21,7 @@ from station.blocks.firmware.block import Firmware
 from station.blocks.firmware.requests import FirmwareRequests
 from station.blocks.iso15118.ev_certificates import EvCertificates
 from station.blocks.iso15118.secc import Secc
+from station.blocks.lamps import Lights
 from station.blocks.local_list import LocalAuthorizationList
 from station.blocks.metering.block import Metering
 from station.blocks.own_certificates.expiry import CertificateExpiry
@@ -185,6 +186,7 @@ def _service(its: Known) -> Sequence[Block]:
             identity=its.setup.layout.identity,
         ),
         Display(displays=its.ports),
+        Lights(connectors=its.connectors, sessions=its.sessions, lamps=its.ports),
         its.data_transfers,
         its.operator,
         *_firmware(its),

@@ -29,7 +29,7 @@ from certs.signature import MANUFACTURER_ROOT
 from certs.trust import TrustStore
 from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
-from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, SignMoment, Token, TokenType
+from hal.api import BoardEvent, BoardSnapshot, Fault, Indication, MeterReading, SignMoment, Token, TokenType
 from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec
 from hal.sim.ocmf import OcmfSigner
@@ -52,6 +52,7 @@ from station.effects import (
     Effect,
     EquipSecc,
     EvCertificate,
+    Indicate,
     KeepReading,
     Send,
     SetClock,
@@ -197,6 +198,7 @@ class Bench:
         """The fingerprints of those that vouch for the CSMS from the next connection on."""
         self.jobs: list[StartJob] = []
         self._pieces: deque[tuple[int, JobResult]] = deque()
+        self.lamps: dict[int, Indication] = {}
         self.shown: list[str] = []
         """What the displays showed, one text after the other; "" is nothing."""
         self.busy = False
@@ -472,6 +474,8 @@ class Bench:
                     self._set_clock(effect)
                 case Show(text):
                     self.shown.append(text)
+                case Indicate(evse_id, indication):
+                    self.lamps[evse_id] = indication
                 case StartJob(_, OfferSchedules(evse_id=evse_id, schedules=schedules)):
                     offered = SchedulesOffered(evse_id=evse_id, reason=self.world.offer(evse_id, schedules))
                     self._do(self.station.exchange.job_done(effect.generation, offered, self.now))

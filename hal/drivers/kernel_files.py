@@ -33,6 +33,22 @@ async def read(device: str, path: Path) -> str:
         raise BadReply(device, f"{path} holds no text") from None
 
 
+async def write(device: str, path: Path, text: str) -> None:
+    """Puts it into the file. Raises as `read` does."""
+    work = in_thread(functools.partial(put, path, text), f"write {path.name}")
+    try:
+        await asyncio.wait_for(work, READ_S)
+    except TimeoutError:
+        raise Timeout(device, f"{path} takes nothing for {READ_S:.0f} s") from None
+    except OSError as error:
+        raise _as_device_error(device, path, error, "written") from None
+
+
+def put(path: Path, text: str) -> None:
+    """Blocking: one write, as the kernel wants it."""
+    path.write_text(text, "ascii")
+
+
 def found(folder: Path, pattern: str) -> list[Path]:
     """The files that there are, in order: looking which there are waits for no bus."""
     return sorted(folder.glob(pattern))
@@ -46,8 +62,8 @@ def integer(device: str, path: Path, text: str) -> int:
         raise BadReply(device, f"{path} holds {text[:20]!r}, not an integer") from None
 
 
-def _as_device_error(device: str, path: Path, error: OSError) -> DeviceError:
-    reason = f"{path} cannot be read: {os.strerror(error.errno) if error.errno else error}"
+def _as_device_error(device: str, path: Path, error: OSError, what: str = "read") -> DeviceError:
+    reason = f"{path} cannot be {what}: {os.strerror(error.errno) if error.errno else error}"
     if error.errno in _GONE:
         return NotFound(device, reason)
     return Timeout(device, reason) if error.errno in _LATE else BadReply(device, reason)

@@ -16,6 +16,7 @@
     L  firmware/          updates: fetched, checked, installed, told
     N  diagnostics/       monitors, events, logs, what is known of a customer
     O  display            what the station says to a driver; messages of the CSMS are not built yet
+       lamps              what the lamp of each EVSE shows
     P  data_transfer      a vendor's own messages
 
 A block that is not built has no routes, so that its requests are answered NotImplemented by themselves.

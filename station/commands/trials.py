@@ -49,6 +49,7 @@ async def devices(wiring: Wiring) -> list[Finding]:
         ("lock", drivers.locks),
         ("sensor", drivers.sensors),
         ("display", drivers.displays),
+        ("lamp", drivers.lamps),
     )
     try:
         return [await _tried(f"{kind} {name}", device) for kind, named in kinds for name, device in named.items()]

@@ -13,7 +13,7 @@ from hal.registry import Registry
 from station.config.mistakes import Mistake, Path, meant
 from station.config.schema import Board, Connector, Evse, File, Options, Seconds, Section, Simulator
 from station.shell.guards import Guard
-from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
+from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, LampEntry, ReaderEntry, SensorEntry, Wiring
 
 BUSES = (*buses.KINDS, "sim")
 """Kinds of what drivers share."""
@@ -44,6 +44,7 @@ SECTIONS: Mapping[str, Kind] = {
         ),
     ),
     "displays": Kind("display"),
+    "lamps": Kind("lamp", ("evse",)),
 }
 
 
@@ -51,6 +52,12 @@ class ReaderKeys(msgspec.Struct, frozen=True):
     """Our keys of a reader. None given: all EVSEs."""
 
     evses: tuple[int, ...] = ()
+
+
+class LampKeys(msgspec.Struct, frozen=True):
+    """Our keys of a lamp."""
+
+    evse: int
 
 
 class Derate(Section, frozen=True):
@@ -181,6 +188,10 @@ def wiring(file: File) -> Wiring:
             for name, keys in sensors.items()
         ),
         displays=tuple(file.displays),
+        lamps=tuple(
+            LampEntry(device=name, evse_id=msgspec.convert(_own(given, "lamps"), LampKeys).evse)
+            for name, given in file.lamps.items()
+        ),
         main_meter=file.main_meter,
         idle_period_s=file.meter_period_s,
     )
@@ -258,7 +269,7 @@ def _unnamed(path: tuple[str, str], key: str, given: Options, known: Any) -> Mis
 
 
 def _ill_formed(file: File) -> Iterator[Mistake]:
-    kinds: Mapping[str, type[msgspec.Struct]] = {"readers": ReaderKeys, "sensors": SensorKeys}
+    kinds: Mapping[str, type[msgspec.Struct]] = {"readers": ReaderKeys, "sensors": SensorKeys, "lamps": LampKeys}
     for section, kind in kinds.items():
         for name, given in getattr(file, section).items():
             try:

@@ -369,6 +369,7 @@ class File(Section, frozen=True):
     locks: Mapping[Name, Options] = {}
     sensors: Mapping[Name, Options] = {}
     displays: Mapping[Name, Options] = {}
+    lamps: Mapping[Name, Options] = {}
     main_meter: Name | None = None
     """That of the whole station, told as EVSE 0."""
     supply: Supply = Supply()

@@ -18,6 +18,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from hal.api import Indication
 from hal.errors import NotFound
 from hal.iso15118 import SeccSetup
 from hal.schedules import ScheduleOffer
@@ -87,6 +88,10 @@ class HardwareThread:
     def show(self, text: str) -> None:
         """Show a text on every display, as soon as it answers."""
         self._post(lambda hub: hub.show(text))
+
+    def indicate(self, evse_id: int, indication: Indication) -> None:
+        """Show on the lamp of an EVSE what it looks like."""
+        self._post(lambda hub: hub.shining.tell(evse_id, indication))
 
     def answer(self, evse_id: int, answer: VehicleAnswer) -> None:
         """Tell the vehicle at an EVSE, if its board can."""

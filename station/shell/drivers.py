@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from typing import Any, Protocol, TypeVar, runtime_checkable
 
-from hal.api import Board, Device, Display, Lock, Meter, Sensor, SensorReading, SensorWatch, TokenReader
+from hal.api import Board, Device, Display, Lamp, Lock, Meter, Sensor, SensorReading, SensorWatch, TokenReader
 from hal.context import DriverContext
 from hal.errors import BadOptions
 from hal.registry import Registry
@@ -46,6 +46,7 @@ class Drivers:
         self.readers: dict[str, TokenReader] = self._pick(TokenReader, [reader.device for reader in wiring.readers])
         self.sensors: dict[str, Sensor] = self._pick(Sensor, [sensor.device for sensor in wiring.sensors])
         self.displays: dict[str, Display] = self._pick(Display, list(wiring.displays))
+        self.lamps: dict[str, Lamp] = self._pick(Lamp, [lamp.device for lamp in wiring.lamps])
         for evse in wiring.evses:
             self._check_channel(evse)
 

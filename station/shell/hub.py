@@ -27,13 +27,14 @@ from station.shell import sound, vehicles
 from station.shell.bridges import Bridges
 from station.shell.drivers import Drivers, listening, opened, values
 from station.shell.introductions import Introductions
+from station.shell.lamps import Shining
 from station.shell.levels import as_text, presented
 from station.shell.metering import MeterHooks, MeterWorker
 from station.shell.outlet import Action, Allow, Deny, MoveLock, Place, Timing
 from station.shell.readings import Readings
 from station.shell.reconcile import Batch, Reconciler
 from station.shell.supervise import supervise
-from station.shell.wiring import EvseEntry, ReaderEntry, SensorEntry, Wiring
+from station.shell.wiring import EvseEntry, LampEntry, ReaderEntry, SensorEntry, Wiring
 
 log = logging.getLogger(__name__)
 
@@ -74,6 +75,7 @@ class Hub:
         self._calls: set[asyncio.Task[None]] = set()
         self._introductions = Introductions(self._news)
         self._text: str | None = None
+        self.shining = Shining()
         self._texts_due = {name: asyncio.Event() for name in wiring.displays}
         self.drivers = Drivers(wiring, self._clock, setting.registry or Registry())
         self._bridges = Bridges(self.drivers.boards)
@@ -210,6 +212,8 @@ class Hub:
             yield Duty(sensor.device, bind(self._run_sensor, sensor), _served(sensor.evse_id))
         for display in wiring.displays:
             yield Duty(display, bind(self._run_display, display), ())
+        for lamp in wiring.lamps:
+            yield Duty(lamp.device, bind(self._run_lamp, lamp), (lamp.evse_id,))
 
     # --- the pump
 
@@ -372,6 +376,11 @@ class Hub:
                 await due.wait()
                 due.clear()
                 await display.show(self._text or "")
+
+    async def _run_lamp(self, entry: LampEntry) -> None:
+        lamp = self.drivers.lamps[entry.device]
+        async with opened(lamp):
+            await self.shining.serve(lamp, entry.evse_id, lambda: self._answers(entry.device, (entry.evse_id,)))
 
     # --- inside
 

@@ -24,6 +24,7 @@ from station.effects import (
     CarryOut,
     Effect,
     EquipSecc,
+    Indicate,
     KeepReading,
     Send,
     SetClock,
@@ -278,6 +279,8 @@ class Runner:
                 self.hardware.snapshot_again()
             case Show(text):
                 self.hardware.show(text)
+            case Indicate(evse_id, indication):
+                self.hardware.indicate(evse_id, indication)
             case TellVehicle(evse_id, answer):
                 self.hardware.answer(evse_id, answer)
             case EquipSecc(setup):

@@ -45,6 +45,13 @@ class ReaderEntry(msgspec.Struct, frozen=True, kw_only=True):
     evse_ids: tuple[int, ...]
 
 
+class LampEntry(msgspec.Struct, frozen=True, kw_only=True):
+    """A lamp, and the EVSE that it stands for."""
+
+    device: str
+    evse_id: int
+
+
 class SensorEntry(msgspec.Struct, frozen=True, kw_only=True):
     """A sensor, and the variable of the device model that it feeds."""
 
@@ -70,6 +77,7 @@ class Wiring(msgspec.Struct, frozen=True, kw_only=True):
     readers: tuple[ReaderEntry, ...] = ()
     sensors: tuple[SensorEntry, ...] = ()
     displays: tuple[str, ...] = ()
+    lamps: tuple[LampEntry, ...] = ()
     main_meter: str | None = None
     idle_period_s: float = 60.0
     """How often a meter is read that nobody asks."""

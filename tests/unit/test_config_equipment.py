@@ -17,6 +17,7 @@ from station.setup import FEATURES
 from station.shell.easing import Gentleness
 from station.shell.guards import Guard
 from station.shell.outlet import Timing
+from station.shell.wiring import LampEntry
 from tests.unit.test_config import GOOD, Folder
 
 
@@ -214,6 +215,20 @@ def test_a_sensor_may_limit_the_station(folder: Folder) -> None:
         Signal(fed=Fed("GridContact", "Active"), amperes=6.0),
         Signal(fed=Fed("Manager", "Current"), source="EMS", evse_id=1),
     )
+
+
+def test_a_lamp_stands_for_an_evse(folder: Folder) -> None:
+    """Which must be said, and be there."""
+    lamps = "lamps: {left: {driver: led, evse: 2, green: a:green:status}}\n"
+
+    config = folder.load(GOOD + lamps)
+
+    assert config.wiring.lamps == (LampEntry(device="left", evse_id=2),)
+    assert config.wiring.devices[-1].options == {"green": "a:green:status"}
+    assert folder.mistakes(GOOD + lamps.replace("evse: 2", "evse: 3")) == [
+        "station.yaml:8: lamps.left.evse: no EVSE 3 - there are 2"
+    ]
+    assert "lamps.left" in folder.mistakes(GOOD + lamps.replace("evse: 2, ", ""))[0]
 
 
 TEMPERATURE = "component: TemperatureSensor, variable: Temperature, value: 20.5, unit: Celsius"

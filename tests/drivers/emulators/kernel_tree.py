@@ -1,8 +1,8 @@
-"""Folders of files as the kernel shows them: hwmon chips and 1-wire thermometers, with what goes wrong with them.
+"""Folders of files as the kernel shows them: hwmon chips, 1-wire thermometers, LEDs, with what goes wrong with them.
 
-Written from Linux, Documentation/hwmon/sysfs-interface.rst and Documentation/w1/slaves/w1_therm.rst, and the data sheet
-of the DS18B20, without code of the drivers. A file cannot fail to be read as a bus does: an attribute that gives EIO is
-played by a folder in its place (EISDIR).
+Written from Linux, Documentation/hwmon/sysfs-interface.rst, w1/slaves/w1_therm.rst, leds/leds-class.rst and
+ledtrig-timer, and the data sheet of the DS18B20, without code of the drivers. A file cannot fail to be read as a bus
+does: an attribute that gives EIO is played by a folder in its place (EISDIR).
 """
 
 from __future__ import annotations
@@ -83,3 +83,55 @@ class W1Tree:
         folder.mkdir(parents=True, exist_ok=True)
         text = f"{spelt} : crc={data[-1]:02x} {check}\n{spelt} t={milli}\n"
         (folder / "w1_slave").write_text(text, "ascii")
+
+
+class LedTree:
+    """/sys/class/leds. `put` writes an attribute as the kernel takes it; `shows` is what one sees."""
+
+    def __init__(self, root: Path) -> None:
+        self.folder = root / "class" / "leds"
+        self.writes = 0
+
+    def add(self, name: str, most: int = 255) -> None:
+        """An LED that somebody else had set to follow the disk."""
+        led = self.folder / name
+        led.mkdir(parents=True)
+        for attribute, value in {
+            "max_brightness": most,
+            "brightness": 0,
+            "trigger": "none [disk-activity] timer",
+        }.items():
+            (led / attribute).write_text(f"{value}\n", "ascii")
+
+    def put(self, path: Path, text: str) -> None:
+        """Triggers come and go with their attributes; a brightness of 0 ends a trigger; a number must be one."""
+        self.writes += 1
+        led = path.parent
+        if not path.exists():
+            raise FileNotFoundError(2, "No such file or directory")
+        if path.name == "trigger":
+            self._trigger(led, text)
+        elif path.name == "brightness" and int(text) == 0:
+            self._trigger(led, "none")
+        if path.name != "trigger":
+            path.write_text(str(int(text)), "ascii")
+
+    def _trigger(self, led: Path, name: str) -> None:
+        assert name in {"none", "timer", "disk-activity"}
+        (led / "trigger").write_text(name, "ascii")
+        for attribute in ("delay_on", "delay_off"):
+            if name == "timer":
+                (led / attribute).write_text("500", "ascii")
+            else:
+                (led / attribute).unlink(missing_ok=True)
+        if name == "none":
+            (led / "brightness").write_text("0", "ascii")
+
+    def shows(self, name: str) -> str:
+        """`off`, `on`, or `on/off` in ms; the brightness with it where it is not the most."""
+        led = self.folder / name
+        texts = {path.name: path.read_text("ascii").strip() for path in led.iterdir()}
+        if texts["brightness"] == "0":
+            return "off"
+        assert texts["brightness"] == texts["max_brightness"]
+        return f"{texts['delay_on']}/{texts['delay_off']}" if texts["trigger"] == "timer" else "on"

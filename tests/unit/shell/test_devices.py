@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import queue
 import threading
 import time
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import cast
 
 import pytest
 
-from hal.api import Fault, Permit
+from hal.api import Fault, Indication, Permit
+from hal.drivers import kernel_files, led
 from hal.errors import BadOptions
 from hal.sim.driver import SimBoard
 from hal.sim.ev import EvSpec
@@ -40,8 +43,9 @@ from station.shell.devices import HardwareThread
 from station.shell.guards import Guard
 from station.shell.hub import Setting
 from station.shell.reconcile import Batch
-from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, ReaderEntry, SensorEntry, Wiring
+from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, LampEntry, ReaderEntry, SensorEntry, Wiring
 from station.state import meters
+from tests.drivers.emulators.kernel_tree import LedTree
 
 CHARGE = Want(energise=True, limit_a=16.0)
 WAIT_S = 5.0
@@ -259,6 +263,42 @@ def test_a_contact_that_means_a_fault_opens_without_the_core(monkeypatch: pytest
         core.hear(PowerPathChanged, lambda fact: isinstance(fact, PowerPathChanged) and not fact.closed)
     finally:
         core.hardware.stop()
+
+
+def test_a_lamp_shows_what_its_evse_looks_like_also_when_it_was_gone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A real driver on files like the kernel's."""
+    monkeypatch.setattr(supervision.supervise, "__kwdefaults__", {"first_s": 0.05, "longest_s": 0.1})
+    tree = LedTree(tmp_path)
+    monkeypatch.setattr(led, "FOLDER", tree.folder)
+    monkeypatch.setattr(kernel_files, "put", tree.put)
+    lamp = DeviceEntry(name="lamp", kind="lamp", driver="led", options={"green": "green", "red": "red"})
+    lamps = (LampEntry(device="lamp", evse_id=2),)
+    core = Core(wiring(devices=(*wiring().devices, lamp), lamps=lamps))
+    core.hardware.start()
+
+    def shows(red: str, green: str) -> None:
+        for _ in range(250):
+            with contextlib.suppress(AssertionError, OSError, KeyError):  # a file that is just being written
+                if (tree.shows("red"), tree.shows("green")) == (red, green):
+                    return
+            time.sleep(0.02)
+        raise AssertionError((tree.shows("red"), tree.shows("green")))
+
+    try:
+        core.hear(DeviceLost, lambda fact: isinstance(fact, DeviceLost) and fact.device == "lamp")
+        core.hardware.indicate(1, Indication.FAULTED)
+        core.hardware.indicate(2, Indication.AVAILABLE)
+        for name in ("red", "green"):
+            tree.add(name)
+        core.hear(DeviceReturned)
+        shows("off", "on")
+        core.hardware.indicate(2, Indication.FAULTED)
+        shows("on", "off")
+    finally:
+        core.hardware.stop()
+    shows("off", "off")
 
 
 def test_a_sensor_tells_its_changes_and_a_display_shows(core: Core) -> None:
