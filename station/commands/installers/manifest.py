@@ -81,7 +81,7 @@ def read(raw: bytes) -> Manifest:
         manifest = msgspec.json.decode(raw, type=Manifest)
         versions.key(manifest.version)
         versions.key(manifest.min_previous)
-    except (msgspec.DecodeError, versions.BadVersion) as error:
+    except (msgspec.DecodeError, ValueError, RecursionError, versions.BadVersion) as error:
         raise BadBundle(f"its manifest: {error}") from error
     if manifest.product != PRODUCT:
         raise BadBundle(f"it is of another product: {manifest.product[:40]!r}")

@@ -71,7 +71,7 @@ class Slots:
         """What the last update has put on trial."""
         try:
             return msgspec.json.decode((self.root / "wanted").read_bytes(), type=Wanted)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, ValueError, RecursionError):
             return None
 
     def of(self, file: str) -> str:

@@ -77,5 +77,5 @@ class Floor:
         """Raises OSError. A file that holds something else is none of ours: it allows nothing."""
         try:
             return msgspec.json.decode(self._path.read_bytes(), type=_Kept)
-        except (FileNotFoundError, msgspec.DecodeError):
+        except (FileNotFoundError, msgspec.DecodeError, ValueError, RecursionError):
             return _Kept()

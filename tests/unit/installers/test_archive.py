@@ -214,3 +214,12 @@ def test_a_manifest_that_is_too_long_is_not_read() -> None:
 
     with pytest.raises(BadBundle, match="does not begin"):
         manifest.first(Reader(raw))
+
+
+@pytest.mark.parametrize(
+    "raw", [b"", b'{"product":"\xff"}', b'{"files":{"\x80":{}}}', b'{"x":' + b"[" * 100_000, b"[]", b"\x00" * 100]
+)
+def test_a_manifest_that_is_no_text_is_refused(raw: bytes) -> None:
+    """By other errors of the library than other damage: the installation would end without a word."""
+    with pytest.raises(BadBundle):
+        manifest.read(raw)
