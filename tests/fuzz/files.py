@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
+import io
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +14,12 @@ import msgspec
 from hal import template
 from hal.errors import BadOptions
 from station.commands import firmware
+from station.commands.installers.archive import BadBundle, Reader
+from station.commands.installers.manifest import first
 from station.config import Config, ConfigError, cache, load
 from station.shell.transfer.hostkeys import HostKeys
 from station.store import essentials
+from tests import bundles
 from tests.fuzz.target import Run, Target
 
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "station.yaml.example"
@@ -118,7 +124,42 @@ def notes() -> tuple[Sequence[bytes], Run]:
     return [b'{"files.example:22":"SHA256:abc"}', part], run
 
 
+def bundle() -> tuple[Sequence[bytes], Run]:
+    """New firmware of the agent's own: what is read of it is named by its manifest, is what that says, and no more.
+
+    The inside is changed, which gzip's checksum would hide; and the outside.
+    """
+    folder = _folder()
+    files_ = {"start.py": b"print()", "lib/a.py": b"a = 1\n" * 200}
+    genuine = bundles.packed(folder / "good", msgspec.json.encode(bundles.told(files_, "9.0.0")), files_).read_bytes()
+
+    def run(data: bytes) -> bool:
+        packed = data if data[:2] == b"\x1f\x8b" else gzip.compress(data, 1, mtime=0)
+        reader, taken = Reader(io.BytesIO(packed)), {}
+        try:
+            _, manifest = first(reader)
+            for name, entry in manifest.files.items():
+                found = reader.member()
+                if found is None or (found.name, found.size) != (name, entry.size):
+                    return False
+                content = b"".join(reader.content())
+                assert len(content) == entry.size
+                taken[name] = hashlib.sha256(content).hexdigest() == entry.sha256
+            reader.member()
+        except (BadBundle, OSError) as error:
+            assert len(str(error)) < 1000
+            return False
+        for name in taken:
+            inside = (folder / "slot" / name).resolve()
+            assert inside.is_relative_to((folder / "slot").resolve()), name
+            assert inside != (folder / "slot").resolve()
+        return all(taken.values())
+
+    return [genuine, gzip.decompress(genuine)], run
+
+
 TARGETS = {
+    "bundle": Target(bundle, longest=8192),
     "station.yaml": Target(station, examples=25, longest=8192),
     "register-map": Target(meter, examples=25, longest=8192),
     "essentials": Target(kept),

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import math
+import operator
 import struct
 from collections.abc import Sequence
 
@@ -15,7 +17,7 @@ from hal.buses.pdu import Table
 from hal.buses.rapi import framed, parsed
 from hal.buses.rtu import Rtu, shape_of
 from hal.dbc import parse
-from hal.drivers import pn532_frame
+from hal.drivers import pn532_frame, rdm6300
 from hal.errors import BadOptions
 from tests.fuzz.target import Run, Target, pieces
 
@@ -111,6 +113,25 @@ def _is_card(data: bytes) -> bool:
     return token is not None
 
 
+def tag() -> tuple[Sequence[bytes], Run]:
+    """A module that says which tag is there: ten digits whose check sum is right, and a buffer that stays small."""
+    number = bytes.fromhex("0415AA03F2")
+    check = functools.reduce(operator.xor, number)
+    frame = b"\x02" + number.hex().upper().encode() + f"{check:02X}".encode() + b"\x03"
+
+    def run(data: bytes) -> bool:
+        frames, found = rdm6300.Frames(), []
+        for piece in pieces(data):
+            found += frames.feed(piece)
+            assert len(frames._buffer) < 14
+        for token in found:
+            assert token.uid_hex.encode() in data.upper()
+            assert len(token.uid_hex) == 10
+        return bool(found)
+
+    return [b"\x00" + frame + frame], run
+
+
 def can_text() -> tuple[Sequence[bytes], Run]:
     """A line is a frame of classic CAN, or it is none: no number beyond what the bus has."""
 
@@ -161,5 +182,6 @@ TARGETS = {
     "openevse": Target(openevse),
     "reader": Target(reader),
     "can-text": Target(can_text),
+    "tag": Target(tag),
     "dbc": Target(dbc, examples=25, longest=1024),
 }
