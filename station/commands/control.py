@@ -8,10 +8,11 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
+from device_model.model import Mutability
 from station.app import Station
 from station.block import Answered, NotSent, Outcome, Refused
 from station.blocks.smart_charging.external import ExternalLimit, Source
-from station.commands import status
+from station.commands import conversation, status
 from station.config import Config
 from station.config.schema import worded
 from station.now import Now, to_datetime
@@ -20,6 +21,7 @@ from station.refusal import Refusal
 from station.shell.control import Address, Answer, CommandError, Handler
 from station.shell.runner import Runner
 from station.shell.simulation import Command, Simulation, network_switch
+from station.shell.threads import in_thread
 from station.state.naming import named
 from station.state.security_log import SecurityLog
 
@@ -51,6 +53,12 @@ class SetVariable(Command, frozen=True, kw_only=True):
 
     name: str
     value: str | bool | int | float
+
+
+class GetMessages(Command, frozen=True, kw_only=True):
+    """The last OCPP messages: those whose number is above `after`."""
+
+    after: int = 0
 
 
 class FactoryReset(Command, frozen=True, kw_only=True):
@@ -148,7 +156,22 @@ def _reading(station: Station, runner: Runner) -> dict[str, Handler]:
         told: Answer = await runner.ask(lambda _now: _logged(station.security_log))
         return told
 
-    return {"variables": listed, "get_variable": get, "security_log": security_log}
+    async def heard(line: bytes) -> Answer:
+        after = msgspec.json.decode(line, type=GetMessages).after
+        kept, closed, now = await runner.ask(lambda now: (runner.link.messages.after(0), _closed(station), now))
+        told = await in_thread(lambda: [*conversation.told(kept, after, now, lambda *name: name in closed)], "messages")
+        return {"messages": told}
+
+    return {"variables": listed, "get_variable": get, "security_log": security_log, "messages": heard}
+
+
+def _closed(station: Station) -> frozenset[tuple[str, str]]:
+    """The variables that nobody is shown, by the names of component and variable."""
+    return frozenset(
+        (each.component.name, each.id.name)
+        for each in station.variables.model
+        if any(holder.secret or holder.mutability is Mutability.WRITE_ONLY for holder in each.attributes)
+    )
 
 
 def _changing(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:

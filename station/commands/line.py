@@ -53,6 +53,13 @@ def _status(given: argparse.Namespace) -> int:
     return _at_socket(given, lambda address: local.status(address, watch=given.watch, raw=given.json))
 
 
+def _messages(given: argparse.Namespace) -> int:
+    from station.commands import messages  # noqa: PLC0415 - see the module's first lines
+
+    view = messages.View(given.last, given.full, given.json, given.follow, given.save)
+    return _at_socket(given, lambda address: messages.show(address, view))
+
+
 def _sim(given: argparse.Namespace) -> int:
     from station.commands import local  # noqa: PLC0415 - see the module's first lines
 
@@ -129,6 +136,7 @@ def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
 
 _COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim, "hal": _hal} | {
     "variables": _variables,
+    "messages": _messages,
     "security-log": _security_log,
     "factory-reset": _factory_reset,
     "keys": _keys,
@@ -165,6 +173,8 @@ def _parser() -> argparse.ArgumentParser:
     status = commands.add_parser("status", help="what the running agent is doing")
     status.add_argument("--watch", action="store_true", help="again every two seconds")
     status.add_argument("--json", action="store_true", help="as it comes from the socket")
+    heard = commands.add_parser("messages", help="what the running agent and the CSMS said last, without secrets")
+    _add_messages(heard)
     sim = commands.add_parser(
         "sim", help="drive simulated hardware of a running agent", epilog=_SIM_EPILOG, formatter_class=plain
     )
@@ -181,7 +191,7 @@ def _parser() -> argparse.ArgumentParser:
     factory.add_argument("--yes", action="store_true", help="really")
     allow = commands.add_parser("allow-firmware", help="let the CSMS install an older version, once")
     allow.add_argument("version", metavar="VERSION", help="versions from this one on are taken, until one is installed")
-    for parser_ in (status, sim, variables, security, factory, allow):
+    for parser_ in (status, heard, sim, variables, security, factory, allow):
         parser_.add_argument("--config", default=None, metavar="FILE", help=f"default: {CONFIG}")
         parser_.add_argument("--socket", default=None, metavar="ADDRESS", help="a path or 127.0.0.1:PORT instead")
     sim.add_argument("name", metavar="COMMAND", help="plug_in, unplug, swipe, ...")
@@ -193,6 +203,21 @@ def _parser() -> argparse.ArgumentParser:
     _add_hal(hal)
     _add_bundle(commands.add_parser("bundle", help="the agent as one file, for updates (docs/update.md)"))
     return parser
+
+
+def _add_messages(heard: argparse.ArgumentParser) -> None:
+    heard.add_argument("--last", type=_count, default=20, metavar="N", help="how many (20); 200 are kept at most")
+    heard.add_argument("--full", action="store_true", help="all of each message")
+    heard.add_argument("--json", action="store_true", help="one JSON object a line")
+    heard.add_argument("--follow", action="store_true", help="and those that come, until Ctrl-C")
+    heard.add_argument("--save", metavar="FILE", help="all that are kept into a file, as JSON lines, instead")
+
+
+def _count(text: str) -> int:
+    count = int(text)
+    if count < 1:
+        raise argparse.ArgumentTypeError(f"{count} is less than 1")
+    return count
 
 
 def _add_bundle(bundle: argparse.ArgumentParser) -> None:

@@ -20,6 +20,7 @@ from station.shell.backoff import BackoffSettings, Redial
 from station.shell.connection import Connection
 from station.shell.dial import Dial, Dialer
 from station.shell.linkdown import DownKind, LinkDown, explain
+from station.shell.messages import Messages
 from station.shell.network import Credentials, LinkOptions, NetworkProfile, OwnCertificate
 
 _LOG = logging.getLogger("station.link")
@@ -80,7 +81,7 @@ class Link:
     """Keeps a connection to one of the CSMSs of `setup`.
 
     `dial` and `pause` stand for the network and for the time between attempts; tests replace them.
-    `up` tells of the connection that stands, `down` of the last failure.
+    `up` tells of the connection that stands, `down` of the last failure, `messages` of what was said last.
     """
 
     def __init__(
@@ -107,12 +108,16 @@ class Link:
         self._connection: Connection | None = None
         self.up: LinkUp | None = None
         self.down: LinkDown | None = None
+        self.messages = Messages()
 
     # What the rest of the station asks for
 
     def send(self, text: str) -> bool:
         """Queue a message; False if there is no connection, or the CSMS has stopped reading and it is cut for that."""
-        return self._connection is not None and self._connection.send(text)
+        if self._connection is None or not self._connection.send(text):
+            return False
+        self.messages.said(text)
+        return True
 
     async def flush(self, timeout_s: float) -> bool:
         """Wait until all that was queued has gone out; False if that takes longer, or there is no connection."""
@@ -218,7 +223,7 @@ class Link:
             self._tell(explain(error), profile, was_up=False)
             return
         why = LinkDown(DownKind.REQUESTED, "ended by the station")
-        connection = Connection(line, self._listener.on_text, options)
+        connection = Connection(line, self._heard, options)
         try:
             self._redial.connected()
             self._connection = connection
@@ -236,6 +241,10 @@ class Link:
             with contextlib.suppress(Exception):
                 await connection.end(abrupt=self._abrupt)
             self._tell(why, profile, was_up=True)
+
+    async def _heard(self, text: str | bytes) -> None:
+        self.messages.heard(text)
+        await self._listener.on_text(text)
 
     def _chosen(self, profile: NetworkProfile) -> tuple[int, Credentials, str]:
         """What to show this CSMS: its place among its like, all of it, and the certificate's name if that is varied."""

@@ -99,6 +99,11 @@ def _told(record: logging.LogRecord) -> str:
     return line + "".join(f" {name}={_shown(name, value)}" for name, value in fields.items())
 
 
+def secret(name: str) -> bool:
+    """Whether a field of this name is never shown."""
+    return _SECRET_NAME.search(name) is not None
+
+
 def hidden(text: str) -> str:
     """`text` without anything that looks like a credential."""
     return _SECRET_TEXT.sub(lambda found: next(part for part in found.groups() if part) + "***", text)
@@ -112,7 +117,7 @@ def one_line(text: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if _SECRET_NAME.search(name):
+    if secret(name):
         return "***"
     if isinstance(value, (bool, int, float)):
         return str(value)

@@ -229,3 +229,25 @@ def test_the_password_goes_to_the_csms_and_not_into_the_log(tmp_path: Path, csms
     kept = [path for path in (tmp_path / "state").rglob("*") if path.is_file()]
     assert kept
     assert [path.name for path in kept if PASSWORD.encode() in path.read_bytes()] == []
+
+
+def test_the_last_messages_are_shown_without_secrets(csms: LiveCsms, agent: Agent) -> None:
+    """A password that the CSMS sets and a card are in none of them."""
+    csms.wait_for("BootNotification")
+    variable = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicAuthPassword"}}
+    agent.command("plug_in", evse=1)
+    agent.command("swipe", id_token="04AABBCC", evses=[1])
+    csms.wait_for("Authorize")
+    csms.call("SetVariables", {"setVariableData": [{**variable, "attributeValue": "another password of 16"}]})
+
+    answer = agent.command("messages")
+
+    told = answer["messages"]
+    assert {("station", "BootNotification"), ("csms", "SetVariables"), ("station", "Authorize")} <= {
+        (each["by"], each["action"]) for each in told if each["kind"] == "call"
+    }
+    assert "another password" not in str(told)
+    assert "04AABBCC" not in str(told)
+    (boot,) = (each for each in told if each["action"] == "BootNotification" and each["kind"] == "answer")
+    assert boot["payload"]["status"] == "Accepted"
+    assert agent.command("messages", after=told[-1]["number"])["messages"] == []

@@ -55,6 +55,36 @@ STATUS: dict[str, Any] = {
     "store": "ok",
 }
 
+MESSAGES: dict[str, Any] = {
+    "ok": True,
+    "messages": [
+        {
+            "number": 1,
+            "time": "2026-11-27T08:00:00.120Z",
+            "by": "station",
+            "kind": "call",
+            "size": 90,
+            "action": "Authorize",
+            "id": "7",
+            "payload": {"idToken": {"idToken": "***a1b2", "type": "x" * 200}},
+        },
+        {
+            "number": 2,
+            "time": "2026-11-27T08:00:00.170Z",
+            "by": "csms",
+            "kind": "error",
+            "size": 40,
+            "id": "7",
+            "action": "Authorize",
+            "took_s": 0.05,
+            "code": "InternalError",
+            "description": "\x1b[2J",
+            "payload": {},
+        },
+        {"number": 3, "time": "2026-11-27T08:00:01.000Z", "by": "csms", "kind": "unreadable", "size": 70_000},
+    ],
+}
+
 
 @pytest.fixture
 def config(tmp_path: Path) -> Path:
@@ -75,7 +105,8 @@ def agent(config: Path) -> Iterator[list[dict[str, Any]]]:
         def handle(self) -> None:
             command = json.loads(self.rfile.readline())
             heard.append(command)
-            answer = STATUS if command["cmd"] == "status" else {"ok": "evse" in command, "error": "which EVSE?"}
+            known = {"status": STATUS, "messages": MESSAGES}
+            answer = known.get(command["cmd"], {"ok": "evse" in command, "error": "which EVSE?"})
             self.wfile.write(json.dumps(answer).encode() + b"\n")
 
     with ThreadingUnixStreamServer(str(config.parent / "control.sock"), Handler) as server:
@@ -157,6 +188,41 @@ def test_status_is_for_people(agent: list[dict[str, Any]], config: Path, capsys:
     assert "evse 1    Occupied, 16 A offered, Charging t-1, 1.234 kWh" in told
     assert "up 1 d 2:03:04" in told
     assert "transaction events wait; 3 given up and kept" in told
+
+
+def test_messages_are_one_line_each(
+    agent: list[dict[str, Any]], config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Long ones are cut, and nothing that a CSMS says draws on the screen."""
+    assert main(["messages", "--config", str(config)]) == 0
+
+    first, second, third = capsys.readouterr().out.splitlines()
+    assert agent == [{"cmd": "messages", "after": 0}]
+    assert first.startswith('08:00:00.120 -> Authorize {"idToken": {"idToken": "***a1b2"')
+    assert first.endswith("x...")
+    assert second == "08:00:00.170 <- Authorize error (0.050 s) InternalError \\x1b[2J {}"
+    assert third == "08:00:01.000 <- ? unreadable 70000 characters"
+
+
+@pytest.mark.usefixtures("agent")
+def test_messages_are_shown_whole_and_few_if_asked(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["messages", "--config", str(config), "--last", "3", "--full"]) == 0
+    assert "x" * 200 in capsys.readouterr().out
+    assert main(["messages", "--config", str(config), "--last", "1", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["number"] == 3
+
+
+@pytest.mark.usefixtures("agent")
+def test_messages_are_kept_in_a_file_for_the_owner(config: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = config.parent / "messages.jsonl"
+
+    assert main(["messages", "--config", str(config), "--save", str(file)]) == 0
+
+    assert [json.loads(line) for line in file.read_text("utf-8").splitlines()] == MESSAGES["messages"]
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert "3 messages" in capsys.readouterr().out
+    assert main(["messages", "--config", str(config), "--save", "/nowhere/at/all"]) == 1
+    assert "name a file that you may write" in capsys.readouterr().err
 
 
 def test_sim_turns_arguments_into_a_command(agent: list[dict[str, Any]], config: Path) -> None:
