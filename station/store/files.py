@@ -6,7 +6,7 @@ other means.
 """
 
 # The recorder sees calls of `os`; it would miss those of pathlib:
-# ruff: noqa: PTH102, PTH104, PTH108, PTH116
+# ruff: noqa: PTH102, PTH104, PTH106, PTH108, PTH116
 
 from __future__ import annotations
 
@@ -83,6 +83,16 @@ def remove(path: Path) -> None:
     """Unlink a file that may be absent. Durable only after `sync_directory`."""
     with contextlib.suppress(FileNotFoundError):
         os.unlink(path)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a folder with all that is in it. Durable only after `sync_directory` of its parent."""
+    for inner in sorted(path.rglob("*"), reverse=True):
+        if inner.is_dir() and not inner.is_symlink():
+            os.rmdir(inner)
+        else:
+            remove(inner)
+    os.rmdir(path)
 
 
 def create_empty(path: Path, mode: int = PRIVATE) -> None:

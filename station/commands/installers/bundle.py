@@ -132,7 +132,7 @@ class Bundle:
             if reason := manifest.refusal(told, here()) or self._floor.refusal(told.version, VERSION):
                 raise Refused(reason)
             wanted = Wanted(update=task.update, slot=slot, version=told.version, silent=task.silent)
-            if slot == running == slots.current:
+            if slot == running and slot in {slots.current, slots.trial}:  # a power cut came between trial and answer
                 slots.want(wanted)
                 return Installation("active", f"{told.version} runs already")
             slots.make_room(running)

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import shutil
 from pathlib import Path
 
 import msgspec
@@ -81,19 +80,18 @@ class Slots:
         return path.relative_to(versions).parts[0] if path.is_relative_to(versions) else ""
 
     def make_room(self, *keep: str) -> None:
-        """Remove all versions but these, and what `current` names."""
+        """Remove all versions but these, and what `current` names; none of them is tried any more."""
         files.make_directory(self.versions)
+        self._end_trials()
         for path in self.versions.iterdir():
-            if path.name not in {*keep, self.current, self.trial}:
+            if path.name not in {*keep, self.current}:
                 log.info("firmware.version_removed", extra={"version": path.name})
-                shutil.rmtree(path)
+                files.remove_tree(path)
         files.sync_directory(self.versions)
 
     def try_(self, wanted: Wanted, within_s: float) -> None:
         """From the next start on."""
-        for stale in (*self._trials(), self.root / "failed", self.root / "reason"):
-            files.remove(stale)
-        files.sync_directory(self.root)  # before the new one has a name: what an old name counted is not its
+        self._end_trials()
         self.want(wanted)
         files.replace(self.root / "within", b"%d\n" % within_s)
         files.replace(self.root / "trial-0", wanted.slot.encode() + b"\n")
@@ -110,6 +108,12 @@ class Slots:
                     files.move(path, self.root / "current")
                     return True
         return self.current == slot
+
+    def _end_trials(self) -> None:
+        """Before a new one has a name: what an old name has counted is not its."""
+        for stale in (*self._trials(), self.root / "failed", self.root / "reason"):
+            files.remove(stale)
+        files.sync_directory(self.root)
 
     def _trials(self) -> list[Path]:
         return sorted(self.root.glob("trial-[0-9]"))

@@ -190,6 +190,22 @@ def test_the_version_that_runs_is_installed_already(
     assert place.pointers() == named
 
 
+def test_a_trial_that_has_begun_is_not_begun_again(
+    place: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Power was cut when it had its name, and before the old version knew: the new one is told to install itself."""
+    new = bundle(tmp_path / "new")
+    place.install(new)
+    place.start()
+    becomes(monkeypatch, place, place.slots.trial)
+
+    assert place.install(new) == ("active", "9.0.0 runs already")
+
+    assert list(place.pointers()) == ["trial-1"]
+    assert asyncio.run(place.installer().confirm("update-1", tmp_path)) == Confirmation()
+    assert list(place.pointers()) == ["current"]
+
+
 def test_a_version_that_was_given_up_is_told_with_the_reason(place: Place, tmp_path: Path) -> None:
     place.install(bundle(tmp_path / "new"))
     for _ in range(4):
