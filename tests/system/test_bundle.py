@@ -184,6 +184,10 @@ def test_a_new_version_stays_when_the_csms_has_accepted_it(
 
         assert field.until("Installed") == [*FETCHED, "Installing", "InstallRebooting", "Installed"]
         assert field.boots() == [("FirmwareUpdate", NEW)]
+        csms.until(
+            lambda: "FirmwareUpdated" in [each["type"] for each in csms.script.received("SecurityEventNotification")],
+            "FirmwareUpdated",
+        )
         assert agent.command("status")["version"] == NEW
         assert agent.slots.current.startswith(f"{NEW}-")
         assert not agent.slots.trial

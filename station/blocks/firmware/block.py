@@ -241,19 +241,12 @@ class Firmware(Block):
 
     def _confirm(self, update: FirmwareUpdate, now: Now) -> None:
         """When this firmware has reached the CSMS; or when it should have."""
-        within_s = self._terms.healthy_within_s
+        patience_s, within_s = self._terms.patience_s + SLACK_S, self._terms.healthy_within_s
         if self._registration.accepted and not self._reconnecting:
-            self._work.start(ConfirmFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
+            self._work.start(ConfirmFirmware(file=update.file), patience_s, now)
         elif within_s is not None and self._work.job is None and self._work.alarm is None:
-            self._work.call(now.after(within_s), self._confirm_late)
-
-    def _confirm_late(self, now: Now) -> None:
-        """The CSMS has not accepted it."""
-        update = self._updates.ongoing
-        if update is not None and update.phase == "confirm":
-            log.warning("firmware.not_accepted", extra={"request": update.request_id})
-            job = ConfirmFirmware(file=update.file, late=True)
-            self._work.start(job, self._terms.patience_s + SLACK_S, now)
+            late = ConfirmFirmware(file=update.file, late=True)
+            self._work.call(now.after(within_s), lambda then: self._work.start(late, patience_s, then))
 
     # --- what came of it
 
