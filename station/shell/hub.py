@@ -15,34 +15,29 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import msgspec
 
-from hal.api import BoardSnapshot, LockingBoard, LockState
-from hal.errors import DeviceError, Refused
+from hal.api import BoardSnapshot
+from hal.errors import DeviceError
 from hal.iso15118 import SeccSetup
 from hal.registry import Registry
-from hal.schedules import ScheduleOffer, SchedulingBoard
+from hal.schedules import ScheduleOffer
 from station.effects import VehicleAnswer, Want
 from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
 from station.now import BootId, Instant, Mono, Rhythm
 from station.shell import sound, vehicles
 from station.shell.bridges import Bridges
+from station.shell.calls import Calls
 from station.shell.drivers import Drivers, listening, opened, values
 from station.shell.introductions import Introductions
 from station.shell.lamps import Shining
 from station.shell.levels import as_text, presented
 from station.shell.metering import MeterHooks, MeterWorker
-from station.shell.outlet import Action, Allow, Deny, MoveLock, Place, Timing
+from station.shell.outlet import Place, Timing
 from station.shell.readings import Readings
 from station.shell.reconcile import Batch, Reconciler
 from station.shell.supervise import supervise
 from station.shell.wiring import EvseEntry, LampEntry, ReaderEntry, SensorEntry, Wiring
 
 log = logging.getLogger(__name__)
-
-CALL_S = 20.0
-"""A call to a driver that takes longer counts as failed."""
-
-WITHDRAW_S = 3.0
-"""At the orderly stop, how long boards may take to open."""
 
 
 class Setting(msgspec.Struct, frozen=True):
@@ -72,7 +67,6 @@ class Hub:
         self._stopping = asyncio.Event()
         self._awake = asyncio.Event()
         self._lost: set[str] = set()
-        self._calls: set[asyncio.Task[None]] = set()
         self._introductions = Introductions(self._news)
         self._text: str | None = None
         self.shining = Shining()
@@ -82,6 +76,7 @@ class Hub:
         self._evses = {evse.evse_id: evse for evse in wiring.evses}
         self._reconciler = Reconciler(tuple(map(self._place, wiring.evses)), self._boot, setting.timing)
         self._readings = Readings(self._reconciler, tell, self._news)
+        self._calls = Calls(self.drivers, self._evses, self._reconciler, self._clock, self._awake)
         names = {evse.evse_id: evse.meter for evse in wiring.evses} | {0: wiring.main_meter}
         self._meters = {evse_id: self._meter(evse_id, name) for evse_id, name in names.items() if name}
 
@@ -136,29 +131,11 @@ class Hub:
 
     async def unlock(self, evse_id: int) -> str:
         """Open the connector lock now, whatever the wants; gives the reason if it stays locked. Never under current."""
-        if evse_id not in self._evses:
-            return f"there is no EVSE {evse_id}"
-        if self._reconciler.may_carry_current(evse_id, self._clock()):
-            return "current may flow through the connector"
-        call = asyncio.ensure_future(self._ask(MoveLock(evse_id, locked=False)))
-        done, _ = await asyncio.wait({call}, timeout=CALL_S)
-        if not done:
-            call.cancel()
-            return f"no answer for {CALL_S:.0f} s"
-        return self._error_of(call) or ""
+        return await self._calls.unlock(evse_id)
 
     async def offer(self, evse_id: int, schedules: tuple[ScheduleOffer, ...]) -> str:
         """Hand charging schedules to the vehicle; gives the reason if that failed."""
-        evse = self._evses[evse_id]
-        board = self.drivers.boards[evse.board]
-        if not isinstance(board, SchedulingBoard):
-            return f"{evse.board} does not speak ISO 15118"
-        call = asyncio.ensure_future(board.offer(evse.channel, schedules))
-        done, _ = await asyncio.wait({call}, timeout=CALL_S)
-        if not done:
-            call.cancel()
-            return f"no answer for {CALL_S:.0f} s"
-        return self._error_of(call) or ""
+        return await self._calls.offer(evse_id, schedules)
 
     def stop(self) -> None:
         """End `run` in good order."""
@@ -174,11 +151,12 @@ class Hub:
             tasks.append(asyncio.create_task(keep, name=duty.device))
         try:
             await self._until_stopped(tasks[0])
-            await self._withdraw()
+            await self._calls.withdraw()
         finally:
-            for task in (*tasks, *self._calls):
+            for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, *self._calls, return_exceptions=True)
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._calls.end()
             await self._introductions.end()
             await self._bridges.end()
             await self.drivers.close()
@@ -224,9 +202,7 @@ class Hub:
             self._awake.clear()
             now = self._clock()
             for action in self._reconciler.actions(now):
-                task = loop.create_task(self._perform(action))
-                self._calls.add(task)
-                task.add_done_callback(self._calls.discard)
+                self._calls.begin(action)
             batch = self._reconciler.batch(now)
             wait = self._reconciler.next_due(now) - now
             timer = None if math.isinf(wait) else loop.call_later(max(wait, 0.0), self._awake.set)
@@ -235,71 +211,6 @@ class Hub:
             await self._awake.wait()
             if timer is not None:
                 timer.cancel()
-
-    async def _perform(self, action: Action) -> None:
-        """Ask a driver, and report what came of it. A driver that hangs keeps only its own EVSE waiting."""
-        call = asyncio.ensure_future(self._ask(action))
-        try:
-            done, _ = await asyncio.wait({call}, timeout=CALL_S)
-        except asyncio.CancelledError:
-            call.cancel()
-            raise
-        error = self._error_of(call) if done else f"no answer for {CALL_S:.0f} s"
-        if not done:
-            call.cancel()
-        if error is not None:
-            log.warning("device.action_failed", extra={"action": action, "reason": error})
-        self._reconciler.did(action, error, self._clock())
-        self._awake.set()
-
-    @staticmethod
-    def _error_of(call: asyncio.Future[None]) -> str | None:
-        if call.cancelled():  # by us for want of time, or by a driver that was closed while it was asked
-            return "the call was given up"
-        error = call.exception()
-        if error is None:
-            return None
-        if not isinstance(error, DeviceError):
-            log.error("device.bug", exc_info=error)
-        return str(error) or type(error).__name__
-
-    async def _ask(self, action: Action) -> None:
-        evse = self._evses[action.evse_id]
-        board = self.drivers.boards[evse.board]
-        match action:
-            case Allow(_, permit):
-                await board.allow(evse.channel, permit)
-            case Deny():
-                await board.deny(evse.channel)
-            case MoveLock(_, locked) if evse.lock:
-                await self._move_own_lock(evse, evse.lock, locked=locked)
-            case MoveLock(_, locked) if isinstance(board, LockingBoard):
-                await board.lock(evse.channel, locked=locked)
-            case MoveLock():
-                raise Refused(evse.board, "this board drives no lock")
-
-    async def _move_own_lock(self, evse: EvseEntry, name: str, *, locked: bool) -> None:
-        lock = self.drivers.locks[name]
-        try:
-            await lock.move(locked=locked)
-        except Refused:
-            self._reconciler.lock_is(evse.evse_id, LockState.JAMMED, self._clock())
-            raise
-        self._reconciler.lock_is(evse.evse_id, await lock.state(), self._clock())
-
-    async def _withdraw(self) -> None:
-        """The orderly stop: no permission stays behind, whatever the boards would do by themselves."""
-        for evse_id in self._evses:
-            self._reconciler.want(evse_id, Want(energise=False, limit_a=0.0))
-        denials = {asyncio.ensure_future(self._ask(Deny(evse_id))): evse_id for evse_id in self._evses}
-        if denials:
-            _, late = await asyncio.wait(denials, timeout=WITHDRAW_S)
-            for call in late:
-                call.cancel()
-            await asyncio.gather(*denials, return_exceptions=True)
-        for call, evse_id in denials.items():
-            if (reason := self._error_of(call)) is not None:  # its lease ends by itself
-                log.warning("device.not_withdrawn", extra={"evse": evse_id, "reason": reason})
 
     # --- one task per device
 
