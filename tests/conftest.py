@@ -57,12 +57,16 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
-    """What this machine could not test is said where everybody looks, with how many tests that were."""
+    """Where everybody looks: what this machine could not test, and the figures that tests recorded."""
     skipped = terminalreporter.stats.get("skipped", [])
     reasons = collections.Counter(str(report.longrepr[2]) for report in skipped if isinstance(report.longrepr, tuple))
     for reason, count in reasons.items():
         if "NOT TESTED" in reason:
             terminalreporter.write_line(f"{count} tests skipped: {reason.removeprefix('Skipped: ')}", red=True)
+    passed = terminalreporter.stats.get("passed", [])
+    figures = {str(text) for report in passed for name, text in report.user_properties if name == "figure"}
+    for text in sorted(figures):
+        terminalreporter.write_line(f"measured: {text}")
 
 
 @pytest.fixture
