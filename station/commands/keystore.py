@@ -11,6 +11,7 @@ import msgspec
 from certs.errors import KeyUnavailable
 from certs.keystore import KeyStore
 from station.config import Config
+from station.config.credentials import handed
 from station.config.schema import Keys
 from station.store import files
 
@@ -55,4 +56,4 @@ def _opened(keys: Keys, folder: Path, directory: Path) -> KeyStore:
 def _secret(folder: Path, name: str | None) -> Callable[[], str]:
     if name is None:
         return str
-    return SecretFile(folder / name)
+    return SecretFile(handed(folder / name))

@@ -41,6 +41,12 @@ def _check(given: argparse.Namespace) -> int:
     return check(Path(given.config))
 
 
+def _drop_in(given: argparse.Namespace) -> int:
+    from station.commands.dropin import drop_in  # noqa: PLC0415 - see the module's first lines
+
+    return drop_in(Path(given.config))
+
+
 def _demo(given: argparse.Namespace) -> int:
     from station.demo import demo  # noqa: PLC0415 - see the module's first lines
 
@@ -50,6 +56,10 @@ def _demo(given: argparse.Namespace) -> int:
 def _status(given: argparse.Namespace) -> int:
     from station.commands import local  # noqa: PLC0415 - see the module's first lines
 
+    if given.health:
+        from station.commands.health import health  # noqa: PLC0415 - the same
+
+        return _at_socket(given, health)
     return _at_socket(given, lambda address: local.status(address, watch=given.watch, raw=given.json))
 
 
@@ -140,6 +150,7 @@ _COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "si
     "security-log": _security_log,
     "factory-reset": _factory_reset,
     "keys": _keys,
+    "drop-in": _drop_in,
     "bundle": _bundle,
     "allow-firmware": _allow_firmware,
 }
@@ -157,13 +168,14 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser(
         "check", help="validate the configuration, then everything it names; exit 1 on error", formatter_class=plain
     )
+    unit = commands.add_parser("drop-in", help="what the service may touch, by station.yaml: a drop-in of its unit")
     keys = commands.add_parser("keys", help="private keys of the station, in the store that station.yaml names")
     keys.add_argument(
         "what", choices=("list", "create", "csr", "delete"), help="csr: a request in PEM, for the authority"
     )
     keys.add_argument("name", nargs="?", metavar="NAME", help="such as station-1; a name is never used twice")
     keys.add_argument("--yes", action="store_true", help="delete: even what the station connects with")
-    for parser_ in (agent, check, keys):
+    for parser_ in (agent, check, unit, keys):
         parser_.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
 
     demo = commands.add_parser("demo", help="a whole station on simulated hardware, shown live; needs nothing")
@@ -172,6 +184,7 @@ def _parser() -> argparse.ArgumentParser:
 
     status = commands.add_parser("status", help="what the running agent is doing")
     status.add_argument("--watch", action="store_true", help="again every two seconds")
+    status.add_argument("--health", action="store_true", help="one line; exit 0 well, 1 not quite, 69 no agent")
     status.add_argument("--json", action="store_true", help="as it comes from the socket")
     heard = commands.add_parser("messages", help="what the running agent and the CSMS said last, without secrets")
     _add_messages(heard)

@@ -9,8 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from station.commands.dropin import PLACE
 from station.commands.findings import Finding, Grade
 from station.config import Config
+from station.config.credentials import name_of
 
 USER = "ocpp-station"
 """As whom systemd/ocpp-station.service runs."""
@@ -56,6 +58,14 @@ def unreadable(path: Path, config: Config, reader: Reader | None) -> Iterator[Fi
     for file in (path, *map(config.locate, named)):
         whole = file.absolute()
         shut = next((each for each in (*reversed(whole.parents), whole) if not reader.may(each)), None)
-        if shut is not None:
+        if shut is not None and not _handed_over(whole):
             detail = f"{file} cannot be read by {reader.name}, as whom the service runs"
             yield Finding(Grade.WARNING, "file", detail, f"chown {reader.name} {shut}")
+
+
+def _handed_over(file: Path) -> bool:
+    """Whether systemd reads it for the agent (`ocpp-station drop-in`)."""
+    try:
+        return f"LoadCredential={name_of(file)}:{file}\n" in Path(PLACE).read_text("utf-8")
+    except OSError:
+        return False

@@ -10,7 +10,7 @@ shape.py      plain data -> structs              checks.py    what types cannot 
 devices.py    hardware, simulated or real        sharing.py   what is claimed twice
 equipment.py  what devices are in the device model   monitoring.py  what the station watches by itself
 trial.py      each driver built once             mistakes.py  how a mistake is told
-cache.py      the parsed file, for later starts
+cache.py      the parsed file, for later starts       credentials.py   secrets that systemd hands over
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from device_model.build import ConnectorLayout, EvseLayout, InitialValue, Layout
 from device_model.model import ComponentId, VariableId
 from station.blocks.firmware.terms import FirmwareTerms
 from station.config import cache, checks, devices, equipment, keys, monitoring
+from station.config.credentials import handed
 from station.config.mistakes import ConfigError, Lines, Mistake
 from station.config.schema import LARGEST_BYTES, Evse, File
 from station.setup import Setup
@@ -65,7 +66,7 @@ class Config(msgspec.Struct, frozen=True):
 
     def locate(self, name: str) -> Path:
         """A path of the file as a whole one."""
-        return self.folder / name
+        return handed(self.folder / name)
 
     @property
     def state(self) -> Path:
@@ -192,7 +193,11 @@ def _raw(path: Path) -> bytes:
 
 def _secrets(file: File, folder: Path) -> list[Mistake]:
     """What may have changed without the file: the files it names."""
-    return [*checks.network(file, lambda name: folder / name), *keys.mistakes(file, lambda name: folder / name)]
+
+    def locate(name: str) -> Path:
+        return handed(folder / name)
+
+    return [*checks.network(file, locate), *keys.mistakes(file, locate)]
 
 
 def _read(path: Path, raw: bytes, sha256: str) -> Config:
