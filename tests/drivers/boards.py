@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,6 +22,12 @@ from tests.drivers.emulators.openevse_board import OpenEvseBoard
 
 HURRY = 0.06
 """A second of a lease in real seconds."""
+
+
+def now() -> float:
+    """The clock of drivers and buses: that of the loop, as in an agent."""
+    return asyncio.get_running_loop().time()
+
 
 Disturbance = Callable[[Any], None]
 
@@ -66,8 +71,8 @@ class BoardRig(abc.ABC):
         return Registry().build(self.kind, self.driver, "left", {**self.options, **options}, context)
 
     def clock(self) -> float:
-        """Real time."""
-        return time.monotonic()
+        """The loop's, hurried."""
+        return now()
 
     async def wait(self, seconds: float) -> None:
         """Let it pass, hurried."""
@@ -118,7 +123,7 @@ class EvseWbRig(BoardRig):
     board: EvseWbBoard
 
     def __init__(self, path: Path) -> None:
-        bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.05})
+        bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.05}, now)
         super().__init__(EvseWbBoard(path / "port"), bus)
 
     async def fault(self, channel: int, *, present: bool) -> None:
@@ -140,7 +145,7 @@ class EvCcRig(BoardRig):
     board: EvCcBoard
 
     def __init__(self, path: Path) -> None:
-        bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.05})
+        bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.05}, now)
         super().__init__(EvCcBoard(path / "port"), bus)
 
     async def fault(self, channel: int, *, present: bool) -> None:
@@ -162,7 +167,7 @@ class NetworkRig(BoardRig):
     async def start(self) -> None:
         """Power, and the bus to where it listens."""
         await self.board.start()
-        self.bus = ModbusTcp("bus", {"host": "127.0.0.1", "port": self.board.port, "reopen_s": 0.02})
+        self.bus = ModbusTcp("bus", {"host": "127.0.0.1", "port": self.board.port, "reopen_s": 0.02}, now)
 
     async def stop(self) -> None:
         """No power, and the connection let go of."""
@@ -230,7 +235,7 @@ class OpenEvseRig(BoardRig):
     board: OpenEvseBoard
 
     def __init__(self, path: Path) -> None:
-        bus = RapiBus("bus", {"port": str(path / "port"), "reopen_s": 0.02, "reply_s": 0.1})
+        bus = RapiBus("bus", {"port": str(path / "port"), "reopen_s": 0.02, "reply_s": 0.1}, now)
         super().__init__(OpenEvseBoard(path / "port", has_lock=True), bus)
 
     async def fault(self, channel: int, *, present: bool) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +9,7 @@ import pytest
 
 from hal.api import Fault, Identity, Permit, PilotState
 from hal.errors import BadReply
+from tests import virtualloop
 from tests.drivers.boards import BenderRig, running, until
 from tests.drivers.emulators import bender_station
 from tests.drivers.emulators.bender_station import BenderStation
@@ -31,7 +31,7 @@ def test_the_bytes_are_those_of_the_register_list(tmp_path: Path) -> None:
             assert (r.board.held[131], r.board.held[132]) == (0, 10)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_host_that_is_lost_leaves_nothing_energised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -49,7 +49,7 @@ def test_a_host_that_is_lost_leaves_nothing_energised(tmp_path: Path, monkeypatc
 
             await until(lambda: not r.closed())
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_timeout_is_written_once(tmp_path: Path) -> None:
@@ -66,7 +66,7 @@ def test_the_timeout_is_written_once(tmp_path: Path) -> None:
                 await driver.close()
             assert written == [1, 0, 0]
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @pytest.mark.parametrize("refuses", [True, False])
@@ -89,7 +89,7 @@ def test_a_board_that_does_not_take_the_timeout_is_told_of(
             await driver.open()
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
     assert [record.message for record in caplog.records].count("board.does_not_watch_its_host") == 1
 
@@ -125,7 +125,7 @@ def test_each_state_of_the_registers_is_understood(
             assert (seen.pilot, seen.contactor_closed, seen.limit_a, seen.phases, seen.faults) == shown
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_whether_current_flows_is_known_by_its_meter(tmp_path: Path) -> None:
@@ -146,7 +146,7 @@ def test_whether_current_flows_is_known_by_its_meter(tmp_path: Path) -> None:
             assert flows == [True, False, None]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_older_firmware_tells_neither_relays_nor_model(tmp_path: Path) -> None:
@@ -166,7 +166,7 @@ def test_older_firmware_tells_neither_relays_nor_model(tmp_path: Path) -> None:
             assert (await driver.snapshot(1)).contactor_closed
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_error_codes_are_told_to_people_when_they_change(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -181,7 +181,7 @@ def test_error_codes_are_told_to_people_when_they_change(tmp_path: Path, caplog:
                 assert (await driver.snapshot(1)).faults == {Fault.INTERNAL}
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
     told = [record.__dict__["codes"] for record in caplog.records if record.message == "board.error_codes"]
     assert told[-1] == "00040001 00000000 00000000 00000000"
@@ -201,4 +201,4 @@ def test_a_state_that_is_none_is_a_bad_reply(tmp_path: Path) -> None:
                 await driver.snapshot(1)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())

@@ -9,6 +9,7 @@ import pytest
 
 from hal.api import Fault, Identity, LockState, Permit, PilotState
 from hal.errors import BadOptions, BadReply, NotFound, Refused
+from tests import virtualloop
 from tests.drivers.boards import CharxRig, running, until
 from tests.drivers.emulators import charx_station
 
@@ -34,7 +35,7 @@ def test_the_bytes_are_those_of_the_register_table(tmp_path: Path) -> None:
             ]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_host_that_is_lost_leaves_nothing_energised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -54,7 +55,7 @@ def test_a_host_that_is_lost_leaves_nothing_energised(tmp_path: Path, monkeypatc
 
             assert r.board.do_state(1)["release"] == 0
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_renewals_keep_the_watchdog_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_renewals_keep_the_watchdog_content(tmp_path: Path, monkeypatch: pytest.
                 await asyncio.sleep(0.16)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_board_that_does_not_take_the_watchdog_is_told_of(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -92,7 +93,7 @@ def test_a_board_that_does_not_take_the_watchdog_is_told_of(tmp_path: Path, capl
             await driver.open()
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
     (record,) = [record for record in caplog.records if record.message == "board.does_not_watch_its_host"]
     assert (record.__dict__["current_a"], record.__dict__["after_s"]) == (6, 10)
@@ -146,7 +147,7 @@ def test_each_state_and_error_is_understood(
             assert (seen.pilot, seen.contactor_closed, seen.faults) == (pilot, closed, faults)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_points_are_told_apart(tmp_path: Path) -> None:
@@ -165,7 +166,7 @@ def test_points_are_told_apart(tmp_path: Path) -> None:
             assert [(await driver.snapshot(channel)).contactor_closed for channel in (1, 2)] == [False, True]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_point_that_is_missing_or_obeys_another_is_named(tmp_path: Path) -> None:
@@ -184,7 +185,7 @@ def test_a_point_that_is_missing_or_obeys_another_is_named(tmp_path: Path) -> No
             with pytest.raises(BadOptions, match="name each charging point once"):
                 r.build(channels=[1, 1])
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_whether_current_flows_is_known_by_its_meter(tmp_path: Path) -> None:
@@ -209,7 +210,7 @@ def test_whether_current_flows_is_known_by_its_meter(tmp_path: Path) -> None:
             assert (await driver.snapshot(1)).flowing is None
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_lock_is_the_stations_where_it_was_configured_so(tmp_path: Path) -> None:
@@ -234,7 +235,7 @@ def test_the_lock_is_the_stations_where_it_was_configured_so(tmp_path: Path) -> 
                 await driver.lock(1, locked=False)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_it_tells_its_make_and_what_is_no_state_is_a_bad_reply(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_it_tells_its_make_and_what_is_no_state_is_a_bad_reply(tmp_path: Path) -
                 await driver.snapshot(1)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_one_point_that_is_silent_is_its_own_fault_and_not_the_boards(tmp_path: Path) -> None:
@@ -272,4 +273,4 @@ def test_one_point_that_is_silent_is_its_own_fault_and_not_the_boards(tmp_path: 
             assert (await anext(events)).channel == 1
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())

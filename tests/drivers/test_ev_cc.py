@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from hal.api import Fault, Identity, LockState, Permit, PilotState
 from hal.errors import BadReply, Refused
+from tests import virtualloop
 from tests.drivers.boards import EvCcRig, running
 from tests.drivers.emulators.ev_cc_board import EvCcBoard
 
@@ -36,7 +36,7 @@ def test_the_bytes_are_those_of_the_manual(tmp_path: Path) -> None:
             ]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 STATES = [  # letters, errors (bits from 1) -> pilot, contactor, faults
@@ -81,7 +81,7 @@ def test_each_state_and_error_is_understood(
             assert (seen.pilot, seen.contactor_closed, seen.faults) == (pilot, closed, faults)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_letters_that_are_no_state_are_a_bad_reply(tmp_path: Path) -> None:
@@ -95,7 +95,7 @@ def test_letters_that_are_no_state_are_a_bad_reply(tmp_path: Path) -> None:
             with pytest.raises(BadReply, match="0x1234, which is no state"):
                 await driver.open()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_board_is_made_to_obey_once_and_keeps_it(tmp_path: Path) -> None:
@@ -116,7 +116,7 @@ def test_the_board_is_made_to_obey_once_and_keeps_it(tmp_path: Path) -> None:
             with pytest.raises(Refused, match="register 4002 stays 0: check the switches S1"):
                 await driver.open()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_rows_that_are_input_registers_are_found(tmp_path: Path) -> None:
@@ -136,7 +136,7 @@ def test_rows_that_are_input_registers_are_found(tmp_path: Path) -> None:
             assert [frame[1] for frame in r.board.requests] == [4, 4, 1]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_cable_limits_and_a_tethered_one_is_none(tmp_path: Path) -> None:
@@ -163,7 +163,7 @@ def test_the_cable_limits_and_a_tethered_one_is_none(tmp_path: Path) -> None:
             assert (await driver.snapshot(1)).cable_rating_a is None
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_lock_is_a_coil_and_a_jam_is_refused(tmp_path: Path) -> None:
@@ -190,7 +190,7 @@ def test_the_lock_is_a_coil_and_a_jam_is_refused(tmp_path: Path) -> None:
             assert (await again.snapshot(1)).lock is LockState.JAMMED
             await again.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_after_a_loss_of_its_power_the_board_offers_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -211,5 +211,5 @@ def test_after_a_loss_of_its_power_the_board_offers_nothing(tmp_path: Path, capl
             await driver.close()
 
     with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
+        virtualloop.hurry(scenario())
     assert "board.does_not_watch_its_host" in [record.message for record in caplog.records]

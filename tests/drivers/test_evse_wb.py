@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from pathlib import Path
 
@@ -10,6 +9,7 @@ import pytest
 
 from hal.api import Fault, Identified, Permit, PilotState
 from hal.errors import BadReply
+from tests import virtualloop
 from tests.drivers.boards import EvseWbRig, running
 from tests.drivers.emulators.modbus_slave import crc16
 
@@ -31,7 +31,7 @@ def test_the_bytes_are_those_of_the_data_sheet(tmp_path: Path) -> None:
             assert all(crc16(frame[:-2]) == frame[-2:] for frame in r.board.requests)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 STATES = [  # registers 1002 and 1007 -> pilot, contactor, faults
@@ -67,7 +67,7 @@ def test_each_state_of_the_registers_is_understood(
             assert (seen.pilot, seen.contactor_closed, seen.faults) == shown
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_state_that_is_none_is_a_bad_reply(tmp_path: Path) -> None:
@@ -82,7 +82,7 @@ def test_a_state_that_is_none_is_a_bad_reply(tmp_path: Path) -> None:
                 await driver.snapshot(1)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_cable_limits_and_a_fixed_rating_is_no_cable(tmp_path: Path) -> None:
@@ -104,7 +104,7 @@ def test_the_cable_limits_and_a_fixed_rating_is_no_cable(tmp_path: Path) -> None
             assert (await driver.snapshot(1)).cable_rating_a is None
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @pytest.mark.parametrize("firmware, written, shown", [(18, 1634, 16.34), (16, 16, 16.0)])
@@ -127,7 +127,7 @@ def test_hundredths_of_an_ampere_where_the_firmware_has_them(
             assert (await driver.snapshot(1)).limit_a == shown
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_after_a_loss_of_its_power_the_board_offers_nothing(tmp_path: Path) -> None:
@@ -150,7 +150,7 @@ def test_after_a_loss_of_its_power_the_board_offers_nothing(tmp_path: Path) -> N
             assert not [frame for frame in r.board.requests if frame[:4].hex() == "011007d0"]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_that_it_does_not_watch_its_host_is_said_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -166,6 +166,6 @@ def test_that_it_does_not_watch_its_host_is_said_once(tmp_path: Path, caplog: py
             assert (await driver.identify()).firmware == "18"
 
     with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
+        virtualloop.hurry(scenario())
 
     assert [record.message for record in caplog.records].count("board.does_not_watch_its_host") == 1

@@ -217,22 +217,22 @@ def day(path: Path, *, share: float, retries: int, period_s: float, length_s: fl
 
 
 def test_a_day_of_damaged_and_late_frames_gives_no_wrong_reading(tmp_path: Path) -> None:
-    """24 hours, 1 % of all frames damaged, 1 % of the replies late: none is believed, and no minute is without one."""
-    came = day(tmp_path / "map.yaml", share=0.01, retries=1, period_s=20.0)
+    """24 hours, 1 % of all frames damaged, 1 % of the replies late: none is believed, and a minute has one."""
+    came = day(tmp_path / "map.yaml", share=0.01, retries=1, period_s=45.0)
 
     assert came.wrong == []
-    assert came.good == pytest.approx(2 * DAY_S / 20, rel=0.01)
+    assert came.good == pytest.approx(2 * DAY_S / 45, rel=0.01)
     assert came.failed.total() < came.good / 30
-    assert came.longest_gap_s < 60
-    assert min(came.line.faults[kind] for kind in ("damaged question", "damaged reply", "late reply")) > 300
+    assert came.longest_gap_s < 60 + 45
+    assert min(came.line.faults[kind] for kind in ("damaged question", "damaged reply", "late reply")) > 120
 
 
 def test_a_line_that_is_hardly_one_any_more_gives_no_wrong_reading(tmp_path: Path) -> None:
     """A tenth of everything damaged and late, and no second try: most readings fail, and none is wrong."""
-    came = day(tmp_path / "map.yaml", share=0.1, retries=0, period_s=5.0, length_s=2 * 3600)
+    came = day(tmp_path / "map.yaml", share=0.1, retries=0, period_s=5.0, length_s=3600)
 
     assert came.wrong == []
-    assert came.failed.total() > came.good > 1000
+    assert came.failed.total() > came.good > 500
 
 
 def test_the_day_finds_a_line_that_takes_late_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

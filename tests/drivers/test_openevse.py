@@ -14,6 +14,7 @@ from hal.api import BoardEvent, Fault, Identified, LockingBoard, LockState, Perm
 from hal.buses.rapi import RapiBus, framed, parsed
 from hal.errors import BadReply, DeviceError, NotFound, Refused
 from hal.registry import Registry
+from tests import virtualloop
 from tests.drivers.boards import OpenEvseRig, running, until
 from tests.drivers.emulators import openevse_board
 
@@ -62,7 +63,7 @@ def test_a_host_that_is_lost_leaves_the_least_current_and_nothing_above_it_when_
             assert not any(command.startswith("$SY 165") for command in r.board.commands)
             await after.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_pulse_goes_with_each_renewal_and_the_eeprom_is_spared(tmp_path: Path) -> None:
@@ -81,7 +82,7 @@ def test_a_pulse_goes_with_each_renewal_and_the_eeprom_is_spared(tmp_path: Path)
             assert r.board.watch == (10, 6)
             assert r.board.eeprom_writes == 1
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_firmware_that_does_not_watch_its_host_is_told_of_once(
@@ -99,7 +100,7 @@ def test_firmware_that_does_not_watch_its_host_is_told_of_once(
             await driver.close()
 
     with caplog.at_level(logging.WARNING):
-        asyncio.run(scenario())
+        virtualloop.hurry(scenario())
 
     assert [record.message for record in caplog.records].count("board.does_not_watch_its_host") == 1
 
@@ -124,7 +125,7 @@ def test_a_board_that_restarts_is_lost_and_asleep_when_it_is_found_again(tmp_pat
             assert r.board.asleep
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_board_that_restarts_while_it_is_opened_is_opened_again(tmp_path: Path) -> None:
@@ -148,7 +149,7 @@ def test_a_board_that_restarts_while_it_is_opened_is_opened_again(tmp_path: Path
             assert r.board.asleep
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_locks_of_the_firmware_are_opened_only_when_nothing_can_charge_by_that(tmp_path: Path) -> None:
@@ -169,7 +170,7 @@ def test_the_locks_of_the_firmware_are_opened_only_when_nothing_can_charge_by_th
             await until(r.closed)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_what_the_board_is_configured_for_is_not_exceeded_and_its_least_is_not_imposed(tmp_path: Path) -> None:
@@ -190,7 +191,7 @@ def test_what_the_board_is_configured_for_is_not_exceeded_and_its_least_is_not_i
             assert r.board.asleep
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 STATES = [  # vehicle, fault of the firmware -> pilot, contactor, fault
@@ -229,7 +230,7 @@ def test_each_state_of_the_firmware_is_understood(
             assert seen.contactor_closed is (r.board.relay or trouble == "stuck")
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_whether_current_flows_is_known_by_the_ammeter_alone(tmp_path: Path) -> None:
@@ -250,7 +251,7 @@ def test_whether_current_flows_is_known_by_the_ammeter_alone(tmp_path: Path) -> 
             assert flows == [True, False, None]
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_the_lock_moves_and_stays_closed_under_current(tmp_path: Path) -> None:
@@ -277,7 +278,7 @@ def test_the_lock_moves_and_stays_closed_under_current(tmp_path: Path) -> None:
                 await plain.lock(1, locked=True)
             await plain.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_firmware_without_sequence_ids_is_refused(tmp_path: Path) -> None:
@@ -289,7 +290,7 @@ def test_firmware_without_sequence_ids_is_refused(tmp_path: Path) -> None:
             with pytest.raises(NotFound, match=r"no answer to \$GV"):
                 await r.build().open()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_askers_have_their_turns_and_an_unplugged_port_tells_each(tmp_path: Path) -> None:
@@ -308,7 +309,7 @@ def test_askers_have_their_turns_and_an_unplugged_port_tells_each(tmp_path: Path
             results = await asyncio.gather(*waiting, return_exceptions=True)
             assert all(isinstance(result, NotFound) for result in results)
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_an_answer_that_is_damaged_three_times_is_a_bad_reply(tmp_path: Path) -> None:
@@ -322,7 +323,7 @@ def test_an_answer_that_is_damaged_three_times_is_a_bad_reply(tmp_path: Path) ->
             with pytest.raises(BadReply, match="damaged"):
                 await r.bus.ask("GV")
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 async def end_of(events: AsyncIterator[BoardEvent]) -> None:
@@ -346,7 +347,7 @@ def test_the_thermometer_keeps_the_contract(tmp_path: Path, check: contract.Chec
         async with running(ThermometerRig, tmp_path) as harness:
             return await contract.run_one(check, harness)
 
-    assert asyncio.run(scenario()) == (check.promise, "passed", "")
+    assert virtualloop.hurry(scenario()) == (check.promise, "passed", "")
 
 
 def test_each_thermometer_is_its_own_and_one_that_is_not_there_is_not_found(tmp_path: Path) -> None:
@@ -364,7 +365,7 @@ def test_each_thermometer_is_its_own_and_one_that_is_not_there_is_not_found(tmp_
                     read[chip] = type(error)
             assert read == {"ds3231": 25.1, "mcp9808": NotFound, "tmp007": 32.0}
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_both_drivers_are_found_by_their_name() -> None:

@@ -12,6 +12,7 @@ from hal import contract
 from hal.api import LEASE_S, BoardSnapshot, Permit
 from hal.drivers import polled
 from hal.errors import DeviceError, Refused, Timeout
+from tests import virtualloop
 from tests.drivers.boards import HURRY, RIGS, Disturbance, running, until
 from tests.drivers.emulators import bender_station, charx_station
 
@@ -40,7 +41,7 @@ def test_the_driver_keeps_the_contract(tmp_path: Path, rig: type[Any], check: co
         async with running(rig, tmp_path) as harness:
             return await contract.run_one(check, harness)
 
-    result = asyncio.run(scenario())
+    result = virtualloop.hurry(scenario())
 
     assert result == (check.promise, "passed", "")
 
@@ -81,7 +82,7 @@ def test_on_a_bad_line_the_board_shows_the_truth_or_an_error(
             await driver.close()
             assert right >= 5
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -116,7 +117,7 @@ def test_each_change_is_an_event_and_nothing_else_is(tmp_path: Path, rig: type[A
             await asyncio.wait({task})
             assert isinstance(task.exception(), DeviceError)
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -136,7 +137,7 @@ def test_a_permission_ends_by_itself_even_if_nobody_listens(tmp_path: Path, rig:
             assert (await driver.snapshot(1)).limit_a == 0
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -158,7 +159,7 @@ def test_a_permission_of_an_earlier_run_is_a_lease_from_now_on(tmp_path: Path, r
             await until(lambda: not r.closed())
             await after.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -180,7 +181,7 @@ def test_a_withdrawal_that_fails_is_repeated_until_it_works(tmp_path: Path, rig:
 
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -197,7 +198,7 @@ def test_a_limit_that_is_no_whole_ampere_is_rounded_down(tmp_path: Path, rig: ty
             assert 10.0 <= (await driver.snapshot(1)).limit_a <= 10.9
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -215,7 +216,7 @@ def test_a_fault_refuses_a_permission_with_its_name(tmp_path: Path, rig: type[An
                 await driver.allow(1, Permit(16.0, 3))
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @each
@@ -239,4 +240,4 @@ def test_three_silent_polls_are_the_loss_of_the_board_one_is_not(tmp_path: Path,
                 await anext(events)
             await driver.close()
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())

@@ -22,6 +22,8 @@ from hal.context import DriverContext
 from hal.drivers import signing
 from hal.errors import BadReply, DeviceError, NotFound, Refused, Timeout
 from hal.registry import Registry
+from tests import virtualloop
+from tests.drivers.boards import now
 from tests.drivers.emulators.signing_meters import BsmMeter, Em580Meter, SigningMeter
 
 BEGIN, SAMPLE, END = SignMoment.BEGIN, SignMoment.SAMPLE, SignMoment.END
@@ -41,8 +43,8 @@ async def rig(path: Path, driver: str, **options: object) -> AsyncIterator[Rig]:
     """On a line of its own."""
     device = KINDS[driver](path / "port")
     device.start()
-    bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.02})
-    context = DriverContext(time.monotonic, {"bus": bus})
+    bus = ModbusRtu("bus", {"port": str(path / "port"), "baud": 115200, "reopen_s": 0.02, "quiet_s": 0.02}, now)
+    context = DriverContext(now, {"bus": bus})
     given = {"bus": "bus", "timeout_s": 0.3, **options}
     try:
         yield Rig(device, Registry().build("meter", driver, "left", given, context), bus)
@@ -86,7 +88,7 @@ def test_a_session_of_the_em580_is_one_record_that_verifies(tmp_path: Path) -> N
             assert [(read["TX"], read["RV"]) for read in record["RD"]] == [("B", 8_211_234), ("E", 8_211_243)]
             assert abs(record["RD"][0]["TM"] - time.time()) < 60
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_record_of_the_em580_stays_until_the_next_session(tmp_path: Path) -> None:
@@ -102,7 +104,7 @@ def test_a_record_of_the_em580_stays_until_the_next_session(tmp_path: Path) -> N
             await r.meter.sign(BEGIN, "2")
             assert verified(await r.meter.sign(END, "2"))["ID"] == "2"
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_session_that_the_power_ended_is_told_by_end_and_left_behind_by_begin(tmp_path: Path) -> None:
@@ -120,7 +122,7 @@ def test_a_session_that_the_power_ended_is_told_by_end_and_left_behind_by_begin(
             assert r.device.aborted == 1
             assert verified(await r.meter.sign(END, "3"))["ID"] == "3"
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_what_the_em580_cannot_sign_is_an_error_and_no_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -144,7 +146,7 @@ def test_what_the_em580_cannot_sign_is_an_error_and_no_text(tmp_path: Path, monk
             with pytest.raises(Timeout, match="does not begin"):
                 await r.meter.sign(BEGIN, "3")
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 def test_a_session_of_the_bsm_is_two_snapshots_that_verify(tmp_path: Path) -> None:
@@ -167,7 +169,7 @@ def test_a_session_of_the_bsm_is_two_snapshots_that_verify(tmp_path: Path) -> No
             assert abs(verified(begun)["RD"][0]["TM"] - time.time()) < 60
             assert begun.voltage_v is not None
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @pytest.mark.parametrize("outcome, reason", [(3, "failed"), (4, "missing enable signal"), (1, "invalid")])
@@ -182,7 +184,7 @@ def test_a_snapshot_that_fails_is_refused_with_its_reason(tmp_path: Path, outcom
             r.device.do_fail(0)
             verified(await r.meter.sign(END, "1"))
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @pytest.mark.parametrize("driver", sorted(KINDS))
@@ -199,7 +201,7 @@ def test_a_clock_that_cannot_be_right_sets_no_meter(
             record = verified(await r.meter.sign(END, "1"))
             assert record["RD"][-1]["TM"] == (0 if driver == "bsm-ws36a" else 1 + (2 << 16) + (3 << 32) + (4 << 48))
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @pytest.mark.parametrize("driver", sorted(KINDS))
@@ -228,7 +230,7 @@ def test_faults_of_the_line_cost_time_and_no_signature(tmp_path: Path, driver: s
             await asyncio.sleep(0.05)
             assert verified(await r.meter.sign(END, "last"))["ID"] == "last"
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 @pytest.mark.parametrize("driver", sorted(KINDS))
@@ -242,7 +244,7 @@ def test_signing_and_reading_at_once_do_not_disturb_each_other(tmp_path: Path, d
             assert len({each.energy_import_mwh for each in readings}) == 1
             verified(await r.meter.sign(END, "1"))
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
 
 
 class ContractRig:
@@ -260,8 +262,8 @@ class ContractRig:
         return Registry().build("meter", self.driver, "device", {"bus": "bus", "timeout_s": 0.2}, context)
 
     def clock(self) -> float:
-        """Real time."""
-        return time.monotonic()
+        """The loop's, hurried."""
+        return now()
 
     async def wait(self, seconds: float) -> None:
         """Let it pass, hurried."""
@@ -285,7 +287,7 @@ def test_the_driver_keeps_the_contract(tmp_path: Path, driver: str, check: contr
         async with rig(tmp_path, driver) as r:
             return await contract.run_one(check, ContractRig(r, driver))
 
-    assert asyncio.run(scenario()) == (check.promise, "passed", "")
+    assert virtualloop.hurry(scenario()) == (check.promise, "passed", "")
 
 
 def test_a_meter_that_is_away_while_it_signs_is_told(tmp_path: Path) -> None:
@@ -300,4 +302,4 @@ def test_a_meter_that_is_away_while_it_signs_is_told(tmp_path: Path) -> None:
             r.device.do_silence([])
             assert verified(await r.meter.sign(END, "1"))["ID"] == "1"
 
-    asyncio.run(scenario())
+    virtualloop.hurry(scenario())
