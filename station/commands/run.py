@@ -44,7 +44,7 @@ from station.shell.devices import HardwareThread
 from station.shell.hub import Setting
 from station.shell.jobs import Worker
 from station.shell.link import Link
-from station.shell.runner import EXIT_FAILED, Core, Outside, Runner
+from station.shell.runner import EXIT_FAILED, Core, Outside, Runner, Served
 from station.shell.watchdog import Notifier
 from station.state.factory import FactoryState
 from station.state.own_certificates import adopt
@@ -224,16 +224,23 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
     setting = Setting(parts.clock.now().boot, timing=config.timing)
     wiring = config.wiring
 
-    def control(runner: Runner) -> Control:
+    def served(runner: Runner) -> dict[str, Served]:
         given = config.file.control_socket
         address = Address.of(given, config.folder) if given is not None else None
-        return Control(address, config.file.control_group, commands(config, station, runner), runner.ready)
+        found: dict[str, Served] = {
+            "control": Control(address, config.file.control_group, commands(config, station, runner), runner.ready)
+        }
+        if config.file.metrics is not None:
+            from station.commands import metrics  # noqa: PLC0415 - few want it
+
+            found["metrics"] = metrics.server(config.file.metrics, station, runner, config)
+        return found
 
     return Outside(
         clock=parts.clock,
         link=lambda ears: Link(network.link_setup(config, station), ears, random.SystemRandom()),
         hardware=lambda tell: HardwareThread(wiring, tell, setting),
-        control=control,
+        served=served,
         workers=lambda runner: {
             Unlock: _unlocking(runner),
             OfferSchedules: _offering(runner),

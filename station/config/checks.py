@@ -120,18 +120,26 @@ def password_in(file: Path) -> str:
 
 
 def control(file: File, locate: Locate) -> Iterator[Mistake]:
-    """`control_socket`."""
-    given = file.control_socket
+    """`control_socket` and `metrics`."""
+    given, metrics = file.control_socket, file.metrics
+    if metrics is not None and not _is_local_port(metrics):
+        yield Mistake(("metrics",), f"{metrics!r} is no port of this machine", "127.0.0.1:PORT, such as 127.0.0.1:9464")
+    if metrics is not None and metrics == given:
+        yield Mistake(("metrics",), f"{metrics} is the control socket already", "another port")
     if given is None:
         return
-    host, colon, port = given.rpartition(":")
-    if colon and "/" not in given:
-        digits = port.isascii() and port.isdigit() and len(port) <= 5  # noqa: PLR2004 - ports
-        if host not in {"127.0.0.1", "localhost", "[::1]"} or not digits or not 0 < int(port) <= 65535:  # noqa: PLR2004 - the same
+    if ":" in given and "/" not in given:
+        if not _is_local_port(given):
             yield Mistake(("control_socket",), f"{given!r} is no address of this machine", "127.0.0.1:PORT, or a path")
     elif len(os.fsencode(locate(given))) > _SOCKET_PATH:
         reason = f"{locate(given)} is longer than {_SOCKET_PATH} bytes"
         yield Mistake(("control_socket",), reason, "a shorter path, such as one in /run")
+
+
+def _is_local_port(given: str) -> bool:
+    host, _, port = given.rpartition(":")
+    digits = port.isascii() and port.isdigit() and len(port) <= 5  # noqa: PLR2004 - ports
+    return host in {"127.0.0.1", "localhost", "[::1]"} and digits and 0 < int(port) <= 65535  # noqa: PLR2004 - the same
 
 
 def firmware(file: File) -> Iterator[Mistake]:

@@ -360,6 +360,8 @@ class File(Section, frozen=True):
     """A path, or 127.0.0.1:PORT; null: none."""
     control_group: Name | None = None
     """Who besides the agent may use it; else nobody."""
+    metrics: Annotated[str, msgspec.Meta(min_length=1)] | None = None
+    """127.0.0.1:PORT: figures for a monitoring system of this machine, in OpenMetrics' form; none if it is not said."""
     buses: Mapping[Name, Options] = {}
     """What devices share, by a name of your choice: `kind`, and what that kind takes."""
     boards: Mapping[Name, Options] = {}

@@ -100,7 +100,8 @@ class Outside(msgspec.Struct, frozen=True):
     clock: StationClock
     link: Callable[[Listener], Link]
     hardware: Callable[[Callable[[Batch], None]], HardwareThread]
-    control: Callable[[Runner], Served]
+    served: Callable[[Runner], Mapping[str, Served]]
+    """What others on the machine may ask, by name; each of them fails alone."""
     workers: Callable[[Runner], Mapping[type[Job], Worker]]
     notifier: Notifier
     reboot: Sequence[str] = ()
@@ -150,7 +151,8 @@ class Runner:
         self.exchange.on_accepted = self.link.accepted
         self.exchange.on_done = self._done
         self._carry(effects)
-        self._spawn(supervise("control", self._outside.control(self).run, _ignore), "control")
+        for name, each in self._outside.served(self).items():
+            self._spawn(supervise(name, each.run, _ignore), name)
         self._spawn(supervise("link", self._run_link, _ignore), "link")
         code = EXIT_FAILED
         try:

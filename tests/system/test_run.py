@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import socket
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 
 from tests.agent import PASSWORD, Agent
 from tests.live_csms import LiveCsms
+from tests.unit.test_metrics import parse
 
 pytestmark = pytest.mark.system
 
@@ -251,3 +253,22 @@ def test_the_last_messages_are_shown_without_secrets(csms: LiveCsms, agent: Agen
     (boot,) = (each for each in told if each["action"] == "BootNotification" and each["kind"] == "answer")
     assert boot["payload"]["status"] == "Accepted"
     assert agent.command("messages", after=told[-1]["number"])["messages"] == []
+
+
+def test_a_monitoring_system_reads_its_figures(tmp_path: Path, csms: LiveCsms) -> None:
+    """Only where station.yaml says so, and on loopback."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    with Agent(tmp_path, csms.url, more=f"metrics: 127.0.0.1:{port}\n") as agent:
+        csms.wait_for("BootNotification")
+        agent.until(lambda status: status["registration"] == "Accepted", "the registration")
+
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=20) as answer:
+            kind, found = answer.headers["Content-Type"], parse(answer.read().decode())
+
+    state = "ocpp_station_evse_status"
+    assert kind.startswith("application/openmetrics-text; version=1.0.0")
+    assert found["ocpp_station_accepted", ()] == 1
+    assert found[state, (("evse", "2"), (state, "Available"))] == 1
+    assert found["ocpp_station_messages_total", (("by", "station"),)] >= 1

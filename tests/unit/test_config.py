@@ -142,6 +142,9 @@ meters:
         ("readers: {r: {driver: sim, world: simulator, evses: [3]}}", "readers.r.evses: no EVSE 3 - there are 2"),
         ("main_meter: grid", "main_meter: no meter is called 'grid'"),
         ("control_socket: 0.0.0.0:80", "'0.0.0.0:80' is no address of this machine"),
+        ("metrics: 0.0.0.0:9464", "'0.0.0.0:9464' is no port of this machine"),
+        ("metrics: /run/metrics", "'/run/metrics' is no port of this machine"),
+        ("metrics: 127.0.0.1:99999", "'127.0.0.1:99999' is no port of this machine"),
         (
             "variables:\n- {component: Nope, variable: X, value: 1}",
             "station.yaml:9: variables[1]: Nope.X: UnknownComponent",

@@ -202,7 +202,7 @@ class Stage:
             clock=self.clock,
             link=lambda _: cast("Link", self.link),
             hardware=lambda _: cast("HardwareThread", self.hardware),
-            control=lambda runner: FakeControl(runner, control_failures),
+            served=lambda runner: {"control": FakeControl(runner, control_failures)},
             workers=lambda _: {Slow: self._work},
             notifier=FakeNotifier(self.journal, watchdog_s),
             reboot=reboot,
