@@ -127,20 +127,25 @@ def _names(kinds: tuple[type[DeviceError], ...]) -> str:
     return " or ".join(kind.__name__ for kind in kinds) or "a DeviceError"
 
 
+def patience(harness: Harness) -> float:
+    """How long a change may take to show; longer where a person has a hand in it (`patience_s`)."""
+    return float(getattr(harness, "patience_s", PATIENCE_S))
+
+
 async def until(harness: Harness, look: Callable[[], Awaitable[T]], good: Callable[[T], object], text: str) -> T:
     """Look again and again until it is good; Broken with the text and the last look after PATIENCE_S."""
-    end = harness.clock() + PATIENCE_S
+    end = harness.clock() + patience(harness)
     while True:
         seen = await look()
         if good(seen):
             return seen
         if harness.clock() >= end:
-            broken(f"{text}; after {PATIENCE_S:.0f} s: {seen}")
+            broken(f"{text}; after {patience(harness):.0f} s: {seen}")
         await harness.wait(0.1)
 
 
-async def first(source: AsyncIterator[T], count: int) -> list[T]:
-    """The first values of an iterator, within PATIENCE_S of real time."""
+async def first(source: AsyncIterator[T], count: int, within_s: float = PATIENCE_S) -> list[T]:
+    """The first values of an iterator, within so long of the loop's time."""
     found: list[T] = []
 
     async def collect() -> None:
@@ -150,7 +155,7 @@ async def first(source: AsyncIterator[T], count: int) -> list[T]:
                 return
 
     task = asyncio.ensure_future(collect())
-    done, _ = await asyncio.wait({task}, timeout=PATIENCE_S)
+    done, _ = await asyncio.wait({task}, timeout=within_s)
     if not done:
         task.cancel()
         broken(f"expected {count} values, got {found}")

@@ -37,7 +37,7 @@ from hal.api import (
     TokenReader,
 )
 from hal.errors import NotFound, Refused
-from hal.harness import Harness, expect, first, opened, raises, until
+from hal.harness import Harness, expect, first, opened, patience, raises, until
 from hal.iso15118 import Iso15118Bridge, SeccSetup, VehicleStatus
 
 # --- every driver
@@ -285,7 +285,7 @@ async def board_lost(h: Any) -> None:
         await first(events, len(board.channels()))
         await h.unplug_device(gone=True)
         try:
-            await raises(first(events, 100))
+            await raises(first(events, 100, patience(h)))
         finally:
             await h.unplug_device(gone=False)
         await board.close()
@@ -299,7 +299,7 @@ async def board_lost(h: Any) -> None:
 async def reads_cards(h: Any) -> None:
     """A card is told with its whole identifier in upper-case hex."""
     async with opened(h, TokenReader) as reader:
-        waiting = asyncio.ensure_future(first(reader.tokens(), 1))
+        waiting = asyncio.ensure_future(first(reader.tokens(), 1, patience(h)))
         await h.wait(0.1)
         uid = await h.card()
         (token,) = await waiting

@@ -126,6 +126,10 @@ def _hal(given: argparse.Namespace) -> int:
         from station.commands import hal  # noqa: PLC0415 - see the module's first lines
 
         return hal.show()
+    if given.what == "test":
+        from station.commands import hal_contract  # noqa: PLC0415 - the same
+
+        return hal_contract.try_out(given)
     from station.commands import hal_lines  # noqa: PLC0415 - the same
 
     return {"scan": hal_lines.scan, "read": hal_lines.read, "record": hal_lines.record}[given.what](given)
@@ -245,8 +249,9 @@ def _add_bundle(bundle: argparse.ArgumentParser) -> None:
 
 
 def _add_hal(hal: argparse.ArgumentParser) -> None:
-    hal.add_argument("what", choices=("list", "scan", "read", "record"))
-    hal.add_argument("name", nargs="?", metavar="NAME", help="a bus (scan) or a meter (read, record) of station.yaml")
+    hal.add_argument("what", choices=("list", "scan", "read", "record", "test"))
+    named = "of station.yaml: a bus (scan), a meter (read, record), a device (test)"
+    hal.add_argument("name", nargs="?", metavar="NAME", help=named)
     hal.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
     hal.add_argument("--port", metavar="DEVICE", help="a serial line instead of a bus of station.yaml")
     hal.add_argument("--host", metavar="HOST[:PORT]", help="Modbus TCP instead")
@@ -258,6 +263,7 @@ def _add_hal(hal: argparse.ArgumentParser) -> None:
     hal.add_argument("--timeout", type=float, metavar="SECONDS", help="scan: how long to wait for each (0.3)")
     hal.add_argument("--also", action="append", default=[], metavar="RANGE", help="record: such as holding:0x5000+32")
     hal.add_argument("--output", metavar="FILE", help="record: instead of stdout")
+    hal.add_argument("--attended", action="store_true", help="test: a person plugs and pulls; a board energises")
 
 
 _HAL = """\
@@ -265,6 +271,7 @@ list     the drivers there are, and the register maps they know
 scan     who answers on a Modbus line, and by which register map; only reads
 read     what a meter shows, in units
 record   a dump of a meter's registers, for a test or a bug report
+test     what every driver promises, on the real device
 
 examples:
   ocpp-station hal scan --port /dev/ttyUSB0 --baud 9600
