@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import socket
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import Any, cast
 
@@ -16,7 +17,7 @@ import asyncssh
 from station.location import Location
 from station.shell.linkdown import one_line
 from station.shell.transfer.hostkeys import HostKeys
-from station.shell.transfer.line import Line
+from station.shell.transfer.line import Line, closing
 from station.shell.transfer.ways import Failed, Incoming, Kind, Outgoing
 
 PIECE = 32768
@@ -102,7 +103,9 @@ Work = Callable[[asyncssh.SFTPClient], Coroutine[Any, Any, None]]
 
 def _run(line: Line, location: Location, work: Work) -> None:
     try:
-        asyncio.run(_cuttable(line, _session(line, location, work)))
+        with closing(line.connect(location.host, location.port)) as sock:
+            sock.setblocking(False)  # noqa: FBT003 - its only argument
+            asyncio.run(_cuttable(line, _session(line, location, work, sock)))
     except asyncio.CancelledError:
         line.check()
         raise Failed(Kind.FAILED, f"{location.shown}: the connection ended") from None
@@ -129,18 +132,18 @@ async def _cuttable(line: Line, work: Coroutine[Any, Any, None]) -> None:
     await task
 
 
-async def _session(line: Line, location: Location, work: Work) -> None:
-    async with _connected(line, location) as connection, connection.start_sftp_client() as sftp:
+async def _session(line: Line, location: Location, work: Work, sock: socket.socket) -> None:
+    async with _connected(line, location, sock) as connection, connection.start_sftp_client() as sftp:
         line.phase()
         await work(sftp)
 
 
 @contextlib.asynccontextmanager
-async def _connected(line: Line, location: Location) -> AsyncIterator[asyncssh.SSHClientConnection]:
+async def _connected(
+    line: Line, location: Location, sock: socket.socket
+) -> AsyncIterator[asyncssh.SSHClientConnection]:
     """Logged in by the URL's password: neither an agent's nor a user's keys are at a charger."""
     trust = line.trust
-    sock = await asyncio.to_thread(line.connect, location.host, location.port)
-    sock.setblocking(False)  # noqa: FBT003 - its only argument
     connection = await asyncssh.connect(
         location.host,
         location.port,
