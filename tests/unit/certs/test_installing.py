@@ -21,6 +21,7 @@ from certs.throwaway import Authority
 from certs.tls import TlsSettings, client_context
 from certs.trust import Register, TrustStore, fingerprint
 from tests.crash.medium import memory
+from tests.unit.certs.test_own import SHA1
 
 USE = "V2GRootCertificate"
 NOW = datetime.now(UTC)
@@ -116,6 +117,12 @@ def test_roots_of_all_sound_kinds_can_be_installed(tmp_path: Path, key: PrivateK
     root = install(TrustStore(tmp_path), USE, signed_by_itself(key), TERMS)
 
     assert [name.algorithm for name in root.names] == ["SHA256", "SHA384", "SHA512"]
+
+
+def test_a_root_that_is_signed_with_an_outdated_hash_is_refused(tmp_path: Path) -> None:
+    """A00.FR.504: though nobody checks how a root has signed itself, TLS the least."""
+    with pytest.raises(BadCertificate, match="sha1, which is outdated"):
+        install(TrustStore(tmp_path), USE, SHA1, TERMS)
 
 
 def test_one_bad_root_does_not_take_the_others_with_it(tmp_path: Path) -> None:
