@@ -233,10 +233,11 @@ async def raw_server(
 
 
 @contextmanager
-def alerting_server(context: ssl.SSLContext, *, patient: bool = True) -> Iterator[str]:
+def alerting_server(context: ssl.SSLContext, *, patient: bool = True, said: list[str] | None = None) -> Iterator[str]:
     """A TLS server that sends OpenSSL's alerts, as most do; asyncio's hang up without a word. Its endpoint URL.
 
-    `patient`: it reads what still comes, else that turns its alert into a reset.
+    `patient`: it reads what still comes, else that turns its alert into a reset. `said`: how each handshake ended for
+    it, by OpenSSL's name for the reason; "" if it is complete.
     """
     listening = socket.create_server(("127.0.0.1", 0))
 
@@ -248,8 +249,14 @@ def alerting_server(context: ssl.SSLContext, *, patient: bool = True) -> Iterato
                 return
             sock.settimeout(2)
             secured = context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-            with contextlib.suppress(OSError):
+            try:
                 secured.do_handshake()
+            except OSError as error:
+                reason = getattr(error, "reason", None) or type(error).__name__
+            else:
+                reason = ""
+            if said is not None:
+                said.append(reason)
             with contextlib.suppress(OSError), socket.socket(fileno=secured.detach()) as plain:
                 plain.settimeout(2)
                 while patient and plain.recv(4096):

@@ -189,6 +189,35 @@ def test_a_wildcard_is_accepted_only_where_it_is_allowed(pki: Pki, allowed: bool
     run(scenario())
 
 
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+@pytest.mark.req("A00.FR.317", "A00.FR.420")
+def test_a_server_that_is_refused_hears_why_by_an_alert(pki: Pki, version: ssl.TLSVersion) -> None:
+    """As the standards of TLS have it (RFC 5246, 7.2.2; RFC 8446, 6.2): its operator finds the reason in its log."""
+    said: list[str] = []
+    context = server_context(pki.expired)
+    context.minimum_version = context.maximum_version = version
+    with alerting_server(context, said=said) as url:
+        down = run(first_failure(setup_for(url, 2, tls=pki.trust())))
+
+    assert down.kind is DownKind.TLS_CERTIFICATE
+    assert said == ["SSLV3_ALERT_CERTIFICATE_EXPIRED"]
+
+
+def test_a_server_named_by_a_wildcard_is_not_shown_the_stations_certificate(pki: Pki) -> None:
+    """OpenSSL is content with it, and has our side of the handshake ready: with TLS 1.3 that is the certificate."""
+    said: list[str] = []
+    context = server_context(pki.wildcard, client_root=pki.root.root_pem)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    with alerting_server(context, said=said) as url:
+        setup = setup_for(url.replace("127.0.0.1", "csms.localhost.test"), 3, tls=pki.trust(pki.station))
+        dial = Dialer(Resolver(lambda _, port: look_up("127.0.0.1", port)))
+        with pytest.raises(Down, match="AllowCSMSTLSWildcards"):
+            run(dial(setup.profiles[0], setup.credentials[0], setup.options))
+
+    assert len(said) == 1
+    assert said != [""], "the handshake is complete for the server"
+
+
 def old_tls(pki: Pki) -> ssl.SSLContext:
     """A server that stopped at TLS 1.1."""
     context = server_context(pki.good)
