@@ -73,6 +73,10 @@ def findings(path: Path) -> Iterator[Finding]:
     yield from certificates(config)
     yield from revocation_lists(config)
     yield from extensions.findings(config)
+    if config.file.firmware is not None:
+        from station.commands.installers import findings as updates  # noqa: PLC0415 - rarely needed
+
+        yield from updates.findings(config)
     if runs_already(config):
         yield from running(config)
         return

@@ -41,6 +41,7 @@ MORE = """\
 - {{component: TxCtrlr, variable: TxStartPoint, value: EVConnected}}
 - {{component: TxCtrlr, variable: TxBeforeAcceptedEnabled, value: true}}
 transfers: {{this_machine: true}}
+reboot_command: [touch, rebooted]
 firmware:
   bundle: {{healthy_within_s: {within_s}}}
 """
@@ -74,7 +75,7 @@ class Kept(Agent):
     """An agent under its launcher, started again whenever it ends, as the service does."""
 
     def __init__(self, folder: Path, url: str, within_s: float) -> None:
-        super().__init__(folder, url, more=MORE.format(within_s=within_s))
+        super().__init__(folder, url, more=MORE.format(within_s=within_s).replace("rebooted", str(folder / "rebooted")))
         place = Place(folder, folder / "state" / "slots")
         (place.bin / "ocpp-station").write_text(PACKAGED.format(python=sys.executable), "utf-8")
         self.slots = Slots(place.root)
@@ -191,6 +192,7 @@ def test_a_new_version_stays_when_the_csms_has_accepted_it(
         assert agent.command("status")["version"] == NEW
         assert agent.slots.current.startswith(f"{NEW}-")
         assert not agent.slots.trial
+        assert not (tmp_path / "rebooted").exists()  # the machine was left alone
         assert sqlite3.connect(field.database).execute("SELECT count(*) FROM new_things").fetchone() == (0,)
 
         field.update(bundle(tmp_path / "older", "8.0.0"))

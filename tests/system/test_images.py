@@ -180,6 +180,23 @@ def test_without_rauc_nothing_is_done_and_that_is_told(
     assert not told.restart
 
 
+@needs_rauc
+@pytest.mark.req("L01.FR.28")
+def test_a_system_that_runs_already_is_not_installed_over_the_one_before(
+    machine: Machine, booted: Booted, tmp_path: Path
+) -> None:
+    """Power was cut between RAUC's last step and the answer: the new system is asked to install itself."""
+    station = Station(tmp_path, Rauc())
+    file = machine.rauc_bundle("2026.11", NEW)
+    station.install(file)
+    assert booted.restart() == "B"
+
+    assert station.install(file) == ("active", "2026.11 runs already")
+
+    assert (machine.folder / "a.img").read_bytes() == b"\0" * SIZE
+    assert station.confirm() == Confirmation()
+
+
 # --- SWUpdate
 
 

@@ -89,6 +89,11 @@ class Images:
             if reason := self._floor.refusal(version, self._bounds.version):
                 return Installation("unverified", reason)
             silent, before = await self._silent(), await self._system.running()
+            former = self._noted(update)
+            if (
+                former is not None and former.before != before
+            ):  # a power cut was the restart; the other copy stays as it is
+                return Installation("active", f"{former.version} runs already")
             note = Note(update=update, version=version, before=before, silent=silent)
             files.replace(self._note, msgspec.json.encode(note))
             await self._system.install(file, by)
@@ -101,11 +106,8 @@ class Images:
     async def confirm(self, update: str, file: Path, *, late: bool = False) -> Confirmation:
         """See `Installer`. Who does the work may not be up yet: it is asked again and again."""
         del file
-        try:
-            note = msgspec.json.decode(self._note.read_bytes(), type=Note)
-        except (OSError, msgspec.DecodeError):
-            note = None
-        if note is None or note.update != update:
+        note = self._noted(update)
+        if note is None:
             return Confirmation("nothing is known of this update here")
         end = time.monotonic() + self._bounds.within_s
         while True:
@@ -116,6 +118,14 @@ class Images:
                     return Confirmation(one_line(str(error)))
                 log.warning("firmware.not_confirmed", extra={"reason": one_line(str(error))})
             await asyncio.sleep(LOOK_S)
+
+    def _noted(self, update: str) -> Note | None:
+        """What is tried, if it is this update."""
+        try:
+            note = msgspec.json.decode(self._note.read_bytes(), type=Note)
+        except (OSError, msgspec.DecodeError):
+            return None
+        return note if note.update == update else None
 
     async def _confirm(self, note: Note, end: float, *, late: bool) -> Confirmation:
         running = await self._system.running()
