@@ -3,7 +3,8 @@
 The standard library's logging with one handler. Under systemd each line bears its priority in front (`<4>`), which
 journald takes off; time and process are the journal's business there. The last lines are kept in memory, too, for a log
 that is asked for where there is no journal (N01). Secrets never reach a line: values of fields whose name says so are
-hidden, and so is whatever looks like a credential in a text.
+hidden, and so is whatever looks like a credential in a text. An event that comes in a flood is written now and then,
+with the number of those that were left out (`suppressed`).
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import sys
 import time
 import traceback
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TextIO
 
 LEVELS = ("debug", "info", "warning", "error")
@@ -33,6 +34,9 @@ _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+*,-]+")
 _LONGEST = 1000
 KEPT_LINES = 1500
 KEPT_CHARACTERS = 200_000
+BURST = 100
+REFILL_S = 1.0
+MOST_EVENTS = 500
 _PRIORITY = {logging.DEBUG: 7, logging.INFO: 6, logging.WARNING: 4, logging.ERROR: 3, logging.CRITICAL: 2}
 
 
@@ -47,6 +51,32 @@ class Line(NamedTuple):
         stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(self.created))
         level = logging.getLevelName(self.level).lower()
         return f"{stamp}.{int(self.created * 1000) % 1000:03d}Z {level:7} {self.text}"
+
+
+class Limit:
+    """A filter: of one event at one level a BURST at once, then one every REFILL_S; at level debug all are wanted.
+
+    Event names are constants of the code, so that there are few; if a library writes texts instead, all begin anew.
+    """
+
+    def __init__(self, mono: Callable[[], float] = time.monotonic) -> None:
+        self._mono = mono
+        self._seen: dict[tuple[str, int], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Whether it is written."""
+        now, key = self._mono(), (str(record.msg), record.levelno)
+        if key not in self._seen and len(self._seen) >= MOST_EVENTS:
+            self._seen.clear()
+        full_at, left_out = self._seen.get(key, (now, 0))  # when the bucket is full again
+        full_at = max(full_at, now) + REFILL_S
+        if full_at - now > BURST * REFILL_S:
+            self._seen[key] = full_at - REFILL_S, left_out + 1
+            return False
+        if left_out:
+            record.suppressed = left_out
+        self._seen[key] = full_at, 0
+        return True
 
 
 class Keeping(logging.StreamHandler[TextIO]):
@@ -79,7 +109,10 @@ class Keeping(logging.StreamHandler[TextIO]):
 def set_up(level: str, stream: TextIO | None = None, environment: Mapping[str, str] = os.environ) -> None:
     """Log to `stream` (stderr) from `level` on, in the form that whoever reads it wants."""
     root = logging.getLogger()
-    root.handlers[:] = [Keeping(stream or sys.stderr, journal="JOURNAL_STREAM" in environment)]
+    handler = Keeping(stream or sys.stderr, journal="JOURNAL_STREAM" in environment)
+    if level != "debug":
+        handler.addFilter(Limit())
+    root.handlers[:] = [handler]
     root.setLevel(level.upper())
     logging.raiseExceptions = False  # a closed stderr must not cost a step
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False

@@ -141,11 +141,11 @@ def test_the_last_lines_are_kept_with_their_times(root: logging.Logger, log: Log
 def test_what_is_kept_is_bounded(log: Log) -> None:
     """By lines and by characters: memory is for other things."""
     for n in range(logs.KEPT_LINES + 10):
-        log("event", n=n)
-    assert (len(logs.recent()), logs.recent()[0].text) == (logs.KEPT_LINES, "event n=10")
+        log(f"event.{n // logs.BURST}", n=n)
+    assert (len(logs.recent()), logs.recent()[0].text) == (logs.KEPT_LINES, "event.0 n=10")
 
-    for _ in range(logs.KEPT_LINES):
-        log("event", text="x" * 900)
+    for n in range(logs.KEPT_LINES):
+        log(f"long.{n // logs.BURST}", text="x" * 900)
     assert sum(len(line.text) for line in logs.recent()) <= logs.KEPT_CHARACTERS
 
 
@@ -153,3 +153,58 @@ def test_who_never_set_it_up_has_kept_nothing(root: logging.Logger) -> None:
     root.handlers[:] = []
 
     assert logs.recent() == []
+
+
+def test_a_flood_of_one_event_is_written_now_and_then(root: logging.Logger) -> None:
+    """A line tells how many were left out; other events are written meanwhile."""
+    now, stream = [0.0], io.StringIO()
+    logs.set_up("info", stream, {})
+    (handler,) = root.handlers
+    handler.filters[:] = [logs.Limit(lambda: now[0])]
+
+    for n in range(10 * logs.BURST):
+        root.warning("device.failed", extra={"n": n})
+    root.warning("link.down")
+    now[0] = logs.REFILL_S
+    root.warning("device.failed", extra={"n": "later"})
+    root.warning("device.failed", extra={"n": "too soon"})
+    now[0] = 2 * logs.BURST * logs.REFILL_S
+    root.warning("device.failed", extra={"n": "at rest"})
+
+    lines = stream.getvalue().splitlines()
+    assert len(lines) == logs.BURST + 3
+    assert [line.partition("warning ")[2] for line in lines[-3:]] == [
+        "link.down",
+        f"device.failed n=later suppressed={9 * logs.BURST}",
+        'device.failed n="at rest" suppressed=1',
+    ]
+
+
+def test_an_error_is_not_lost_in_a_flood_of_warnings_of_its_name(root: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.set_up("info", stream, {})
+
+    for _ in range(2 * logs.BURST):
+        root.warning("device.failed")
+    root.error("device.failed")
+
+    assert len(stream.getvalue().splitlines()) == logs.BURST + 1
+
+
+def test_at_level_debug_every_line_is_wanted(root: logging.Logger) -> None:
+    stream = io.StringIO()
+    logs.set_up("debug", stream, {})
+
+    for _ in range(2 * logs.BURST):
+        root.debug("frame")
+
+    assert len(stream.getvalue().splitlines()) == 2 * logs.BURST
+
+
+def test_texts_instead_of_events_take_no_memory() -> None:
+    limit = logs.Limit(lambda: 0.0)
+
+    for n in range(3 * logs.MOST_EVENTS):
+        limit.filter(logging.LogRecord("", logging.INFO, "", 0, f"text {n}", (), None))
+
+    assert len(limit._seen) <= logs.MOST_EVENTS
