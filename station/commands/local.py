@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import shutil
 import socket
 import sys
 import time
@@ -67,16 +68,24 @@ def address_of(config: str | None, given: str | None) -> str:
 
 
 def status(address: str, *, watch: bool, raw: bool) -> int:
-    """Show what the agent does, once or until somebody has seen enough."""
+    """Show what the agent does, once or until somebody has seen enough.
+
+    Who watches goes on while the agent is started anew.
+    """
+    answered = False
     while True:
         try:
             answer = ask(address, {"cmd": "status"})
         except NotRunning as gone:
-            return errors.tell(str(gone), "is ocpp-station.service running?", errors.EX_NOT_RUNNING)
-        if not answer.get("ok"):
-            return errors.tell(str(answer.get("error")), "", 1)
-        text = json.dumps(answer, indent=1) if raw else "\n".join(map(one_line, lines(answer)))
-        sys.stdout.write(("\x1b[H\x1b[J" if watch and sys.stdout.isatty() else "") + text + "\n")
+            if not watch or not answered:
+                return errors.tell(str(gone), "is ocpp-station.service running?", errors.EX_NOT_RUNNING)
+            text = one_line(str(gone))
+        else:
+            if not answer.get("ok"):
+                return errors.tell(str(answer.get("error")), "", 1)
+            answered = True
+            text = json.dumps(answer, indent=1) if raw else "\n".join(map(one_line, lines(answer)))
+        sys.stdout.write(_calm(text) if watch and not raw and sys.stdout.isatty() else text + "\n")
         sys.stdout.flush()
         if not watch:
             return 0
@@ -84,6 +93,12 @@ def status(address: str, *, watch: bool, raw: bool) -> int:
             time.sleep(WATCH_EVERY_S)
         except KeyboardInterrupt:
             return 0
+
+
+def _calm(text: str) -> str:
+    """Written over what stands there: a terminal that is cleared first flickers, a serial one for long."""
+    rows = (f"{line[: shutil.get_terminal_size().columns - 1]}\x1b[K\n" for line in text.split("\n"))
+    return "\x1b[H" + "".join(rows) + "\x1b[J"
 
 
 def lines(told: dict[str, Any]) -> Iterator[str]:

@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,6 +189,39 @@ def test_status_is_for_people(agent: list[dict[str, Any]], config: Path, capsys:
     assert "evse 1    Occupied, 16 A offered, Charging t-1, 1.234 kWh" in told
     assert "up 1 d 2:03:04" in told
     assert "transaction events wait; 3 given up and kept" in told
+
+
+def test_who_watches_sees_it_written_over_and_goes_on_while_the_agent_is_away(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is cleared first, so that nothing flickers; Ctrl-C ends it."""
+    answers: list[dict[str, Any] | None] = [STATUS, None, STATUS]
+    waits = iter((None, None, KeyboardInterrupt))
+
+    def ask(address: str, command: dict[str, Any]) -> dict[str, Any]:
+        answer = answers.pop(0)
+        if answer is None:
+            raise local.NotRunning(f"no agent answers on {address}: {command}")
+        return answer
+
+    def wait(seconds: float) -> None:
+        assert seconds == local.WATCH_EVERY_S
+        if (end := next(waits)) is not None:
+            raise end
+
+    monkeypatch.setattr(local, "ask", ask)
+    monkeypatch.setattr(time, "sleep", wait)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True, raising=False)
+
+    assert main(["status", "--watch", "--config", str(config)]) == 0
+
+    _, first, away, again = capsys.readouterr().out.split("\x1b[H")
+    assert first == again
+    assert "no agent answers on" in away
+    for view in (first, away):
+        rows = view.removesuffix("\x1b[J").splitlines()
+        assert all(row.endswith("\x1b[K") for row in rows)
+        assert view.endswith("\x1b[J")
 
 
 def test_messages_are_one_line_each(
