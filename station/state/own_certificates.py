@@ -210,7 +210,8 @@ class OwnCertificates:
         if own.use == CHARGING_STATION:
             self._remove(each.key for each in self.chains(own.use) if each.stage == "new")
         self._save(own)
-        self._remove(each.key for each in self.chains(V2G)[MOST_V2G:])
+        others = [each.key for each in self.chains(V2G) if each.key != own.key]
+        self._remove(others[MOST_V2G - 1 if own.use == V2G else MOST_V2G :])
 
     def proved(self, key: str) -> list[str]:
         """The CSMS was reached with this certificate: all others of the use are gone; gives their names (A02.FR.10)."""

@@ -16,7 +16,7 @@ from station.blocks.own_certificates.intake import CHECKING_PATIENCE_S
 from station.blocks.own_certificates.jobs import CheckChain
 from station.commands import signing
 from station.commands.signing import Places
-from station.state.own_certificates import CHARGING_STATION, GIVEN, V2G, Given
+from station.state.own_certificates import CHARGING_STATION, GIVEN, MOST_V2G, V2G, Given
 from station.store.files import replace
 from tests.csms import EPOCH
 from tests.scenarios.a_security.signing import DAY, Operator
@@ -324,6 +324,20 @@ def test_of_several_of_one_root_the_newest_is_shown_to_vehicles(secc: Operator) 
     assert len(secc.bench.station.own_certificates.chains(V2G)) == 3
     ages = sorted(round((secc.bench.now.wall - each.not_before) / 86_400) for each in shown)
     assert ages == [2, 30]
+
+
+def test_of_many_the_oldest_go_but_never_the_one_that_has_just_come(secc: Operator) -> None:
+    """Whoever hears Accepted may count on it; its period may have begun before those of all others."""
+    for days in (*range(1, MOST_V2G + 1), 30):
+        secc.trigger(V2G)
+        wish = Wish(valid=(timedelta(days=-days), 300 * DAY))
+        assert secc.send(secc.signed(by=secc.v2g, wish=wish), V2G)["status"] == "Accepted"
+
+    kept = secc.bench.station.own_certificates.chains(V2G)
+
+    ages = [round((secc.bench.now.wall - each.not_before) / 86_400) for each in kept]
+    assert ages == [*range(1, MOST_V2G), 30]
+    assert secc.files() == sorted(each.key for each in kept)
 
 
 def test_one_that_has_ended_is_shown_to_no_vehicle(secc: Operator) -> None:
