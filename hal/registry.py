@@ -53,7 +53,10 @@ BUILT_IN: Mapping[str, Mapping[str, str]] = {
         "sim": "hal.sim.driver:SimLock",
     },
     "display": {"sim": "hal.sim.driver:SimDisplay"},
-    "lamp": {"led": "hal.drivers.led:Led"},
+    "lamp": {
+        "led": "hal.drivers.led:Led",
+        "sim": "hal.sim.driver:SimLamp",
+    },
     "sensor": {
         "can": "hal.drivers.can_sensor:CanSensor",
         "gpio": "hal.drivers.gpio_input:GpioInput",

@@ -21,6 +21,7 @@ from hal.api import (
     BoardInfo,
     BoardSnapshot,
     Identity,
+    Indication,
     LockState,
     MeterInfo,
     MeterReading,
@@ -318,6 +319,18 @@ class SimDisplay(_SimDevice):
     async def show(self, text: str) -> None:
         """Shows it. Raises NotFound while lost."""
         self._reach().displays[self.name] = text
+
+
+class SimLamp(_SimDevice):
+    """A lamp; what it shows stands in `SimWorld.lamps` under its name."""
+
+    def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
+        given = parse_options(name, options, WorldOptions)
+        super().__init__(name, context.resource(name, ".world", given.world, SimWorld))
+
+    async def indicate(self, indication: Indication) -> None:
+        """Shows it. Raises NotFound while lost."""
+        self._reach().lamps[self.name] = indication
 
 
 class SimSensor(_SimDevice):

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 
 import msgspec
 
-from hal.api import BoardEvent, BoardSnapshot, Fault, MeterReading, Permit, Token, TokenType
+from hal.api import BoardEvent, BoardSnapshot, Fault, Indication, MeterReading, Permit, Token, TokenType
 from hal.iso15118 import (
     CERTIFICATE_S,
     CertificateWanted,
@@ -49,7 +49,7 @@ class Listener(msgspec.Struct, frozen=True):
 
 
 class SimWorld:
-    """EVSEs by number from 1, readers, sensors and displays by name.
+    """EVSEs by number from 1, readers, sensors, displays and lamps by name.
 
     `clock` gives the monotonic seconds that commands and readings happen at.
     """
@@ -65,6 +65,7 @@ class SimWorld:
         self._sampled_at: dict[int, float] = {}
         self.sensors: dict[str, float | bool | str] = {}
         self.displays: dict[str, str] = {}
+        self.lamps: dict[str, Indication] = {}
         self.offers: dict[int, list[tuple[ScheduleOffer, ...]]] = {}
         """The schedules that each EVSE's vehicles were offered."""
         self._waiting: set[int] = set()
