@@ -165,7 +165,7 @@ class PolledBoard(abc.ABC):
             if line.order != order or self._lost is not None:
                 raise Timeout(self.name, "the permission was overtaken by a newer command")
 
-        line.lease_ends = self._clock() + min(permit.lease_s, _LEASE_S)  # from now: a lost answer may mean it arrived
+        line.lease_ends = self._clock() + min(_LEASE_S, permit.lease_s)  # from now: a lost answer may mean it arrived
         try:
             await self._give(channel, permit, current)
         except Refused:
@@ -178,12 +178,17 @@ class PolledBoard(abc.ABC):
         self._woken.set()
 
     async def deny(self, channel: int) -> None:
-        """Ends the lease. Raises NotFound, Timeout, BadReply."""
+        """Ends the lease. Raises NotFound, Timeout, BadReply: then it is over all the same, see `_lapsed`."""
         line = self._line(channel)
         self._check()
         line.order += 1
-        order = line.order
-        await self._withdraw(channel)
+        order, line.lease_ends = line.order, min(line.lease_ends, self._clock())
+        try:
+            await self._withdraw(channel)
+        except BaseException:  # a cancelled denial is one, too
+            if line.order == order and self._lost is None and math.isfinite(line.lease_ends):
+                self._watch(line, _AGAIN_S)
+            raise
         if line.order == order:
             line.lease_ends = -math.inf
             line.let_go()
@@ -268,9 +273,9 @@ class PolledBoard(abc.ABC):
             await self._withdraw(line.channel)
             line.last = await self._look(line.channel)
 
-    def _watch(self, line: _Line) -> None:
+    def _watch(self, line: _Line, least_s: float = 0.0) -> None:
         line.let_go()
-        wait = max(0.0, line.lease_ends - self._clock())
+        wait = max(least_s, line.lease_ends - self._clock())
         line.timer = asyncio.get_running_loop().call_later(wait, self._due, line)
 
     def _due(self, line: _Line) -> None:

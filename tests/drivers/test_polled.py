@@ -182,6 +182,60 @@ def test_a_withdrawal_that_is_repeated_stops_for_a_new_permission(monkeypatch: p
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("when", ["while the lease runs", "while its end is repeated"])
+def test_a_denial_that_fails_is_repeated_until_it_works(monkeypatch: pytest.MonkeyPatch, when: str) -> None:
+    """Whoever denied has been told, and may never ask again: nothing stays energised for that."""
+    monkeypatch.setattr(polled, "_AGAIN_S", 0.05)
+
+    async def scenario() -> None:
+        board = await opened()
+        ends = when == "while its end is repeated"
+        board.withdrawals_fail = 3
+        await board.allow(1, Permit(16.0, 3, lease_s=0.01 if ends else 10.0))
+        await until(lambda: board.withdrawals_fail == 2 or not ends)
+
+        with pytest.raises(Timeout):
+            await board.deny(1)
+
+        await until(lambda: not board.permitted[1])
+        assert board.written == ["limit 16", "enable 1", "disable 1"]
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_denial_that_fails_is_not_repeated_into_a_new_permission(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The last word counts."""
+    monkeypatch.setattr(polled, "_AGAIN_S", 0.05)
+
+    async def scenario() -> None:
+        board = await opened()
+        await board.allow(1, Permit(16.0, 3))
+        board.withdrawals_fail = 1
+        with pytest.raises(Timeout):
+            await board.deny(1)
+        await board.allow(1, Permit(10.0, 3))
+        await asyncio.sleep(0.2)
+        assert board.permitted[1] == 10
+        assert "disable 1" not in board.written
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_lease_that_is_no_number_is_one_of_the_usual_length(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not one without end."""
+    monkeypatch.setattr(polled, "_LEASE_S", 0.05)
+
+    async def scenario() -> None:
+        board = await opened()
+        await board.allow(1, Permit(16.0, 3, lease_s=float("nan")))
+        await until(lambda: not board.permitted[1])
+        await board.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_lease_that_ended_while_the_board_was_away_is_withdrawn_when_it_is_back() -> None:
     """One that has not goes on, so that a loose plug costs no session."""
 
