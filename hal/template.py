@@ -67,7 +67,7 @@ _FORMAT: Mapping[str, str] = {
     "float64": "d",
 }
 _LAST_ADDRESS = 0xFFFF
-_MAX_EXPONENT = 10  # of SunSpec's scale factors
+MAX_EXPONENT = 10  # of SunSpec's scale factors
 
 
 class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -266,7 +266,7 @@ def number(
     """The scaled value of `words`; None if the device says that it has none. `exponent`: a signed 16-bit register."""
     raw: float = struct.unpack(">" + _FORMAT[register.type], _packed(words, register.word_order or word_order))[0]
     power = exponent - 0x10000 if exponent & 0x8000 else exponent
-    if raw == register.absent or abs(power) > _MAX_EXPONENT:  # 0x8000 is "not implemented"
+    if raw == register.absent or abs(power) > MAX_EXPONENT:  # 0x8000 is "not implemented"
         return None
     value = raw * register.scale * 10**power if power >= 0 else raw * register.scale / 10**-power
     return value if value - value == 0 else None  # NaN and infinities differ from themselves

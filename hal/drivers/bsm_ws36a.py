@@ -24,6 +24,7 @@ from hal.context import DriverContext
 from hal.drivers.modbus_meter import ModbusMeter, Options
 from hal.drivers.signing import PATIENCE_S, raw, settled, text_at, wall_s, words
 from hal.errors import BadReply, Refused
+from hal.template import MAX_EXPONENT
 
 _EPOCH = 40260  # uint32 local seconds, and the offset to UTC in minutes behind it
 _META1, _META1_SIZE = 40279, 70
@@ -87,7 +88,7 @@ class BsmWs36a(ModbusMeter):
                 raise BadReply(self.name, f"a record that is no OCMF: {data[:20]!r}")
             signed = SignedText(data=data, encoding="OCMF", public_key=await self._public_key())
             reading = await self.read()
-        energy_mwh = _energy_mwh(energy)
+        energy_mwh = self._energy_mwh(energy)
         return msgspec.structs.replace(reading, energy_import_mwh=energy_mwh, sampled_at=sampled_at, signed=signed)
 
     async def _prepare(self, label: str) -> None:
@@ -107,9 +108,10 @@ class BsmWs36a(ModbusMeter):
             raise BadReply(self.name, f"a public key of {size} bytes")
         return raw((await self.device.read(Table.HOLDING, _KEY, (size + 1) // 2)).values)[:size].hex()
 
-
-def _energy_mwh(registers: tuple[int, ...]) -> int:
-    """TotWhImp and its power of ten."""
-    high, low, exponent = registers
-    power = exponent - 0x10000 if exponent & 0x8000 else exponent
-    return round((high << 16 | low) * 1000 * 10.0**power)
+    def _energy_mwh(self, registers: tuple[int, ...]) -> int:
+        """TotWhImp and its power of ten. Raises BadReply for a power that is none."""
+        high, low, exponent = registers
+        power = exponent - 0x10000 if exponent & 0x8000 else exponent
+        if abs(power) > MAX_EXPONENT:
+            raise BadReply(self.name, f"the scale factor of its energy is {power}")
+        return round((high << 16 | low) * 1000 * 10.0**power)

@@ -28,6 +28,16 @@ _FORGET_S = 10.0
 _NOT_IMPLEMENTED = 0x8000
 _S_PER_H = 3600.0
 _MWH_PER_WH = 1000
+_MOST: Mapping[str, float] = {
+    "wh": 1e12,
+    "varh": 1e12,
+    "v": 1e4,
+    "a": 1e4,
+    "hz": 1e3,
+    "factor": 10.0,
+    "c": 1e3,
+}
+"""Beyond any station, by the end of a quantity's name: a device that starts or is broken tells such numbers."""
 
 
 class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -112,10 +122,17 @@ class ModbusMeter:
         values, energy_at = decoded(template, got)
         if "energy_import_wh" not in values:
             raise BadReply(self.name, "the energy register holds no number")
-        power_w = values.get("power_w", 0.0)
-        if abs(power_w) > self._max_power_w:
-            raise BadReply(self.name, f"told {power_w:.0f} W, and can carry no more than {self._max_power_w:.0f} W")
+        self._check(values)
         return reading(values, energy_at, self._guard.judge(_mwh(values["energy_import_wh"]), energy_at))
+
+    def _check(self, values: Mapping[Quantity, float]) -> None:
+        """Raises BadReply for a number that cannot be, however sound the frame was."""
+        for quantity, value in values.items():
+            unit = quantity.rpartition("_")[2]
+            most = _MOST.get(unit, self._max_power_w)
+            if abs(value) > most:
+                can = f"can carry no more than {most:.0f} W" if unit == "w" else f"{most:g} is beyond any"
+                raise BadReply(self.name, f"told {quantity} {value:g}, and {can}")
 
     async def located(self) -> MeterTemplate:
         """The map with the addresses of this device: found out once after each opening. Raises as `read`."""

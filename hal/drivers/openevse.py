@@ -135,7 +135,7 @@ class OpenEvse(PolledBoard):
         flowing: bool | None = False
         if state.closed:
             current = await self._bus.ask("GG")
-            measured = int(current.words[0]) if current.ok and current.words else _NO_AMMETER
+            measured = self._numbers(current.words, 1)[0] if current.ok else _NO_AMMETER
             flowing = None if measured == _NO_AMMETER else measured >= _FLOWS_FROM_MA
         return BoardSnapshot(
             channel=channel,
@@ -210,7 +210,7 @@ class OpenEvse(PolledBoard):
         except ValueError:
             found = []
         if len(found) < least:
-            raise BadReply(self.name, f"answered {' '.join(words) or 'nothing'}, which are not {least} numbers")
+            raise BadReply(self.name, f"answered {' '.join(words) or 'nothing'}, which does not hold {least} numbers")
         return found
 
 

@@ -44,6 +44,12 @@ class PolledOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_
     poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=10.0)] = 1.0
     """How often the board is looked at. Three looks without an answer are its loss."""
 
+    def __post_init__(self) -> None:
+        if self.min_a > self.max_a:
+            raise ValueError(
+                f"min_a {self.min_a:g} is more than max_a {self.max_a:g}: every permission would be refused"
+            )
+
 
 class _Line:
     """One channel: what it showed last, and its lease."""

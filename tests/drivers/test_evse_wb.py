@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from hal.api import Fault, Identified, Permit, PilotState
-from hal.errors import BadReply
+from hal.errors import BadOptions, BadReply
 from tests import virtualloop
 from tests.drivers.boards import EvseWbRig, running
 from tests.drivers.emulators.modbus_slave import crc16
@@ -169,3 +169,9 @@ def test_that_it_does_not_watch_its_host_is_said_once(tmp_path: Path, caplog: py
         virtualloop.hurry(scenario())
 
     assert [record.message for record in caplog.records].count("board.does_not_watch_its_host") == 1
+
+
+def test_limits_that_permit_nothing_are_a_mistake_in_the_configuration(tmp_path: Path) -> None:
+    """Found when the driver is built, not at the first session."""
+    with pytest.raises(BadOptions, match="min_a 6 is more than max_a 5"):
+        EvseWbRig(tmp_path).build(max_a=5.0)

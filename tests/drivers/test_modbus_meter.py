@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
@@ -159,6 +160,29 @@ def test_doubted_readings_must_agree_with_each_other() -> None:
         with pytest.raises(BadReply):
             guard.judge(value, at)
     assert guard.judge(5_000_001, 60) is Quality.GOOD
+
+
+@pytest.mark.parametrize(
+    "address, value, told",
+    [
+        (0x48, 1e30, "energy_import_wh 1e"),
+        (0x4A, -1e30, "energy_export_wh -1e"),
+        (0x00, 1e30, "voltage_l1_v 1e"),
+        (0x06, 1e5, "current_l1_a 100000"),
+        (0x46, 2.0**31, "frequency_hz 2.1"),
+        (0x0C, 200_000.0, "power_l1_w 200000, and can carry"),
+    ],
+)
+def test_a_number_that_cannot_be_is_no_reading(tmp_path: Path, address: int, value: float, told: str) -> None:
+    """Also as the first one of all: an energy of 1e30 Wh would not even fit into a database."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            r.slave.do_set(1, "input", address, float=value)
+            with pytest.raises(BadReply, match=re.escape(told)):
+                await r.meter.read()
+
+    asyncio.run(scenario())
 
 
 @pytest.mark.parametrize("after", ["a reset", "a wrap-around"])

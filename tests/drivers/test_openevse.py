@@ -371,3 +371,22 @@ def test_each_thermometer_is_its_own_and_one_that_is_not_there_is_not_found(tmp_
 def test_both_drivers_are_found_by_their_name() -> None:
     """`openevse` is a board and a sensor."""
     assert {entry.kind for entry in Registry().all() if entry.name == "openevse"} == {"board", "sensor"}
+
+
+def test_a_current_that_is_no_number_is_a_bad_reply(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As any other answer that cannot be read: told as what it is, and asked again."""
+
+    async def scenario() -> None:
+        async with running(OpenEvseRig, tmp_path) as r:
+            driver = r.build()
+            await driver.open()
+            await r.vehicle(1, connected=True)
+            await driver.allow(1, Permit(16.0, 1))
+            with monkeypatch.context() as patch:
+                patch.setattr(r.board, "_gg", lambda _: (True, "nan 230000"), raising=True)
+                with pytest.raises(BadReply, match="does not hold 1 numbers"):
+                    await driver.snapshot(1)
+            assert (await driver.snapshot(1)).contactor_closed
+            await driver.close()
+
+    virtualloop.hurry(scenario())

@@ -187,6 +187,27 @@ def test_a_snapshot_that_fails_is_refused_with_its_reason(tmp_path: Path, outcom
     virtualloop.hurry(scenario())
 
 
+@pytest.mark.parametrize("exponent", [0x7FFF, 0x8000, 11])
+def test_a_snapshot_without_a_scale_is_no_energy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, exponent: int
+) -> None:
+    """Neither none (10 to the -32768th) nor a number that nobody can hold."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path, "bsm-ws36a") as r:
+            sound = r.device._snapshot
+
+            def unscaled(number: int, at: int) -> None:
+                sound(number, at)
+                r.device.put(at + 8, [exponent])
+
+            monkeypatch.setattr(r.device, "_snapshot", unscaled)
+            with pytest.raises(BadReply, match="the scale factor of its energy"):
+                await r.meter.sign(END, "1")
+
+    virtualloop.hurry(scenario())
+
+
 @pytest.mark.parametrize("driver", sorted(KINDS))
 def test_a_clock_that_cannot_be_right_sets_no_meter(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, driver: str
