@@ -235,7 +235,7 @@ class OpenEvseRig(BoardRig):
     board: OpenEvseBoard
 
     def __init__(self, path: Path) -> None:
-        bus = RapiBus("bus", {"port": str(path / "port"), "reopen_s": 0.02, "reply_s": 0.1}, now)
+        bus = RapiBus("bus", {"port": str(path / "port"), "reopen_s": 0.02, "reply_s": 0.2}, now)
         super().__init__(OpenEvseBoard(path / "port", has_lock=True), bus)
 
     async def fault(self, channel: int, *, present: bool) -> None:
