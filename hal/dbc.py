@@ -121,6 +121,8 @@ def parse(owner: str, source: bytes) -> _Parsed:
     for message in database.messages:
         if message.is_multiplexed() or message.is_fd:
             raise BadOptions(owner, ".dbc", f"{message.name} is multiplexed or CAN FD, which is not supported")
+        if any(s.conversion.is_float for s in message.signals):
+            raise BadOptions(owner, ".dbc", f"{message.name} has signals of floating point, which are not supported")
         signals = tuple(
             Signal(s.name, s.start, s.length, s.byte_order == "little_endian", s.is_signed, s.scale, s.offset)
             for s in message.signals

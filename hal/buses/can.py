@@ -139,13 +139,17 @@ class PythonCan:
 
         where = f"{self._options.interface} {self._options.channel}"
         try:
-            self._bus = await in_thread(build, "can-open", lambda bus: bus.shutdown())
-            self._fd = self._bus.fileno()
+            bus = await in_thread(build, "can-open", lambda bus: bus.shutdown())
         except Exception as error:  # noqa: BLE001 - every interface has exceptions of its own
             raise NotFound(self._name, f"cannot open {where}: {error}") from None
-        if self._fd < 0:
+        fd = -1
+        with contextlib.suppress(Exception):  # NotImplementedError, for one
+            fd = bus.fileno()
+        if fd < 0:
+            with contextlib.suppress(Exception):
+                bus.shutdown()
             raise NotFound(self._name, f"{where} has no file descriptor to wait on")
-        self._heard, self._lost = heard, lost
+        self._bus, self._fd, self._heard, self._lost = bus, fd, heard, lost
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
 
     def send(self, frame: Frame) -> None:

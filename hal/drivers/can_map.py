@@ -208,8 +208,10 @@ class Channel:
         self.ids = {message.id + id_offset for message in self._messages.values()}
 
     def heard(self, frame: Frame) -> bool:
-        """Takes in a frame. False if it is damaged or a repetition, and then changes nothing."""
+        """Takes in a frame. False if it is another's, damaged or a repetition, and then changes nothing."""
         message = self._messages[frame.id - self._offset]
+        if frame.extended is not message.extended:  # the same number, and another identifier
+            return False
         try:
             values = message.decode(frame.data)
         except ValueError:

@@ -109,6 +109,8 @@ class CanSensor:
 
     def heard(self, frame: Frame) -> None:
         """A frame of the message."""
+        if frame.extended is not self._message.extended:  # the same number, and another identifier
+            return
         try:
             values = self._message.decode(frame.data)
         except ValueError:

@@ -111,6 +111,25 @@ def test_a_vehicle_charges_under_a_lease_and_unplugs(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_an_extended_identifier_of_the_same_number_is_no_report(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What somebody else on the bus says is no vehicle."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            reply = r.board.reply
+            with monkeypatch.context() as patch:
+                patch.setattr(r.board, "reply", lambda data: reply(b"T00000" + data[1:]))
+                r.board.do_plug_in(1)
+                await asyncio.sleep(0.05)
+                assert not (await r.driver.snapshot(1)).pilot.plugged
+            r.board.do_vehicle(1, "C")
+            await r.until(1, "C")
+
+    asyncio.run(scenario())
+
+
 def test_the_lease_ends_by_itself_and_is_cut_to_what_a_board_may_hold(tmp_path: Path) -> None:
     """An agent that hangs leaves nothing energised."""
 

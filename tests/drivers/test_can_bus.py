@@ -117,6 +117,24 @@ class KernelBus:
         raise can.CanOperationError("Could not close")
 
 
+def test_an_interface_that_cannot_be_waited_on_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not kept open for each attempt to open it."""
+
+    class Blind(KernelBus):
+        def fileno(self) -> int:
+            raise NotImplementedError
+
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        monkeypatch.setattr(can, "Bus", lambda **_options: Blind(ours))
+        with pytest.raises(NotFound, match="has no file descriptor"):
+            await CanBus("can0", {"interface": "virtual", "channel": "x"}).attach(Ear(), {0x100})
+        assert ours.fileno() == -1
+        theirs.close()
+
+    asyncio.run(scenario())
+
+
 def test_an_interface_of_python_can_is_drained_on_its_descriptor(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bursts are read whole, frames sent; an interface that goes down is lost once."""
 

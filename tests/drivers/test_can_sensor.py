@@ -88,6 +88,20 @@ def test_a_value_that_is_absent_damaged_or_old_is_none(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+def test_an_extended_identifier_of_the_same_number_is_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another device on the bus must not be read as this one."""
+
+    async def scenario() -> None:
+        async with rig(tmp_path) as r:
+            reply = r.board.reply
+            monkeypatch.setattr(r.board, "reply", lambda data: reply(b"T00000" + data[1:]))
+            r.board.do_temperatures(1, 25, 99, 99)
+            await asyncio.sleep(0.02)
+            assert [(await sensor.read()).value for sensor in (r.plug, r.other)] == [20, 40]
+
+    asyncio.run(scenario())
+
+
 def test_an_unplugged_adapter_ends_the_watch(tmp_path: Path) -> None:
     """Lost by NotFound; found again when it is back."""
 

@@ -33,6 +33,7 @@ BO_ 2566844672 Motorola: 6 A
 """
 SPOILT = {
     "multiplexed": MIXED.replace("SG_ Low :", "SG_ Low M :").replace("SG_ High :", "SG_ High m1 :"),
+    "floating point": MIXED.replace("40|24@1-", "32|32@1-") + "SIG_VALTYPE_ 100 High : 1;\n",
     "not a DBC": "certainly not",
 }
 
