@@ -14,13 +14,16 @@ import msgspec
 from hal import template
 from hal.errors import BadOptions
 from station.commands import firmware
+from station.commands.installers import swupdate
 from station.commands.installers.archive import BadBundle, Reader
+from station.commands.installers.images import Refused
 from station.commands.installers.manifest import first
 from station.config import Config, ConfigError, cache, load
 from station.shell.transfer.hostkeys import HostKeys
 from station.store import essentials
 from tests import bundles
 from tests.fuzz.target import Run, Target
+from tests.system import images
 
 EXAMPLE = Path(__file__).parents[2] / "systemd" / "station.yaml.example"
 METER = template.FOLDER / "meter" / "eastron-sdm630.yaml"
@@ -158,7 +161,26 @@ def bundle() -> tuple[Sequence[bytes], Run]:
     return [genuine, gzip.decompress(genuine)], run
 
 
+def image() -> tuple[Sequence[bytes], Run]:
+    """An image of SWUpdate: its description in bounded size, or a refusal."""
+    file = _folder() / "image"
+    genuine = images.cpio("sw-description", b'software = { version = "1.2"; };') + images.cpio("", b"")
+
+    def run(data: bytes) -> bool:
+        file.write_bytes(data)
+        try:
+            text = swupdate.description(file)
+        except Refused as error:
+            assert str(error).isprintable()
+            return False
+        assert len(text) <= len(data)
+        return True
+
+    return [genuine], run
+
+
 TARGETS = {
+    "swupdate": Target(image),
     "bundle": Target(bundle, longest=8192),
     "station.yaml": Target(station, examples=25, longest=8192),
     "register-map": Target(meter, examples=25, longest=8192),
