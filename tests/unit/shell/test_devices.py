@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import cast
 
+import msgspec
 import pytest
 
 from hal.api import Fault, Indication, Permit
@@ -18,6 +19,7 @@ from hal.drivers import kernel_files, led
 from hal.errors import BadOptions
 from hal.sim.driver import SimBoard
 from hal.sim.ev import EvSpec
+from hal.sim.evse import SimEvse
 from hal.sim.world import SimWorld
 from station.effects import Want
 from station.facts import (
@@ -37,7 +39,7 @@ from station.facts import (
     VehicleStopped,
 )
 from station.now import BootId, Mono
-from station.shell import metering
+from station.shell import guards, metering
 from station.shell import supervise as supervision
 from station.shell.devices import HardwareThread
 from station.shell.guards import Guard
@@ -263,6 +265,25 @@ def test_a_contact_that_means_a_fault_opens_without_the_core(monkeypatch: pytest
         core.hear(PowerPathChanged, lambda fact: isinstance(fact, PowerPathChanged) and not fact.closed)
     finally:
         core.hardware.stop()
+
+
+def test_a_meter_that_counts_through_an_open_contactor_tells_a_weld(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where the board cannot tell: after one such reading the next comes soon, without being asked for."""
+    monkeypatch.setattr(guards, "WELD_S", 0.0)
+    monkeypatch.setattr(metering, "FLOW_PERIOD_S", 0.1)
+    show = SimEvse.snapshot
+    monkeypatch.setattr(SimEvse, "snapshot", lambda self: msgspec.structs.replace(show(self), flowing=None))
+    core.hardware.snapshot_again()
+    core.world(lambda w: w.plug_in(1, ev=EvSpec(ramp_a_per_s=0)))
+    core.hear(PlugInserted)
+    core.world(lambda w: w.meter(1, power_import_w=3600.0))
+
+    core.hardware.sample(1, "stop", Mono(time.monotonic() + 5))
+
+    fault = cast("FaultChanged", core.hear(FaultChanged))
+    assert (fault.evse_id, fault.fault, fault.present) == (1, Fault.CONTACTOR_WELDED, True)
 
 
 def test_a_lamp_shows_what_its_evse_looks_like_also_when_it_was_gone(
