@@ -206,6 +206,32 @@ def test_a_new_version_stays_when_the_csms_has_accepted_it(
         field.until("InstallRebooting")
 
 
+@pytest.mark.req("L01.FR.28")
+def test_a_power_cut_in_each_phase_only_delays_it(
+    tmp_path: Path, csms: LiveCsms, web: HttpServer, new_version: Path
+) -> None:
+    """While it is fetched, unpacked, and tried."""
+    field = Field(tmp_path, csms, web)
+    with field.agent as agent:
+        csms.wait_for("BootNotification")
+        field.update(new_version)
+        for phase in ("Downloading", "Installing"):
+            field.until(phase)
+            agent.kill()
+        end = time.monotonic() + 90.0
+        while not (agent.slots.root / "trial-1").exists():
+            assert time.monotonic() < end, agent.log
+            time.sleep(0.01)
+        agent.kill()
+
+        told = field.until("Installed")
+
+        assert (told[-1], told.count("Installed")) == ("Installed", 1)
+        assert field.boots()[-1][1] == NEW
+        assert agent.slots.current.startswith(f"{NEW}-")
+        assert agent.ended >= 4
+
+
 @pytest.mark.req("L01.FR.29", "L01.FR.32")
 def test_a_version_that_cannot_start_is_taken_back(tmp_path: Path, csms: LiveCsms, web: HttpServer) -> None:
     """It knows its number, and dies at everything else: three times."""
