@@ -153,7 +153,7 @@ class CanBoard:
             allowed = f"{self._info.min_a:g} to {self._info.max_a:g} A on 1 to 3 phases"
             raise Refused(line.name, f"{permit.limit_a:g} A on {permit.phases} phases is not {allowed}")
         line.order += 1
-        await self._ask(line, Permit(permit.limit_a, permit.phases, min(permit.lease_s, LEASE_S)))
+        await self._ask(line, Permit(permit.limit_a, permit.phases, min(LEASE_S, permit.lease_s)))
         self._check_refusal(line)
 
     async def deny(self, channel: int) -> None:

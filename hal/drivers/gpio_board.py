@@ -30,14 +30,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 from typing import Annotated, Final
 
 import msgspec
 
-from hal.api import BoardEvent, BoardInfo, BoardSnapshot, Fault, Permit, PilotState
+from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Permit, PilotState
 from hal.buses.gpio import Gpio, Line, Lines
 from hal.context import DriverContext, parse_options
 from hal.errors import BadOptions, DeviceError, NotFound, Refused
@@ -224,7 +223,7 @@ class GpioBoard:
         self._pwm.duty(duty_of(permit.limit_a))
         self._limit_a = permit.limit_a
         self._cancel("let go")
-        self._after("lease", permit.lease_s, self._withdraw)
+        self._after("lease", min(LEASE_S, permit.lease_s), self._withdraw)
         self._moved()
 
     async def deny(self, channel: int) -> None:
@@ -336,8 +335,7 @@ class GpioBoard:
             self._timers.pop(what, None)
             do()
 
-        if not math.isinf(seconds):
-            self._timers[what] = asyncio.get_running_loop().call_later(seconds, due)
+        self._timers[what] = asyncio.get_running_loop().call_later(seconds, due)
 
     def _cancel(self, what: str) -> None:
         timer = self._timers.pop(what, None)

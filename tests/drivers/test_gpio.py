@@ -102,6 +102,22 @@ async def test_a_lease_that_is_not_renewed_ends_in_the_driver_too(tmp_path: Path
         assert (rig.panel.closed, duty(rig)) == (False, 100)
 
 
+@pytest.mark.parametrize("lease_s", [3600.0, float("inf"), float("nan")])
+def test_no_lease_is_longer_than_a_board_may_hold_it(tmp_path: Path, lease_s: float) -> None:
+    """Whatever the core says."""
+
+    @scenario
+    async def lapses(tmp_path: Path) -> None:
+        async with charging(tmp_path) as (rig, board):
+            await board.allow(1, Permit(16.0, 3, lease_s=lease_s))
+            await asyncio.sleep(9.5)
+            assert rig.panel.closed
+            await asyncio.sleep(2.0)
+            assert not rig.panel.closed
+
+    lapses(tmp_path)
+
+
 @scenario
 async def test_a_stop_lets_the_vehicle_let_go_first(tmp_path: Path) -> None:
     """No arc: the pilot is steady at once, the contactor opens when the vehicle has left state C."""
