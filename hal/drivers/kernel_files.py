@@ -9,6 +9,7 @@ import asyncio
 import errno
 import functools
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 from hal.aside import in_thread
@@ -20,11 +21,29 @@ READ_S = 5.0
 """A read that takes longer is given up; its thread ends when the kernel lets it."""
 
 
+class _Work:
+    """What is done with a file in a thread, and whether it is over."""
+
+    def __init__(self, do: Callable[[], str | None]) -> None:
+        self.over = False
+        self._do = do
+
+    def __call__(self) -> str | None:
+        """In the thread."""
+        try:
+            return self._do()
+        finally:
+            self.over = True
+
+
+_given_up: dict[Path, _Work] = {}
+"""Threads that the kernel holds: on a bus that hangs, each further look would be one more."""
+
+
 async def read(device: str, path: Path) -> str:
     """What stands in the file. Raises NotFound (gone, or no right), Timeout (the bus is busy), BadReply (no sense)."""
-    work = in_thread(functools.partial(path.read_text, "ascii"), f"read {path.name}")
     try:
-        return await asyncio.wait_for(work, READ_S)
+        return await _aside(path, functools.partial(path.read_text, "ascii"), "read") or ""
     except TimeoutError:
         raise Timeout(device, f"{path} gives nothing for {READ_S:.0f} s") from None
     except OSError as error:
@@ -35,13 +54,26 @@ async def read(device: str, path: Path) -> str:
 
 async def write(device: str, path: Path, text: str) -> None:
     """Puts it into the file. Raises as `read` does."""
-    work = in_thread(functools.partial(put, path, text), f"write {path.name}")
     try:
-        await asyncio.wait_for(work, READ_S)
+        await _aside(path, functools.partial(put, path, text), "write")
     except TimeoutError:
         raise Timeout(device, f"{path} takes nothing for {READ_S:.0f} s") from None
     except OSError as error:
         raise _as_device_error(device, path, error, "written") from None
+
+
+async def _aside(path: Path, do: Callable[[], str | None], what: str) -> str | None:
+    """Raises TimeoutError: given up, or not begun, because the one before has not come back."""
+    held = _given_up.get(path)
+    if held is not None and not held.over:
+        raise TimeoutError
+    _given_up.pop(path, None)
+    work = _Work(do)
+    try:
+        return await asyncio.wait_for(in_thread(work, f"{what} {path.name}"), READ_S)
+    except TimeoutError:
+        _given_up[path] = work
+        raise
 
 
 def put(path: Path, text: str) -> None:

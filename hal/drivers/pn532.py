@@ -89,7 +89,7 @@ class Pn532:
 
     async def open(self) -> None:
         """Wakes and configures the chip. Raises NotFound (no port, no answer), BadReply (not a PN532)."""
-        self._chip.open()
+        await self._chip.open()
         try:
             await self._set_up()
             self._ready = _Ready(await self._look(_FIRST_LOOK_S), self._clock())
@@ -190,10 +190,10 @@ class _Chip:
         self._arrived = asyncio.Event()
         self._lost: DeviceError | None = NotFound(name, "is not open")
 
-    def open(self) -> None:
+    async def open(self) -> None:
         """Raises NotFound."""
         self._port.close()
-        self._port.open()
+        await self._port.open_aside()
         self._lost = None
         self._arrived = asyncio.Event()
         self._clear()

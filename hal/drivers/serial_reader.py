@@ -53,7 +53,7 @@ class SerialReader:
     async def open(self) -> None:
         """Opens the port, and hears which card is held already. Raises NotFound."""
         self._port.close()
-        self._port.open()
+        await self._port.open_aside()
         self._lost, self._arrived = None, asyncio.Event()
         self._cutter.reset()
         self._tokens.clear()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -225,3 +226,32 @@ def test_errors_are_what_the_caller_can_act_on() -> None:
     """Not open: NotFound, as for every device."""
     with pytest.raises(DeviceError, match="is not open"):
         asyncio.run(build("hwmon", chip="lm75", channel="temp1").read())
+
+
+def test_a_bus_that_hangs_holds_one_thread_and_not_one_for_each_look(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A file that nobody writes to, as long as it lasts; then it is read again."""
+    monkeypatch.setattr(kernel_files, "READ_S", 0.05)
+    path = tmp_path / "temp9_input"
+    os.mkfifo(path)
+
+    def waiting() -> int:
+        return sum(thread.name == f"read {path.name}" for thread in threading.enumerate())
+
+    async def scenario() -> None:
+        for _ in range(3):
+            with pytest.raises(Timeout, match="gives nothing"):
+                await kernel_files.read("heat", path)
+            assert waiting() == 1
+
+        path.write_text("1", "ascii")  # whoever hung reads that
+        for _ in range(1000):
+            if not waiting():
+                break
+            await asyncio.sleep(0.005)
+        path.unlink()
+        path.write_text("42500", "ascii")
+        assert await kernel_files.read("heat", path) == "42500"
+
+    asyncio.run(scenario())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from hal.api import Token, TokenType
+from hal.buses import serial
 from hal.context import DriverContext
 from hal.drivers import serial_reader
 from hal.drivers.rdm6300 import Frames
@@ -257,3 +259,27 @@ def test_a_mistake_names_its_place(wrong: dict[str, object], place: str) -> None
     """Found when the driver is built."""
     with pytest.raises(BadOptions, match=place.replace("(", r"\(")):
         Registry().build("reader", "line", "front", {"port": "/dev/null", **wrong}, DriverContext(time.monotonic, {}))
+
+
+@pytest.mark.parametrize("driver", ["rdm6300", "line", "pn532"])
+def test_an_adapter_that_opens_slowly_holds_up_nobody_else(monkeypatch: pytest.MonkeyPatch, driver: str) -> None:
+    """One that is broken may take for ever: the loop goes on meanwhile."""
+    gate = threading.Event()
+
+    def slow(name: str, _settings: object) -> None:
+        assert gate.wait(10), "the loop stood still"
+        raise NotFound(name, "was slow, and is not there")
+
+    monkeypatch.setattr(serial, "_opened", slow)
+    options = {"port": "/dev/slow"} | ({"pattern": "(?P<uid>.*)"} if driver == "line" else {})
+    reader: Any = Registry().build("reader", driver, "front", options, DriverContext(time.monotonic, {}))
+
+    async def scenario() -> None:
+        opening = asyncio.ensure_future(reader.open())
+        await asyncio.sleep(0.01)
+        assert not opening.done()
+        gate.set()
+        with pytest.raises(NotFound, match="was slow"):
+            await opening
+
+    asyncio.run(scenario())
