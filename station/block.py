@@ -122,10 +122,11 @@ class Route(msgspec.Struct, frozen=True):
 
 
 class OutcomeRow(msgspec.Struct, frozen=True):
-    """One message of ours whose outcomes a block wants."""
+    """One message of ours whose outcomes a block wants; `unless_empty`: but for an answer that says nothing."""
 
     request: type[Request[Any, Any]]
     handle: Callable[[Any, Now], None]
+    unless_empty: bool = False
 
 
 class Reaction(msgspec.Struct, frozen=True):
@@ -181,9 +182,11 @@ def route(request: type[Request[Q, R]], handler: Callable[[Q, Now], R | Later]) 
     return Route(request, handler)  # type: ignore[arg-type]  # the pair is checked by this signature
 
 
-def outcome(request: type[Request[Q, R]], handler: Callable[[Outcome[Q], Now], None]) -> OutcomeRow:
-    """A row of `outcomes()`."""
-    return OutcomeRow(request, handler)
+def outcome(
+    request: type[Request[Q, R]], handler: Callable[[Outcome[Q], Now], None], *, unless_empty: bool = False
+) -> OutcomeRow:
+    """A row of `outcomes()`. With `unless_empty` an answer without a single field costs no step."""
+    return OutcomeRow(request, handler, unless_empty)
 
 
 def on(fact: type[F], reaction: Callable[[F, Now], None]) -> Reaction:

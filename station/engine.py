@@ -21,7 +21,7 @@ from typing import Any, Protocol
 
 import msgspec
 
-from station.block import Block, JobResult, Later, Outcome, Reloads
+from station.block import Answered, Block, JobResult, Later, Outcome, Reloads
 from station.effects import Effect, StepPorts, TellSnapshot
 from station.facts import EvseQuarantined, Facts, HardwareFact, SecurityEventOccurred, StoreDegraded, StoreRecovered
 from station.now import Deadline, Mono, MonoDeadline, Now, seconds_until
@@ -138,6 +138,7 @@ class Engine:
         self._changes = 0
         self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
         self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
+        self._unless_empty = {row.request for block in blocks for row in block.outcomes() if row.unless_empty}
         self._results = _unique((row.result, (block, row.handle)) for block in blocks for row in block.results())
         self._reactions: dict[type[Any], list[tuple[Culprit, Callable[[Any, Now], None]]]] = {}
         for block in blocks:
@@ -155,6 +156,14 @@ class Engine:
     def actions(self) -> frozenset[type[Request[Any, Any]]]:
         """What the blocks answer; every other action is NotImplemented."""
         return frozenset(self._routes)
+
+    def is_news(self, fate: Outcome[Any]) -> bool:
+        """Whether a block wants to know what became of a message. If none does, there is nothing to step."""
+        request = type(fate.request)
+        if request not in self._outcomes:
+            return False
+        empty = isinstance(fate, Answered) and request in self._unless_empty and fate.response == type(fate.response)()
+        return not empty
 
     # ------------------------------------------------------------------------------------------------- the step
 
@@ -278,7 +287,7 @@ class Engine:
                 continue
             if not all_count and self._failures.muted(culprit, now.mono):
                 deadline = MonoDeadline(self._failures.muted_until(culprit) or now.mono)
-            seconds = seconds_until(deadline, now)
+            seconds = deadline.at - (now.mono if isinstance(deadline, MonoDeadline) else now.wall)  # as seconds_until
             if seconds < wait:
                 earliest, wait = deadline, seconds
         return earliest

@@ -277,7 +277,8 @@ class Exchange:
                 outcome = block.TimedOut(request, row.context)
             case rows.NotSent(_, why):
                 outcome = block.NotSent(request, why.value, row.context)
-        self._give(Fate(outcome), now)
+        if self.engine.is_news(outcome):
+            self._give(Fate(outcome), now)
         if getattr(fate, "undelivered", False):
             self._undelivered(row, "given up after the last attempt", now)
 
@@ -392,7 +393,8 @@ class Exchange:
             self._out.append(CarryOut(intent))
 
     def _waiting_intents(self) -> list[Any]:
-        return [intent for intent in self._intents.pending() if intent.row_id not in self._carried]
+        pending = self._intents.pending()
+        return [intent for intent in pending if intent.row_id not in self._carried] if pending else pending
 
     def _send(self, text: str | None) -> None:
         if text is not None and self._csms.connected:

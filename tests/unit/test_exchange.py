@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from station.block import Job, JobResult, Later
+from station.engine import Done, Fate, Input
 from station.facts import LinkLost, SecurityEventOccurred
 from station.now import Now
 from station.ocpp.messages import DataTransferRequest, DataTransferResponse
@@ -117,3 +118,33 @@ def test_who_hears_that_the_link_is_lost_knows_that_it_is(bench: Bench) -> None:
     bench.csms.disconnect()
 
     assert seen == [(False, False)]
+
+
+@pytest.mark.parametrize(
+    "answer, steps",
+    [({}, 0), ({"totalCost": 1.5}, 1), ({"customData": {"vendorId": "com.example"}}, 1)],
+)
+def test_an_answer_that_says_nothing_takes_its_event_off_the_queue_without_a_step(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, answer: dict[str, Any], steps: int
+) -> None:
+    """Each event has an answer, and hardly any of them is news."""
+    bench.evse(1).plug_in()
+    bench.evse(1).present_token("04AABBCC")
+    bench.advance(minutes=1)
+    bench.csms.on("TransactionEvent", answer)
+    taken: list[object] = []
+    step = bench.station.engine.step
+
+    def counted(given: Input, now: Now) -> Done:
+        if isinstance(given, Fate):
+            taken.append(given)
+        return step(given, now)
+
+    monkeypatch.setattr(bench.station.engine, "step", counted)
+    before = len(bench.csms.received("TransactionEvent"))
+    bench.evse(1).ev("pause")
+    bench.advance(seconds=1)
+
+    assert len(bench.csms.received("TransactionEvent")) - before == 1
+    assert len(taken) == steps
+    assert not bench.station.csms.queued()

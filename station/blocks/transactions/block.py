@@ -80,7 +80,7 @@ class Transactions(Block):
 
     def outcomes(self) -> Outcomes:
         """What the CSMS says to an event: cost, priority, whether the token is valid."""
-        return [outcome(TransactionEventRequest, self._answers.answered)]
+        return [outcome(TransactionEventRequest, self._answers.answered, unless_empty=True)]
 
     def reactions(self) -> Reactions:
         """The hardware, the driver, the CSMS, the station itself."""
