@@ -7,6 +7,7 @@ Invariant: `check` of what `check` returned returns the same text.
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
@@ -109,6 +110,7 @@ def boolean(text: str) -> bool | None:
     return True if text == "true" else False if text == "false" else None
 
 
+@functools.lru_cache(maxsize=256)
 def members(text: str) -> tuple[str, ...]:
     """The members of a comma-separated list, blanks around them removed; the empty text has none."""
     return tuple(part.strip() for part in text.split(",")) if text.strip() else ()

@@ -72,6 +72,8 @@ class Ramp(msgspec.Struct, frozen=True):
 
     def charge_as(self, begin: float, end: float) -> float:
         """Ampere-seconds between two instants at or after `since`."""
+        if begin >= self.until:  # as nearly always: it is level
+            return self.target_a * (end - begin)
         knee = min(max(self.until, begin), end)
         return (self.at(begin) + self.at(knee)) / 2 * (knee - begin) + self.target_a * (end - knee)
 

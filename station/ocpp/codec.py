@@ -168,6 +168,8 @@ def _change(kind: type[DataType], fixes: _Fixes) -> Fix | None:
     steps = [(spot.name, fix) for spot in _spots(kind) if (fix := _step(spot, fixes)) is not None]
     if not steps:
         return None
+    if len(steps) == 1:
+        return _change_of_one(*steps[0])
 
     def change(value: DataType) -> DataType:
         changes = {}
@@ -176,6 +178,17 @@ def _change(kind: type[DataType], fixes: _Fixes) -> Fix | None:
             if old is not None and (new := fix(old)) is not old:
                 changes[name] = new
         return msgspec.structs.replace(value, **changes) if changes else value
+
+    return change
+
+
+def _change_of_one(name: str, fix: Fix) -> Fix:
+    """How a struct with one field to fix is changed: a sampled value has its number, and is what there is most of."""
+
+    def change(value: DataType) -> DataType:
+        old = getattr(value, name)
+        new = fix(old) if old is not None else None
+        return value if new is old else msgspec.structs.replace(value, **{name: new})
 
     return change
 

@@ -221,11 +221,12 @@ class Line(asyncio.BufferedProtocol):
                 self._take_frame(event)
 
     def _take_frame(self, frame: Frame) -> None:
-        if frame.opcode is Opcode.PONG:
+        opcode = frame.opcode
+        if opcode is Opcode.PONG:
             self._pong(bytes(frame.data))
-        elif frame.opcode in {Opcode.TEXT, Opcode.BINARY, Opcode.CONT}:
-            if frame.opcode is not Opcode.CONT:
-                self._kind = frame.opcode
+        elif opcode is Opcode.TEXT or opcode is Opcode.BINARY or opcode is Opcode.CONT:  # a set hashes each in Python
+            if opcode is not Opcode.CONT:
+                self._kind = opcode
             self._data += frame.data
             if frame.fin:
                 self._message()

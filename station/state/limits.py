@@ -47,7 +47,8 @@ class Limits:
 
 def limit_a(session: Session, connectors: Connectors, limits: Limits) -> float:
     """Amperes per phase that the EVSE may offer: by its build and how hot it is, the cable in it, and its ceiling."""
-    ceiling, built = limits.ceiling(session.evse_id), connectors.limit_a(session.evse_id)
-    derated = limits.derated(session.evse_id, built)
-    all_of_them = (derated, session.cable_max_a, ceiling.amperes if ceiling else None)
-    return min(each for each in all_of_them if each is not None)
+    amperes = limits.derated(session.evse_id, connectors.limit_a(session.evse_id))
+    if session.cable_max_a is not None:
+        amperes = min(amperes, session.cable_max_a)
+    ceiling = limits.ceiling(session.evse_id)
+    return amperes if ceiling is None else min(amperes, ceiling.amperes)

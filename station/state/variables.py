@@ -56,7 +56,7 @@ class Variables:
 
     def boolean(self, component: str | ComponentId, variable: str, instance: str = "") -> bool:
         """The value as a truth; false if unset without a default."""
-        return self.model.boolean(component, variable, instance)
+        return self.model.text(component, variable, instance) == "true"
 
     def members(self, component: str | ComponentId, variable: str, instance: str = "") -> tuple[str, ...]:
         """The members of a list, in their order."""

@@ -69,7 +69,7 @@ class Intents:
 
     def pending(self) -> list[Intent]:
         """The intents of this boot that wait for their precondition."""
-        return [row for row in self._rows if row.boot == self._boot]
+        return [row for row in self._rows if row.boot == self._boot] if self._rows else []
 
     def left_over(self, kind: str) -> Intent | None:
         """An intent of an earlier boot: a reboot that has happened by now, with the reason to tell."""

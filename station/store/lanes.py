@@ -125,8 +125,11 @@ class Lanes:
         if self.gate is Gate.CLOSED:
             return None
         for lane in _ORDER if self._run < TURN else _OTHERS_FIRST:
-            rows = self._memory.get(lane)
-            row = self._first_stored(lane, mono) if rows is None else self._first(rows.values(), mono)
+            window = self._windows.get(lane)
+            rows = self._memory[lane] if window is None else window.rows
+            if not rows and (window is None or window.complete):
+                continue
+            row = self._first(rows.values(), mono) if window is None else self._first_stored(lane, mono)
             if row is not None:
                 return row
         return None
@@ -150,8 +153,6 @@ class Lanes:
 
     def _first_stored(self, lane: Lane, mono: Mono) -> Row | None:
         window = self._windows[lane]
-        if window.complete and not window.rows:
-            return None
         may_load = self.gate is Gate.OPEN or (self.gate is Gate.PENDING and lane is Lane.NEWS)
         if may_load and not self._held and any(self._waits.get((lane, key), 0.0) <= mono for key in window.skipped):
             window.reset()  # rows that were passed over may be the oldest again
@@ -191,6 +192,8 @@ class Lanes:
 
     def next_due(self, mono: Mono) -> Mono:
         """When a back-off ends or an ask becomes worthless; infinite if nothing waits for time."""
+        if not self._waits and not self._memory[Lane.ASKS] and not self._memory[Lane.BOOT]:
+            return _NEVER
         times = [row.by for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values() if row.by is not None]
         if self.gate is not Gate.CLOSED:
             times += [until for until in self._waits.values() if until > mono]

@@ -119,7 +119,8 @@ class Ledger:
 
     def must_write(self) -> bool:
         """See `db.Participant`."""
-        return bool(self._flush_now or self.undeliverable or self._attempts or any(row.stored for row in self._told))
+        owed = self._flush_now or self.undeliverable or self._attempts
+        return bool(owed or (self._told and any(row.stored for row in self._told)))
 
     def before_commit(self) -> None:
         """See `db.Participant`."""

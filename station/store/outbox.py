@@ -181,6 +181,8 @@ class Outbox:
 
     def gate(self, gate: Gate) -> None:
         """What may be sent from now on; CLOSED is said by `link_lost`. What cannot wait and may not go is NotSent."""
+        if gate is self._lanes.gate is not Gate.CLOSED:
+            return
         if self._lanes.gate is Gate.CLOSED:
             self._offline_to = self._boot << 32 | self._counter
         self._leave(self._lanes.set_gate(gate), Why.GATED)
@@ -385,6 +387,8 @@ class Outbox:
 
     def thinned(self) -> list[Thinned]:
         """What was dropped for want of space, since last asked: to be reported."""
+        if not self._ledger.thinned:
+            return []
         taken, self._ledger.thinned = self._ledger.thinned, []
         return taken
 

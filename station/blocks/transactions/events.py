@@ -182,7 +182,8 @@ class Writer:
         told: list[tuple[Readings, list[SampledValueType]]] = []
         for each in readings:
             values = self._sampled_values(session, each, offered_a, key_told=key_told)
-            key_told = key_told or any(v.signed_meter_value and v.signed_meter_value.public_key for v in values)
+            if each.sample.reading.signed is not None:
+                key_told = key_told or any(v.signed_meter_value and v.signed_meter_value.public_key for v in values)
             if values:
                 told.append((each, values))
         return [
