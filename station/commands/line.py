@@ -63,6 +63,15 @@ def _status(given: argparse.Namespace) -> int:
     return _at_socket(given, lambda address: local.status(address, watch=given.watch, raw=given.json))
 
 
+def _commission(given: argparse.Namespace) -> int:
+    from station.commands import commission  # noqa: PLC0415 - see the module's first lines
+
+    if given.verify is not None:
+        return commission.verify(given.verify)
+    settings, config = tuple(given.set), Path(given.config)
+    return commission.commission(commission.Given(config, given.base, given.answers, settings, given.yes, given.record))
+
+
 def _messages(given: argparse.Namespace) -> int:
     from station.commands import messages  # noqa: PLC0415 - see the module's first lines
 
@@ -151,6 +160,7 @@ def _at_socket(given: argparse.Namespace, do: Callable[[str], int]) -> int:
 _COMMANDS = {"run": _run, "check": _check, "demo": _demo, "status": _status, "sim": _sim, "hal": _hal} | {
     "variables": _variables,
     "messages": _messages,
+    "commission": _commission,
     "security-log": _security_log,
     "factory-reset": _factory_reset,
     "keys": _keys,
@@ -181,6 +191,10 @@ def _parser() -> argparse.ArgumentParser:
     keys.add_argument("--yes", action="store_true", help="delete: even what the station connects with")
     for parser_ in (agent, check, unit, keys):
         parser_.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
+
+    commission = commands.add_parser("commission", help="set a station up by answering questions (docs/commission.md)")
+    _add_commission(commission)
+    commission.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
 
     demo = commands.add_parser("demo", help="a whole station on simulated hardware, shown live; needs nothing")
     demo.add_argument("--security-profile", type=int, choices=(1, 2, 3), default=3, metavar="N", help="1, 2 or 3 (3)")
@@ -220,6 +234,15 @@ def _parser() -> argparse.ArgumentParser:
     _add_hal(hal)
     _add_bundle(commands.add_parser("bundle", help="the agent as one file, for updates (docs/update.md)"))
     return parser
+
+
+def _add_commission(commission: argparse.ArgumentParser) -> None:
+    commission.add_argument("--base", metavar="FILE", help="a station.yaml that describes the hardware; else --config")
+    commission.add_argument("--answers", metavar="FILE", help="answers as `KEY: VALUE` lines; -: from stdin")
+    commission.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one answer")
+    commission.add_argument("--yes", action="store_true", help="ask nothing")
+    commission.add_argument("--record", metavar="FILE", help="where the record goes; else beside station.yaml")
+    commission.add_argument("--verify", metavar="FILE", help="only whether a record is as it was made")
 
 
 def _add_messages(heard: argparse.ArgumentParser) -> None:

@@ -109,9 +109,17 @@ def readable(path: tuple[str | int, ...], file: Path, *, secret: bool) -> Iterat
         password = password_in(file)
         if not (password.isascii() and password.isprintable()):
             yield Mistake(path, f"{file} holds more than one line of plain text", "the password and nothing else")
-        elif not _SHORTEST <= len(password) <= _LONGEST:
-            reason = f"{file}: {len(password)} characters, a password has {_SHORTEST} to {_LONGEST}"
-            yield Mistake(path, reason, "agree on another one with the CSMS's operator")
+        elif flaw := password_flaw(password):
+            yield Mistake(path, f"{file}: {flaw}", "agree on another one with the CSMS's operator")
+
+
+def password_flaw(password: str) -> str:
+    """Why nobody can have this password; empty if one can."""
+    if not (password.isascii() and password.isprintable()):
+        return "a password is one line of plain text"
+    if not _SHORTEST <= len(password) <= _LONGEST:
+        return f"{len(password)} characters, a password has {_SHORTEST} to {_LONGEST}"
+    return ""
 
 
 def password_in(file: Path) -> str:
