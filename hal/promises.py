@@ -183,9 +183,12 @@ async def refuses(h: Harness) -> None:
     async with opened(h, Board) as board:
         channel = board.channels()[0]
         info = board.info(channel)
-        for limit_a in (info.max_a + 1, 0.0, -1.0, float("nan")):
-            await raises(board.allow(channel, Permit(limit_a, info.phases)), Refused)
-        seen = await board.snapshot(channel)
+        try:
+            for limit_a in (info.max_a + 1, 0.0, -1.0, float("nan")):
+                await raises(board.allow(channel, Permit(limit_a, info.phases)), Refused)
+            seen = await board.snapshot(channel)
+        finally:
+            await board.deny(channel)  # of a driver that refused nothing
         expect(seen.limit_a == 0, f"every permission was refused, and yet: {seen}")
 
 

@@ -1,25 +1,29 @@
 """`ocpp-station hal test NAME`: what every driver promises, put to the test on the real device of station.yaml.
 
 Alone it does what nobody has to be there for; a contactor stays open, a lock moves. With `--attended` a person plugs,
-holds cards and pulls, as he is told; **then a board energises its outlet**. A running agent holds its ports: stop it
-first.
+holds cards and pulls, as he is told; **then a board energises its outlet**, once he has said yes to that. A running
+agent is not disturbed: stop it first. When a board was tested its contactor is open, or it is told that it is not.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from hal import contract
+from hal.api import Board
 from hal.aside import in_thread
 from hal.context import DriverContext
-from hal.errors import BadOptions
+from hal.errors import BadOptions, DeviceError
 from hal.registry import Registry
 from station.commands import errors
+from station.commands.check import runs_already
+from station.commands.findings import REMEDIES
 from station.config import Config, ConfigError, load
 from station.shell.clock import Machine
 from station.shell.drivers import Closable
@@ -27,6 +31,8 @@ from station.shell.wiring import DeviceEntry
 
 PERSON_S = 120.0
 """How long a person may take to do what he is told."""
+_ENERGISES = "THE OUTLET WILL BE ENERGISED. Nobody touches it; there is a vehicle or a tester to plug in."
+_DENIALS, _OPENS_S = 3, 0.5
 _EX_FAILED = 1
 
 
@@ -39,6 +45,10 @@ def try_out(given: argparse.Namespace) -> int:
         return errors.tell_config(error)
     except BadOptions as error:
         return errors.tell(str(error), "", errors.EX_CONFIG)
+    if runs_already(config):
+        return errors.tell(
+            "an agent runs with this hardware", "stop it first: systemctl stop ocpp-station", errors.EX_BUSY
+        )
     return asyncio.run(_tried(config, entry, attended=given.attended))
 
 
@@ -53,34 +63,78 @@ async def _tried(config: Config, entry: DeviceEntry, *, attended: bool) -> int:
     clock, registry = Machine().mono, Registry()
     resources = {bus.name: registry.build_bus(bus.kind, bus.name, bus.options, clock) for bus in config.wiring.buses}
     harness = (ATTENDED.get(entry.kind, Attended) if attended else Alone)(entry, resources, clock)
-    broken = 0
     try:
-        if attended and entry.kind == "board":
-            await ask("THE OUTLET WILL BE ENERGISED. Nobody touches it; there is a vehicle or a tester to plug in.")
-        for check in contract.checks(entry.kind):
-            result = await contract.run_one(check, harness)
-            broken += result.outcome == "failed"
-            detail = f"\n         {result.detail}" if result.detail else ""
-            sys.stdout.write(f"{result.outcome:<9}{result.promise}{detail}\n")
-            sys.stdout.flush()
+        await _there(harness)
+        if attended and entry.kind == "board" and not await agreed(_ENERGISES):
+            return errors.tell("nobody said yes: nothing was energised", "", _EX_FAILED)
+        try:
+            broken = [check for check in contract.checks(entry.kind) if not await _kept(check, harness)]
+        finally:
+            closed = await _left_closed(harness) if entry.kind == "board" else ()
+    except DeviceError as error:
+        return errors.tell(str(error), REMEDIES.get(type(error), ""), _EX_FAILED)
+    else:
+        return _EX_FAILED if broken or closed else 0
     finally:
         for resource in resources.values():
             if isinstance(resource, Closable):
                 await resource.close()
-    return _EX_FAILED if broken else 0
+
+
+async def _there(harness: Alone) -> None:
+    """Whether it can be reached at all. Raises DeviceError."""
+    device = harness.build()
+    try:
+        await device.open()
+    finally:
+        await device.close()
+
+
+async def _kept(check: contract.Check, harness: Alone) -> bool:
+    """Whether a promise is not broken; tells what came of it."""
+    result = await contract.run_one(check, harness)
+    detail = f"\n         {result.detail}" if result.detail else ""
+    sys.stdout.write(f"{result.outcome:<9}{result.promise}{detail}\n")
+    sys.stdout.flush()
+    return result.outcome != "failed"
+
+
+async def _left_closed(harness: Alone) -> Sequence[int]:
+    """Denies every channel, whatever the tests have left; tells those whose contactor is not known to be open."""
+    board: Board = harness.build()
+    left = list(board.channels())
+    for _ in range(_DENIALS):
+        with contextlib.suppress(DeviceError):
+            await board.open()
+            for channel in tuple(left):
+                await board.deny(channel)
+                await harness.wait(_OPENS_S)
+                if not (await board.snapshot(channel)).contactor_closed:
+                    left.remove(channel)
+        await board.close()
+        if not left:
+            break
+    for channel in left:
+        errors.tell(f"channel {channel} may still be energised", "switch its supply off", _EX_FAILED)
+    return left
+
+
+async def agreed(what: str) -> bool:
+    """Whether a person types yes, and nothing else: neither Enter alone nor the end of the input."""
+    try:
+        return (await ask(f"{what} Type yes to go on:")).lower() == "yes"
+    except EOFError:
+        return False
 
 
 async def ask(what: str) -> str:
-    """Tell a person what to do, and wait until he says that it is done."""
+    """Tell a person what to do, and wait until he says that it is done. Raises EOFError: nobody is there."""
     return (await in_thread(lambda: answer(f"-> {what} [Enter] "), "person")).strip()
 
 
 def answer(prompt: str) -> str:
-    """Blocking: what the person says. The end of the input is a yes."""
-    try:
-        return input(prompt)
-    except EOFError:
-        return ""
+    """Blocking: what the person says. Raises EOFError."""
+    return input(prompt)
 
 
 class Alone:

@@ -4,18 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
+from hal import contract, promises
+from hal.api import BoardSnapshot, Permit
+from hal.buses.serial import SerialPort, SerialSettings
+from hal.contract import Check
+from hal.harness import Broken, Plugs
+from hal.sim.driver import SimBoard
 from station import cli
 from station.commands import hal_contract
+from station.commands.run import owned
 from tests.drivers.emulators.key_board import KeyBoard
+from tests.drivers.test_emulators import Process, emulator
 from tests.unit.test_config import GOOD, Folder
 
 Person = Callable[[Callable[[str], str | None]], list[str]]
 """Given what a person does when he is told something, all that he was told."""
 
 SENSOR = "sensors: {heat: {driver: sysfs, path: PATH, component: Controller, variable: Temperature}}\n"
+BOARD = """buses: {wire: {kind: modbus-rtu, port: PATH}}
+boards: {left: {driver: evse-wb, bus: wire}}
+"""
 READER = "readers: {pin: {driver: keypad, device: PATH, grab: false}}\n"
 
 
@@ -27,7 +40,8 @@ def folder(tmp_path: Path) -> Folder:
 
 def run(folder: Folder, text: str, path: Path, *arguments: str) -> int:
     """The command on this configuration."""
-    folder.file.write_text(GOOD + text.replace("PATH", str(path)), "utf-8")
+    good = GOOD.replace("simulator:", "evses: [{board: left}]\n#") if "boards:" in text else GOOD
+    folder.file.write_text(good + text.replace("PATH", str(path)), "utf-8")
     return cli.main(["hal", "test", *arguments, "--config", str(folder.file)])
 
 
@@ -137,6 +151,132 @@ def test_a_simulated_board_keeps_what_can_be_tried_alone(folder: Folder, capsys:
     said = capsys.readouterr().out
     assert "passed   A permission out of range is refused and changes nothing." in said
     assert "skipped  With a permission the contactor closes for a vehicle, and opens without." in said
+
+
+@pytest.mark.parametrize("said", ["", "y", "no", None])
+def test_without_an_explicit_yes_nothing_is_energised(
+    folder: Folder,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    said: str | None,
+) -> None:
+    """Enter alone is none, and the end of the input is none: a script must not close a contactor."""
+
+    def answer(_: str) -> str:
+        if said is None:
+            raise EOFError
+        return said
+
+    monkeypatch.setattr(hal_contract, "answer", answer)
+    with emulator("evse_wb_board", tmp_path / "line") as board:
+        assert run(folder, BOARD, tmp_path / "line", "left", "--attended") == 1
+
+        board("plug_in")
+        board("vehicle", state="C")
+        assert not board("state")["relay"]
+    told = capsys.readouterr()
+    assert "nothing was energised" in told.err
+    assert told.out == ""
+
+
+def vehicle(board: Process, person: Person) -> list[str]:
+    """Somebody who plugs in and out, and says yes."""
+
+    def does(what: str) -> str:
+        if "Plug in" in what:
+            board("plug_in")
+            board("vehicle", state="C")
+        elif "Unplug" in what:
+            board("plug_out")
+        return "yes"
+
+    return person(does)
+
+
+def test_a_real_board_charges_and_is_open_afterwards(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, person: Person
+) -> None:
+    """By the bytes on its line."""
+    monkeypatch.setattr(contract, "CHECKS", (Check("board", promises.charges, (Plugs,)),))
+    with emulator("evse_wb_board", tmp_path / "line") as board:
+        told = vehicle(board, person)
+
+        assert run(folder, BOARD, tmp_path / "line", "left", "--attended") == 0
+
+        assert not board("state")["relay"]
+    assert "THE OUTLET WILL BE ENERGISED" in told[0]
+    assert len(told) == 3
+
+
+def test_a_board_that_a_test_left_energised_is_opened(
+    folder: Folder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, person: Person
+) -> None:
+    """It does not watch its host: nobody else would."""
+    closed: list[bool] = []
+    with emulator("evse_wb_board", tmp_path / "line") as board:
+
+        async def forgets(harness: Any) -> None:
+            """It forgets to deny."""
+            await harness.vehicle(1, connected=True)
+            left = harness.build()
+            await left.open()
+            await left.allow(1, Permit(6.0, 3))
+            closed.append(board("state")["relay"])
+            raise Broken("forgot")
+
+        monkeypatch.setattr(contract, "CHECKS", (Check("board", forgets),))
+        vehicle(board, person)
+
+        assert run(folder, BOARD, tmp_path / "line", "left", "--attended") == 1
+
+        assert (closed, board("state")["relay"]) == ([True], False)
+
+
+def test_a_contactor_that_does_not_open_is_told(
+    folder: Folder, person: Person, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever stands there must know."""
+    person(lambda _what: "yes")
+    monkeypatch.setattr(contract, "CHECKS", (Check("board", promises.shows),))
+    monkeypatch.setattr(hal_contract, "_OPENS_S", 0.01)
+    shown = SimBoard.snapshot
+
+    async def welded(self: SimBoard, channel: int) -> BoardSnapshot:
+        return msgspec.structs.replace(await shown(self, channel), contactor_closed=channel == 2)
+
+    monkeypatch.setattr(SimBoard, "snapshot", welded)
+
+    assert run(folder, "", Path(), "simulator") == 1
+
+    assert "channel 2 may still be energised - switch its supply off" in capsys.readouterr().err
+
+
+def test_while_an_agent_runs_nothing_is_touched(folder: Folder, heat: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its sessions are none of the test's business."""
+    with owned(folder.path / "state"):
+        assert run(folder, SENSOR, heat, "heat") == 75
+
+    told = capsys.readouterr()
+    assert "an agent runs with this hardware - stop it first" in told.err
+    assert told.out == ""
+
+
+def test_a_port_that_somebody_else_has_is_one_line(
+    folder: Folder, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not twenty broken promises."""
+    with emulator("evse_wb_board", tmp_path / "line"):
+        holder = SerialPort("other", SerialSettings(port=str(tmp_path / "line")))
+        holder.open()
+        try:
+            assert run(folder, BOARD, tmp_path / "line", "left") == 1
+        finally:
+            holder._serial.close()  # type: ignore[union-attr] # as `close`, which wants a loop
+
+    told = capsys.readouterr()
+    assert "in use by another program" in told.err
+    assert told.out == ""
 
 
 def test_a_device_that_is_not_in_the_file_is_a_mistake(folder: Folder, capsys: pytest.CaptureFixture[str]) -> None:
