@@ -19,6 +19,9 @@ import msgspec
 
 from hal.errors import BadOptions
 
+_LONGEST = 8
+"""Bytes of a frame."""
+
 
 class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     """Where a number stands in a frame: `value = raw * scale + offset`."""
@@ -123,6 +126,10 @@ def parse(owner: str, source: bytes) -> _Parsed:
             raise BadOptions(owner, ".dbc", f"{message.name} is multiplexed or CAN FD, which is not supported")
         if any(s.conversion.is_float for s in message.signals):
             raise BadOptions(owner, ".dbc", f"{message.name} has signals of floating point, which are not supported")
+        if not 0 <= message.length <= _LONGEST:
+            raise BadOptions(
+                owner, ".dbc", f"{message.name} has {message.length} bytes, a frame has {_LONGEST} at most"
+            )
         signals = tuple(
             Signal(s.name, s.start, s.length, s.byte_order == "little_endian", s.is_signed, s.scale, s.offset)
             for s in message.signals

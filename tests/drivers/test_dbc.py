@@ -34,6 +34,7 @@ BO_ 2566844672 Motorola: 6 A
 SPOILT = {
     "multiplexed": MIXED.replace("SG_ Low :", "SG_ Low M :").replace("SG_ High :", "SG_ High m1 :"),
     "floating point": MIXED.replace("40|24@1-", "32|32@1-") + "SIG_VALTYPE_ 100 High : 1;\n",
+    "at most": MIXED.replace("BO_ 100 Intel: 8 ", "BO_ 100 Intel: 9 "),
     "not a DBC": "certainly not",
 }
 

@@ -55,7 +55,7 @@ def apart(name: str, seconds: int) -> bool:
         done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + SPARE_S, check=False)  # noqa: S603 - ourselves
         code, said = done.returncode, done.stdout + done.stderr
     except subprocess.TimeoutExpired as late:
-        code, said = 1, f"{late.stderr!r}\nit came to no end"
+        code, said = 1, f"{late.stderr!r}\nit came to no end: it hangs, or the machine is too busy"
     count = WORDS.search(said)
     print(f"{name:16} {count[1] if count else '?':>10} executions  {'ok' if code == 0 else 'FOUND'}", flush=True)
     if code:
