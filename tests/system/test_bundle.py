@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import compileall
 import json
 import shutil
 import sqlite3
@@ -14,14 +13,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import Path
-from py_compile import PycInvalidationMode
 from types import TracebackType
 from typing import Any, Self
 
 import pytest
 
 from certs.trust import TrustStore
-from station.commands.installers.make import STARTER, Made, pack
+from station.commands.installers.archive import Reader
+from station.commands.installers.bundle import here
+from station.commands.installers.make import Made, make, show
 from station.commands.installers.slots import Slots
 from station.version import VERSION
 from tests.agent import PASSWORD, PATIENCE_S, Agent
@@ -51,7 +51,7 @@ firmware:
 def new_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of these very sources under another number, and with a migration more. Libraries are this Python's."""
     folder = tmp_path_factory.mktemp("new")
-    lib = folder / "root" / "lib"
+    lib = folder / "lib"
     for package in ("station", "hal", "device_model", "certs"):
         shutil.copytree(ROOT / package, lib / package, ignore=shutil.ignore_patterns("__pycache__"))
     version = lib / "station" / "version.py"
@@ -65,9 +65,7 @@ def new_version(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (lib / "station" / "store" / "schema" / "9000_new.sql").write_text(
         "CREATE TABLE new_things (id INTEGER PRIMARY KEY);"
     )
-    compileall.compile_dir(lib, quiet=2, invalidation_mode=PycInvalidationMode.UNCHECKED_HASH)
-    (folder / "root" / "start.py").write_text(STARTER, "utf-8")
-    pack(folder / "root", folder / "bundle", Made())
+    make(lib, folder / "bundle", Made(min_previous="0.0.1"))
     return folder / "bundle"
 
 
@@ -168,6 +166,19 @@ def csms() -> Iterator[LiveCsms]:
 def web() -> Iterator[HttpServer]:
     with HttpServer() as server:
         yield server
+
+
+def test_the_agent_itself_can_be_packed_and_says_its_version(new_version: Path) -> None:
+    """Nothing of the machine that made it is in it."""
+    told = show(new_version)
+
+    assert (told.version, told.min_previous, told.schema, told.min_reader) == (NEW, "0.0.1", 9000, 1)
+    assert (told.python, told.machine) == ("any", "any")
+    assert here().schema < told.schema
+    with new_version.open("rb") as raw:
+        reader = Reader(raw)
+        while (member := reader.member()) is not None:
+            assert str(new_version.parent).encode() not in b"".join(reader.content()), member.name
 
 
 FETCHED = ("Downloading", "Downloaded", "SignatureVerified")

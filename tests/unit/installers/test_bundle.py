@@ -21,7 +21,6 @@ NEEDS_9999 = (
     f"{VERSION} could not read the database any more (it knows schema {here().schema}, needed is 9999): "
     "install a version in between first"
 )
-HERE = Path(__file__).parents[3]
 
 
 @pytest.fixture
@@ -250,21 +249,6 @@ def test_what_a_power_cut_has_left_is_replaced(place: Place, tmp_path: Path) -> 
 
     assert place.install(new)[0] == "restart"
     assert place.start() == "version 9.0.0 runs run"
-
-
-def test_the_agent_itself_can_be_packed_and_says_its_version(place: Place, tmp_path: Path) -> None:
-    """The real one, of these sources; twice the same bytes."""
-    lib = tmp_path / "lib"
-    for package in ("station", "hal", "device_model", "certs"):
-        shutil.copytree(HERE / package, lib / package, ignore=shutil.ignore_patterns("__pycache__"))
-    told = make.make(lib, tmp_path / "bundle", Made(min_previous="0.0.1"))
-
-    assert (told.version, told.schema, told.min_reader) == (VERSION, here().schema, 1)
-    assert (told.python, told.machine) == ("any", "any")
-    assert make.show(tmp_path / "bundle") == told
-    outcome, words = place.install(tmp_path / "bundle")
-    assert (outcome, words) == ("restart", f"{VERSION} is to be tried")
-    assert str(tmp_path).encode() not in b"".join(path.read_bytes() for path in place.root.rglob("*.pyc"))
 
 
 def test_what_is_no_agent_is_not_packed(tmp_path: Path) -> None:
