@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
@@ -122,7 +123,7 @@ def test_an_interface_that_cannot_be_waited_on_is_let_go_of(monkeypatch: pytest.
 
     class Blind(KernelBus):
         def fileno(self) -> int:
-            raise NotImplementedError
+            raise io.UnsupportedOperation("fileno")
 
     async def scenario() -> None:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
