@@ -19,7 +19,7 @@ import msgspec
 
 from station.app import Station
 from station.blocks.diagnostics.logs import AssembleLog
-from station.commands import status
+from station.commands import conversation, status
 from station.config import Config
 from station.now import Now, rfc3339
 from station.shell import journal, logs
@@ -60,6 +60,7 @@ class Contents:
         yield Part("status.json", self._status())
         yield Part("variables.txt", self._variables())
         yield Part("security.jsonl", self._security(wanted))
+        yield Part("messages.jsonl", self._messages())
         yield Part("agent.log", _recent(wanted))
         unit = journal.unit(os.environ)
         if unit is not None:
@@ -92,6 +93,18 @@ class Contents:
         for one in self._ask(lambda now: self._station.operator.listed("", now)):
             unit = f" {one['unit']}" if one.get("unit") and one["value"] else ""
             yield logs.hidden(f"{one['name']} = {one['value']}{unit}  ({one['mutability']})\n").encode()
+
+    def _messages(self) -> Iterator[bytes]:
+        """What was said last, as `ocpp-station messages` shows it."""
+        kept, closed, now = self._ask(
+            lambda now: (
+                self._runner.link.messages.after(0),
+                conversation.closed(self._station.variables.model),
+                now,
+            )
+        )
+        for each in conversation.told(kept, 0, now, lambda *name: name in closed):
+            yield msgspec.json.encode(each) + b"\n"
 
     def _head(self) -> Iterator[bytes]:
         """The end of the chain: who keeps it can tell later whether anything before it was changed."""

@@ -8,7 +8,6 @@ from typing import Annotated, Any, Literal
 
 import msgspec
 
-from device_model.model import Mutability
 from station.app import Station
 from station.block import Answered, NotSent, Outcome, Refused
 from station.blocks.smart_charging.external import ExternalLimit, Source
@@ -158,20 +157,13 @@ def _reading(station: Station, runner: Runner) -> dict[str, Handler]:
 
     async def heard(line: bytes) -> Answer:
         after = msgspec.json.decode(line, type=GetMessages).after
-        kept, closed, now = await runner.ask(lambda now: (runner.link.messages.after(0), _closed(station), now))
+        kept, closed, now = await runner.ask(
+            lambda now: (runner.link.messages.after(0), conversation.closed(station.variables.model), now)
+        )
         told = await in_thread(lambda: [*conversation.told(kept, after, now, lambda *name: name in closed)], "messages")
         return {"messages": told}
 
     return {"variables": listed, "get_variable": get, "security_log": security_log, "messages": heard}
-
-
-def _closed(station: Station) -> frozenset[tuple[str, str]]:
-    """The variables that nobody is shown, by the names of component and variable."""
-    return frozenset(
-        (each.component.name, each.id.name)
-        for each in station.variables.model
-        if any(holder.secret or holder.mutability is Mutability.WRITE_ONLY for holder in each.attributes)
-    )
 
 
 def _changing(config: Config, station: Station, runner: Runner) -> dict[str, Handler]:

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from device_model.model import DeviceModel, Mutability
 from station.now import Now, Wall, rfc3339
 from station.shell.logs import hidden
 from station.shell.messages import Message
@@ -16,6 +17,15 @@ _CALL, _RESULT, _ERROR = 2, 3, 4
 _KINDS = {_CALL: "call", _RESULT: "answer", _ERROR: "error"}
 _PAYLOADS = {_CALL: 3, _RESULT: 2, _ERROR: 4}
 _BY = {True: "station", False: "csms"}
+
+
+def closed(model: DeviceModel) -> frozenset[tuple[str, str]]:
+    """The variables that nobody is shown, by the names of component and variable."""
+    return frozenset(
+        (each.component.name, each.id.name)
+        for each in model
+        if any(holder.secret or holder.mutability is Mutability.WRITE_ONLY for holder in each.attributes)
+    )
 
 
 def told(kept: Sequence[Message], after: int, now: Now, write_only: WriteOnly) -> Iterator[dict[str, Any]]:

@@ -76,6 +76,9 @@ def test_diagnostics_tell_what_a_person_asks_first_and_no_secret(csms: LiveCsms,
     assert statuses(csms) == [("Uploading", 1), ("Uploaded", 1)]
     parts = unpacked(web.files[f"/logs/{answer['filename']}"])
     assert set(parts) >= {"about.json", "status.json", "variables.txt", "security.jsonl", "agent.log"}
+    told = [json.loads(line) for line in parts["messages.jsonl"].splitlines()]
+    assert {("station", "Authorize"), ("csms", "GetLog")} <= {(each["by"], each["action"]) for each in told}
+    assert "04AABBCC" not in parts["messages.jsonl"]
     assert json.loads(parts["status.json"])["identity"] == "CS001"
     assert json.loads(parts["status.json"])["evses"][0]["status"] == "Occupied"
     assert json.loads(parts["about.json"])["python"]
