@@ -44,7 +44,7 @@ def build(*words: str, root: Path = ROOT, output: Path, environment: dict[str, s
 
 
 def package(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The package of this machine's architecture."""
+    """The package of this machine's architecture, built by whoever comes first."""
     base = tmp_path_factory.getbasetemp()
     shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "package"
     shared.mkdir(exist_ok=True)

@@ -1,0 +1,138 @@
+"""A Debian that boots in systemd-nspawn: a real systemd and package manager, and power that can be cut.
+
+The root tree (.ci/machine) is made once and never written: each machine has a layer of its own above, which stays when
+the power is cut, and goes with the test.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.system.packages import missing as missing_for_package
+
+TREE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ocpp-station" / "machine"
+UNIT = "ocpp-station.service"
+DROP_INS = f"/etc/systemd/system/{UNIT}.d"
+PATIENCE_S = 120.0
+
+
+def missing() -> str:
+    """What this machine lacks to boot another one in it; empty if nothing."""
+    if os.geteuid() != 0:
+        return "needs root"
+    for program in ("systemd-nspawn", "nsenter", "mount"):
+        if shutil.which(program) is None:
+            return f"{program} is not installed"
+    return missing_for_package() or ("" if (TREE / ".complete").exists() else "no root tree, see .ci/machine")
+
+
+needs_machine = pytest.mark.skipif(bool(missing()), reason=f"the package in a booted machine NOT TESTED: {missing()}")
+
+
+class Machine:
+    """One machine. Off until `boot`; `end` takes all of it away."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        for name in ("layer", "work", "root"):
+            (folder / name).mkdir(parents=True)
+        self.root = folder / "root"
+        layers = f"lowerdir={TREE},upperdir={folder / 'layer'},workdir={folder / 'work'}"
+        _host("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
+        self._process: subprocess.Popen[bytes] | None = None
+        self._leader = ""
+
+    def boot(self, *options: str) -> None:
+        """Switch it on; returns when systemd has started all."""
+        command = ["systemd-nspawn", "-q", "-D", str(self.root), "-b", "--register=no", "--keep-unit", "--console=pipe"]
+        with (self._folder / "console").open("ab") as console:
+            self._process = subprocess.Popen(  # noqa: S603 - our own
+                [*command, *options], stdin=subprocess.DEVNULL, stdout=console, stderr=console
+            )
+        self.until(self._booted, "systemd")
+
+    def cut_power(self) -> None:
+        """Every process is gone at once; what it had written is there."""
+        if self._process is not None:
+            if self._leader:
+                os.kill(int(self._leader), signal.SIGKILL)  # process 1: all others end with it
+            else:
+                self._process.kill()
+            self._process.wait(PATIENCE_S)
+            self._process, self._leader = None, ""
+
+    def end(self) -> None:
+        """Off, and nothing of it is left."""
+        self.cut_power()
+        _host("umount", "--lazy", str(self.root))
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def run(self, *command: str, check: bool = True) -> str:
+        """A command in it; what it says."""
+        return self.tried(*command, check=check).stdout
+
+    def shell(self, script: str) -> str:
+        """A line of shell in it."""
+        return self.run("sh", "-ec", script)
+
+    def tried(self, *command: str, check: bool = False) -> subprocess.CompletedProcess[str]:
+        """A command in it, and how it ended."""
+        enter = ("nsenter", "-t", self._leader, "-m", "-p", "-u", "-i", "-n", "-C", "--", "env", "-i", "LANG=C.UTF-8")
+        path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+        done = subprocess.run(  # noqa: S603 - our own
+            [*enter, path, *command], capture_output=True, text=True, check=False, timeout=PATIENCE_S
+        )
+        assert not check or done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        return done
+
+    def put(self, name: str, text: str, mode: int = 0o644) -> None:
+        """A file in it."""
+        self.shell(f"mkdir -p $(dirname {name})")
+        path = self.root / name.lstrip("/")
+        path.write_text(text, "utf-8")
+        path.chmod(mode)
+
+    def show(self, name: str) -> str:
+        """A property of the agent's unit."""
+        return self.run("systemctl", "show", "--value", f"--property={name}", UNIT).strip()
+
+    def status(self) -> dict[str, Any]:
+        """The agent's state."""
+        told: dict[str, Any] = json.loads(self.run("ocpp-station", "status", "--json"))
+        return told
+
+    def until(self, condition: Callable[[], object], what: str) -> None:
+        """Ask again and again."""
+        end = time.monotonic() + PATIENCE_S
+        while not condition():
+            assert time.monotonic() < end, f"waited for {what}: {self._told()}"
+            time.sleep(0.1)
+
+    def _booted(self) -> bool:
+        assert self._process is not None
+        assert self._process.poll() is None, self._told()
+        threads = Path(f"/proc/{self._process.pid}/task").iterdir()
+        children = [child for thread in threads for child in (thread / "children").read_text("ascii").split()]
+        self._leader = children[0] if children else ""
+        return bool(children) and self.tried("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}
+
+    def _told(self) -> str:
+        console = (self._folder / "console").read_text("utf-8", "replace")[-2000:]
+        if not self._leader:
+            return console
+        log = self.tried("journalctl", "--no-pager", "-n", "40", "-u", UNIT)
+        return f"{console}{log.stdout}{log.stderr}"
+
+
+def _host(*command: str) -> None:
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)  # noqa: S603 - our own
