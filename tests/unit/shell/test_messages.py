@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
@@ -137,6 +138,7 @@ PASSWORD = {"component": {"name": "SecurityCtrlr"}, "variable": {"name": "BasicA
         ("Get15118EVCertificate", {"exiRequest": SECRET}),
         ("UpdateFirmware", {"firmware": {"location": f"https://user:{SECRET}@files.example/a"}}),
         ("GetLog", {"log": {"remoteLocation": f"https://files.example/a?sig={SECRET}"}}),
+        ("DataTransfer", {"data": f'x?y{{"u":"https://files.example/a?sig={SECRET}"}}'}),
         ("DataTransfer", {"data": {"wifi": {"password": SECRET, "pin": SECRET}}}),
         ("DataTransfer", {"data": f'{{"password":"{SECRET}"}}'}),
     ],
@@ -146,6 +148,17 @@ def test_nobody_is_shown_a_secret(action: str, payload: dict[str, Any]) -> None:
 
     assert SECRET not in json.dumps(shown)
     assert HIDDEN in json.dumps(shown)
+
+
+@pytest.mark.parametrize("part", ["a.", "a://", "a://b?", "://a:", "x?", "basic ", "password", "-----BEGIN "])
+def test_no_text_of_a_csms_takes_long_to_be_told(part: str) -> None:
+    """A pattern that goes back and forth would hold the station for seconds: a thread is no help against that."""
+    text = part * (LONGEST // len(part))
+
+    began = time.process_time()
+    redacted("DataTransfer", {"data": text}, never)
+
+    assert time.process_time() - began < 1.0
 
 
 def test_what_is_no_secret_is_shown() -> None:
