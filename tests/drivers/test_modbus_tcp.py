@@ -271,3 +271,25 @@ def test_a_wrong_option_is_named_with_its_place() -> None:
         build("modbus-tcp", "charx", {"host": "charx", "port": 0}, time.monotonic)
     with pytest.raises(BadOptions, match="0 to 255"):
         ModbusTcp("charx", {"host": "charx"}).device("board", 256, QUICK)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param("0001 0001 0007 01 04 04 0000 0001", id="of another protocol"),
+        pytest.param("0001 0000 0005 01 04 04 0000", id="shorter than it says"),
+        pytest.param("0001 0000 0009 01 04 04 0000 0001 0002", id="longer than it says"),
+        pytest.param("0001 0000 0007 01 03 04 0000 0001", id="to another function"),
+        pytest.param("0001 0000 0005 01 04 02 0001", id="of another count"),
+    ],
+)
+def test_an_answer_that_is_nearly_one_is_none(answer: str) -> None:
+    """The right number and unit are not enough."""
+
+    async def scenario() -> None:
+        async with rig() as r:
+            r.gateway.do_garbage(answer)
+            assert isinstance(await attempt(r.device, 0), BadReply)
+            assert await attempt(r.device, 0) == (0, 1)
+
+    asyncio.run(scenario())

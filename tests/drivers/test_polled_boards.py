@@ -121,6 +121,28 @@ def test_each_change_is_an_event_and_nothing_else_is(tmp_path: Path, rig: type[A
 
 
 @each
+def test_a_denial_in_the_middle_of_a_permission_is_the_last_word(tmp_path: Path, rig: type[Any]) -> None:
+    """However many writes a permission takes, and whichever of them is on the wire."""
+
+    async def scenario() -> None:
+        async with running(rig, tmp_path) as r:
+            driver = r.build()
+            await driver.open()
+            await r.vehicle(1, connected=True)
+            for write in range(5):
+                r.board.do_delay(0.04, 20)
+                allowing = asyncio.ensure_future(driver.allow(1, Permit(16.0, 3)))
+                await asyncio.sleep(0.02 + 0.04 * write)
+                await driver.deny(1)
+                await asyncio.wait({allowing})
+                assert allowing.exception() is None or isinstance(allowing.exception(), Timeout)
+                await until(lambda: not r.closed())
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
+@each
 def test_a_permission_ends_by_itself_even_if_nobody_listens(tmp_path: Path, rig: type[Any]) -> None:
     """A core that stands still leaves nothing energised, and a lease is never longer than a board may hold it."""
 
