@@ -58,7 +58,7 @@ def instead(old: str, new: str) -> Callable[[str], str]:
         (with_more("log_levl: info\n"), 13, "did you mean 'log_level'?"),
         (instead("identity: CS001", "identity: 1"), 1, "put it in quotes"),
         (instead("vendor: Example, ", ""), 1, "add `vendor: ...`"),
-        (with_more("readers: {front: {driver: pn523, port: x}}\n"), 13, "there are: pn532"),
+        (with_more("readers: {front: {driver: pn523, port: x}}\n"), 13, ", pn532, "),
         (with_more("readers: {simulator: {driver: pn532, port: x}}\n"), 13, "give each device a name of its own"),
         (with_more("log_level: info\nlog_level: debug\n"), 14, "first in line 13"),
         (with_more("meters: {m: {driver: modbus, bus: rs485, template: eastron-sdm630}}\n"), 13, "'rs485'"),
