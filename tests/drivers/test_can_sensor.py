@@ -39,8 +39,9 @@ async def rig(path: Path, **options: object) -> AsyncIterator[Rig]:
     plug = CanSensor("plug", {**PLUG, **options}, context)
     other = CanSensor("contactor", {**PLUG, "signal": "ContactorTemperature"}, context)
     opening = asyncio.gather(plug.open(), other.open())
-    await asyncio.sleep(0.02)
-    board.do_temperatures(1, 25, 20, 40)
+    while not opening.done():  # they may listen late, on a busy host
+        board.do_temperatures(1, 25, 20, 40)
+        await asyncio.sleep(0.02)
     await opening
     try:
         yield Rig(board, plug, other)
