@@ -53,7 +53,10 @@ class Site:
         version = started.name.partition("-")[0]
         found = {path.relative_to(started).as_posix(): path for path in started.rglob("*") if path.is_file()}
         found.pop("manifest.json")
-        assert {name: path.read_bytes() for name, path in found.items()} == content(version)
+        wanted = content(version)
+        damaged = sorted(name for name, path in found.items() if path.read_bytes() != wanted.get(name))
+        assert damaged == []  # their names alone: the differences of such files take pytest minutes to tell
+        assert found.keys() == wanted.keys()
         return version
 
     def oracle(self) -> Oracle:
