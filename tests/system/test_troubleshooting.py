@@ -33,6 +33,7 @@ SHOWN: Mapping[str, str] = {
     "variables list AvailabilityState": "Connector@1.1.AvailabilityState = Available",
     "variables list AuthCtrlr": "AuthCtrlr.LocalAuthorizeOffline",
     "variables list SmartChargingCtrlr": "SmartChargingCtrlr.Enabled",
+    "variables list TxCtrlr": "TxCtrlr.TxBeforeAcceptedEnabled = false",
     "factory-reset --yes": "",
 }
 """At a running station."""
