@@ -28,7 +28,7 @@ OCPP backend and free charging, for the station authorises. The controller moves
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Annotated
 
 import msgspec
@@ -36,6 +36,7 @@ import msgspec
 from hal.api import LEASE_S, BoardSnapshot, Fault, Identity, Permit, PilotState
 from hal.context import DriverContext, parse_options
 from hal.drivers.modbus_board import ModbusBoard, ModbusOptions, text
+from hal.drivers.polled import flowing
 from hal.errors import BadReply, Refused
 
 log = logging.getLogger(__name__)
@@ -49,7 +50,6 @@ _CURRENTS, _CURRENTS_COUNT = 212, 6
 _SIGNALLED = 706
 _LIMIT = 1000
 _NO_VALUE = 0xFFFFFFFF
-_FLOWS_FROM_MA = 500
 _PILOTS = {1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E}
 
 
@@ -119,7 +119,9 @@ class BenderCc(ModbusBoard):
             contactor_closed=relays != 0,
             limit_a=float(offered),
             phases=1 if relays == _ONE_PHASE else self._info.phases,
-            flowing=_flowing(await self._holding(_CURRENTS, _CURRENTS_COUNT)) if relays else False,
+            flowing=flowing(await self._holding(_CURRENTS, _CURRENTS_COUNT), no_value_from=_NO_VALUE)
+            if relays
+            else False,
             faults=frozenset({Fault.INTERNAL} if status == _FAULTED else ()),
         )
 
@@ -137,10 +139,3 @@ class BenderCc(ModbusBoard):
             self._codes = codes
             shown = " ".join(f"{codes[at] << 16 | codes[at + 1]:08x}" for at in range(0, len(codes), 2))
             log.warning("board.error_codes", extra={"board": self.name, "codes": shown})
-
-
-def _flowing(words: Sequence[int]) -> bool | None:
-    """By the three currents; None while no phase is known."""
-    currents = [words[at] << 16 | words[at + 1] for at in (0, 2, 4)]
-    known = [milliamps for milliamps in currents if milliamps != _NO_VALUE]
-    return any(milliamps >= _FLOWS_FROM_MA for milliamps in known) if known else None

@@ -34,6 +34,7 @@ from hal.api import LEASE_S, BoardSnapshot, Fault, Identity, LockState, Permit, 
 from hal.buses.modbus import Table
 from hal.context import DriverContext, parse_options
 from hal.drivers.modbus_board import ModbusBoard, ModbusOptions, text
+from hal.drivers.polled import flowing
 from hal.errors import BadOptions, BadReply, NotFound, Refused
 
 _POINT = 1000
@@ -45,7 +46,6 @@ _STATUS, _STATUS_COUNT = 238, 66
 _ERRORS, _OFFERED, _CABLE, _STATE, _LOCKED = 55, 59, 60, 61, 65  # in the status
 _RELEASE, _LOCK, _WATCH = 300, 303, 306
 _WATCHED = (0, int(LEASE_S))
-_FLOWS_FROM_MA = 500
 _MODES = ("dashboard", "local list", "external control", "permanent", "OCPP", "Modbus")
 
 _FAULTS = {
@@ -148,7 +148,7 @@ class Charx(ModbusBoard):
             limit_a=float(words[_OFFERED]) if on else 0.0,
             phases=self._info.phases,
             cable_rating_a=float(words[_CABLE]) if pilot.plugged and words[_CABLE] and not point.tethered else None,
-            flowing=_flowing(words[:6]) if point.metered else None,
+            flowing=flowing(words[:6], no_value_from=1 << 31) if point.metered else None,
             lock=self._lock_state(point, faults, locked=words[_LOCKED] == 1),
             faults=frozenset(faults),
         )
@@ -183,10 +183,3 @@ class Charx(ModbusBoard):
         if Fault.LOCK_JAMMED in faults:
             return LockState.JAMMED
         return LockState.LOCKED if locked else LockState.UNLOCKED
-
-
-def _flowing(words: Sequence[int]) -> bool | None:
-    """By the three currents, high word first; None while no phase is known."""
-    currents = [words[at] << 16 | words[at + 1] for at in (0, 2, 4)]
-    known = [milliamps for milliamps in currents if milliamps < 1 << 31]
-    return any(milliamps >= _FLOWS_FROM_MA for milliamps in known) if known else None

@@ -27,6 +27,7 @@ from hal.errors import DeviceError, NotFound, Refused, Timeout
 log = logging.getLogger(__name__)
 
 _LEASE_S = LEASE_S
+_FLOWS_FROM_MA = 500
 _AGAIN_S = 1.0
 """Pause between attempts to withdraw a permission whose lease is over."""
 _PATIENCE_POLLS = 3
@@ -309,3 +310,13 @@ class PolledBoard(abc.ABC):
 
 def _differs(before: BoardSnapshot, after: BoardSnapshot) -> bool:
     return msgspec.structs.replace(before, sampled_at=after.sampled_at) != after
+
+
+def flowing(words: Sequence[int], *, no_value_from: int) -> bool | None:
+    """By the currents of three phases in mA, high word first; None while no phase is known.
+
+    `no_value_from`: from this number on the board means that it knows none.
+    """
+    currents = [words[at] << 16 | words[at + 1] for at in (0, 2, 4)]
+    known = [milliamps for milliamps in currents if milliamps < no_value_from]
+    return any(milliamps >= _FLOWS_FROM_MA for milliamps in known) if known else None
