@@ -1,4 +1,4 @@
-"""`ocpp-station hal test NAME`: what every driver promises, put to the test on the real device of station.yaml.
+"""`ocpp-station hal test`: what every driver promises, put to the test on the real device.
 
 Alone it does what nobody has to be there for; a contactor stays open, a lock moves. With `--attended` a person plugs,
 holds cards and pulls, as he is told; **then a board energises its outlet**, once he has said yes to that. A running
@@ -12,7 +12,6 @@ import asyncio
 import contextlib
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from hal import contract
@@ -22,16 +21,15 @@ from hal.context import DriverContext
 from hal.errors import BadOptions, DeviceError
 from hal.registry import Registry
 from station.commands import errors
-from station.commands.check import runs_already
 from station.commands.findings import REMEDIES
-from station.config import Config, ConfigError, load
+from station.commands.hal_device import Chosen, InUse, built, chosen
+from station.config import ConfigError
 from station.shell.clock import Machine
-from station.shell.drivers import Closable
 from station.shell.wiring import DeviceEntry
 
 PERSON_S = 120.0
 """How long a person may take to do what he is told."""
-_ENERGISES = "THE OUTLET WILL BE ENERGISED. Nobody touches it; there is a vehicle or a tester to plug in."
+ENERGISES = "THE OUTLET WILL BE ENERGISED. Nobody touches it; there is a vehicle or a tester to plug in."
 _DENIALS, _OPENS_S = 3, 0.5
 _EX_FAILED = 1
 
@@ -39,33 +37,30 @@ _EX_FAILED = 1
 def try_out(given: argparse.Namespace) -> int:
     """Print a line for each promise; 1 if one is broken."""
     try:
-        config = load(Path(given.config))
-        entry = _entry(config, given.name)
+        return asyncio.run(_tried(chosen(given), attended=given.attended))
     except ConfigError as error:
         return errors.tell_config(error)
     except BadOptions as error:
         return errors.tell(str(error), "", errors.EX_CONFIG)
-    if runs_already(config):
-        return errors.tell(
-            "an agent runs with this hardware", "stop it first: systemctl stop ocpp-station", errors.EX_BUSY
-        )
-    return asyncio.run(_tried(config, entry, attended=given.attended))
+    except InUse:
+        return tell_in_use()
 
 
-def _entry(config: Config, name: str | None) -> DeviceEntry:
-    devices = {device.name: device for device in config.wiring.devices}
-    if name not in devices:
-        raise BadOptions(f"device {name!r}", "", f"no device has this name (there are: {', '.join(devices)})")
-    return devices[name]
+def tell_in_use() -> int:
+    """Devices are not taken from a running agent."""
+    return errors.tell("an agent runs with this hardware", "stop it first: systemctl stop ocpp-station", errors.EX_BUSY)
 
 
-async def _tried(config: Config, entry: DeviceEntry, *, attended: bool) -> int:
-    clock, registry = Machine().mono, Registry()
-    resources = {bus.name: registry.build_bus(bus.kind, bus.name, bus.options, clock) for bus in config.wiring.buses}
-    harness = (ATTENDED.get(entry.kind, Attended) if attended else Alone)(entry, resources, clock)
+async def _tried(meant: Chosen, *, attended: bool) -> int:
+    async with built(meant) as (_, resources):  # so that wrong options are told before anything is asked
+        return await _checked(meant.entry, resources, attended=attended)
+
+
+async def _checked(entry: DeviceEntry, resources: Mapping[str, object], *, attended: bool) -> int:
+    harness = (ATTENDED.get(entry.kind, Attended) if attended else Alone)(entry, resources, Machine().mono)
     try:
         await _there(harness)
-        if attended and entry.kind == "board" and not await agreed(_ENERGISES):
+        if attended and entry.kind == "board" and not await agreed(ENERGISES):
             return errors.tell("nobody said yes: nothing was energised", "", _EX_FAILED)
         try:
             broken = [check for check in contract.checks(entry.kind) if not await _kept(check, harness)]
@@ -73,12 +68,7 @@ async def _tried(config: Config, entry: DeviceEntry, *, attended: bool) -> int:
             closed = await _left_closed(harness) if entry.kind == "board" else ()
     except DeviceError as error:
         return errors.tell(str(error), REMEDIES.get(type(error), ""), _EX_FAILED)
-    else:
-        return _EX_FAILED if broken or closed else 0
-    finally:
-        for resource in resources.values():
-            if isinstance(resource, Closable):
-                await resource.close()
+    return _EX_FAILED if broken or closed else 0
 
 
 async def _there(harness: Alone) -> None:

@@ -1,7 +1,8 @@
 """`ocpp-station hal scan | read | record`: what is on a Modbus line, what a meter shows, and a dump of its registers.
 
 A line is that of a bus in station.yaml, or of `--port` or `--host`; a meter is one of station.yaml, or what stands at
-`--address` by `--template`. Nothing is written to any device. A running agent holds its ports: stop it first.
+`--address` by `--template`, or any device by `--driver` (`hal_device`). Reading and recording write nothing but what a
+driver writes when it is opened. A running agent holds its ports: stop it first.
 """
 
 from __future__ import annotations
@@ -10,7 +11,8 @@ import argparse
 import asyncio
 import json
 import sys
-from collections.abc import Coroutine, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -18,7 +20,7 @@ from typing import Any, cast
 import msgspec
 
 from hal import survey, template
-from hal.api import MeterReading, PerPhase
+from hal.api import Meter, MeterReading, PerPhase
 from hal.buses.modbus import ModbusBus, Table
 from hal.context import DriverContext
 from hal.drivers.modbus_meter import ModbusMeter
@@ -26,6 +28,9 @@ from hal.errors import BadOptions, DeviceError
 from hal.registry import Registry
 from station.commands import errors
 from station.commands.findings import REMEDIES
+from station.commands.hal_contract import tell_in_use
+from station.commands.hal_device import InUse, built, chosen
+from station.commands.trials import answers, who
 from station.config import ConfigError, load
 from station.shell.clock import Machine
 
@@ -69,6 +74,8 @@ def _told(work: Coroutine[Any, Any, int]) -> int:
         return errors.tell(str(error), "", errors.EX_CONFIG)
     except DeviceError as error:
         return errors.tell(str(error), REMEDIES.get(type(error), ""), _EX_FAILED)
+    except InUse:
+        return tell_in_use()
 
 
 async def _scan(given: argparse.Namespace) -> int:
@@ -94,34 +101,42 @@ def _lines_of(found: survey.Found) -> Iterator[str]:
     elif not found.fits:
         yield f"{found.address:>3}  answers to Modbus, but by no register map of a meter"
     for fit in found.fits:
-        who = " ".join(filter(None, (fit.identity.vendor, fit.identity.model, fit.identity.serial)))
-        yield f"{found.address:>3}  {fit.template:<22}{fit.reading.energy_import_mwh / 1e6:>14.3f} kWh  {who}"
+        told = " ".join(filter(None, (fit.identity.vendor, fit.identity.model, fit.identity.serial)))
+        yield f"{found.address:>3}  {fit.template:<22}{fit.reading.energy_import_mwh / 1e6:>14.3f} kWh  {told}"
 
 
 async def _read(given: argparse.Namespace) -> int:
-    meter, bus = _meter(given)
-    try:
-        await meter.open()
-        identity = await meter.identify()
-        who = " ".join(filter(None, (identity.vendor, identity.model, identity.serial, identity.firmware)))
-        sys.stdout.write(f"{meter.name}: {who}\n")
-        for line in shown(await meter.read()):
-            sys.stdout.write(f"  {line}\n")
-    finally:
-        await bus.close()
+    async with _device(given) as device:
+        await device.open()
+        try:
+            sys.stdout.write(f"{device.name}: {await who(device) or type(device).__name__}\n")
+            for line in [line async for line in _shown(device)]:
+                sys.stdout.write(f"  {line}\n")
+        finally:
+            await device.close()
     return 0
 
 
+async def _shown(device: Any) -> AsyncIterator[str]:
+    if isinstance(device, Meter):
+        for line in shown(await device.read()):
+            yield line
+        return
+    async for line in answers(device):
+        yield line
+
+
 async def _record(given: argparse.Namespace) -> int:
-    meter, bus = _meter(given)
-    try:
+    async with _device(given) as meter:
+        if not isinstance(meter, ModbusMeter):
+            raise BadOptions("hal", "", f"{meter.name} has no registers to record: it is no meter on Modbus")
         await meter.open()
-        identity = await meter.identify()
-        found = await survey.dump(meter, [_range(text) for text in given.also])
-    finally:
-        await bus.close()
-    who = " ".join(filter(None, (identity.vendor, identity.model, identity.serial, identity.firmware)))
-    origin = f"recorded {datetime.now(UTC):%Y-%m-%d} of {who}"
+        try:
+            by = await who(meter)
+            found = await survey.dump(meter, [_range(text) for text in given.also])
+        finally:
+            await meter.close()
+    origin = f"recorded {datetime.now(UTC):%Y-%m-%d} of {by}"
     text = (
         json.dumps({"template": found["template"], "unit": found["unit"], "origin": origin, **found}, indent=1) + "\n"
     )
@@ -177,6 +192,20 @@ def _own_bus(given: argparse.Namespace) -> ModbusBus:
 def _built(name: str, options: Mapping[str, object]) -> ModbusBus:
     rest = {key: value for key, value in options.items() if key != "kind"}
     return cast("ModbusBus", Registry().build_bus(str(options["kind"]), name, rest, Machine().mono))
+
+
+@asynccontextmanager
+async def _device(given: argparse.Namespace) -> AsyncIterator[Any]:
+    """The device that is meant, not opened. Raises BadOptions, ConfigError, InUse."""
+    if given.driver is not None:
+        async with built(chosen(given)) as (device, _):
+            yield device
+        return
+    meter, bus = _meter(given)
+    try:
+        yield meter
+    finally:
+        await bus.close()
 
 
 def _meter(given: argparse.Namespace) -> tuple[ModbusMeter, ModbusBus]:

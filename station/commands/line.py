@@ -286,6 +286,9 @@ def _add_hal(hal: argparse.ArgumentParser) -> None:
     hal.add_argument("--timeout", type=float, metavar="SECONDS", help="scan: how long to wait for each (0.3)")
     hal.add_argument("--also", action="append", default=[], metavar="RANGE", help="record: such as holding:0x5000+32")
     hal.add_argument("--output", metavar="FILE", help="record: instead of stdout")
+    hal.add_argument("--driver", metavar="KIND.NAME", help="read, record, test: a device that is in no file yet")
+    option = "of --driver, as in station.yaml; bus.KEY: of its line, or bus=NAME of the file"
+    hal.add_argument("--option", action="append", default=[], metavar="KEY=VALUE", help=option)
     hal.add_argument("--attended", action="store_true", help="test: a person plugs and pulls; a board energises")
 
 
@@ -301,6 +304,8 @@ examples:
   ocpp-station hal scan rs485 --addresses 1-247
   ocpp-station hal read --port /dev/ttyUSB0 --template eastron-sdm630 --address 2
   ocpp-station hal record left --also input:0x0100+64 --output sdm630.json
+  ocpp-station hal test --driver board.evse-wb --port /dev/ttyUSB0 --option address=10
+  ocpp-station hal read --driver board.openevse --option bus.kind=rapi --option bus.port=/dev/ttyUSB0
 """
 
 _NAMES = """\

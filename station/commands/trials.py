@@ -75,16 +75,23 @@ async def _asked(device: Any) -> str:
     """What a device has to say for itself. Raises DeviceError."""
     try:
         await device.open()
-        parts = [part async for part in _answers(device)]
-        return ", ".join(parts) or "answers"
+        parts = [await who(device), *[part async for part in answers(device)]]
+        return ", ".join(filter(None, parts)) or "answers"
     finally:
         await device.close()
 
 
-async def _answers(device: Any) -> AsyncIterator[str]:
-    if isinstance(device, Identified):
-        told = await device.identify()
-        yield " ".join(filter(None, (told.vendor, told.model, told.serial)))
+async def who(device: Any) -> str:
+    """Make, model, serial number, firmware of an opened device, as far as it tells them. Raises DeviceError."""
+    if not isinstance(device, Identified):
+        return ""
+    told = await device.identify()
+    firmware = f"firmware {told.firmware}" if told.firmware else ""
+    return " ".join(filter(None, (told.vendor, told.model, told.serial, firmware)))
+
+
+async def answers(device: Any) -> AsyncIterator[str]:
+    """What an opened device shows now. Raises DeviceError."""
     if isinstance(device, Meter):
         reading = await device.read()
         yield f"{reading.energy_import_mwh / 1e6:.3f} kWh"

@@ -89,7 +89,7 @@ def test_a_meter_of_the_configuration_is_read_in_units(
 
     assert main(["hal", "read", "left", "--config", config]) == 0
     told = capsys.readouterr().out
-    assert "left: ABB B23 112-100 3051234 B1.24.0" in told
+    assert "left: ABB B23 112-100 3051234 firmware B1.24.0" in told
     assert "energy_import           12345.670 kWh" in told
     assert "voltage                 230.100  231.200  229.900 V" in told
 
