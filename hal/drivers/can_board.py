@@ -18,12 +18,13 @@ from typing import Annotated, Literal
 
 import msgspec
 
-from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Identity, LockState, Permit, PilotState
+from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Identity, LockState, Permit
 from hal.buses.can import CanBus
 from hal.buses.can_ascii import Frame
 from hal.context import DriverContext, parse_options
 from hal.drivers.can_map import Channel, load_map
-from hal.errors import BadOptions, DeviceError, NotFound, Refused, Timeout
+from hal.drivers.channels import ChannelBoard, ChannelLine, OutletOptions, checked_channels, differs
+from hal.errors import DeviceError, NotFound, Refused, Timeout
 
 _COUNTERS = 16  # four bits
 _SILENT_PERIODS = 3.0
@@ -31,10 +32,8 @@ _SENDS = 3
 _LOCK_S = 5.0
 _MAX_WAITING = 256  # changes that nobody has read: far more than a board makes in a stall of the agent
 
-_Current = Annotated[float, msgspec.Meta(ge=0.0, le=1000.0)]
 
-
-class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class Options(OutletOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The driver's part of a configuration."""
 
     bus: str
@@ -43,54 +42,44 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     channels: tuple[Annotated[int, msgspec.Meta(ge=1, le=64)], ...] = (1,)
     id_offset: Annotated[int, msgspec.Meta(ge=0, le=0x1FFFFFFF)] = 0
     """Added to every identifier of the DBC: the second board on a bus."""
-    min_a: _Current = 6.0
-    max_a: _Current = 32.0
-    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
     phase_switching: bool = False
     connectors: Annotated[int, msgspec.Meta(ge=1, le=8)] = 1
     reply_s: Annotated[float, msgspec.Meta(gt=0.0, le=5.0)] = 0.2
     """Longest wait for the answer to a command, which is sent three times."""
 
 
-class _Line:
-    """One channel: its frames, what it said last, and who waits for an answer."""
+class _Line(ChannelLine):
+    """One channel: its frames, when it spoke last, and who waits for an answer."""
 
     def __init__(self, channel: Channel, name: str) -> None:
+        super().__init__(channel.number)
         self.channel = channel
         self.name = f"{name} channel {channel.number}"
-        self.last: BoardSnapshot | None = None
         self.heard_at = 0.0
         self.told_silent = False
         self.counter = 0
-        self.order = 0
-        """Grows with each command about the permit: an older one must not be repeated after a newer."""
         self.waiting: dict[int, asyncio.Future[None]] = {}
 
 
-class CanBoard:
+class CanBoard(ChannelBoard[_Line]):
     """Board and LockingBoard. Raises BadOptions when built: unknown bus, map, channel or signal."""
 
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
         owner = f"board {name!r}"
-        given = parse_options(owner, options, Options)
-        if not given.channels or len(set(given.channels)) < len(given.channels):
-            raise BadOptions(owner, ".channels", "must name each channel once, and at least one")
-        self.name = name
-        self._options = given
-        self._clock = context.clock
+        self._options = given = parse_options(owner, options, Options)
+        checked_channels(owner, given.channels)
         self._bus = context.resource(owner, ".bus", given.bus, CanBus)
         self._map, dbc = load_map(owner, given.template)
         lines = (_Line(Channel(owner, self._map, dbc, number, given.id_offset), name) for number in given.channels)
-        self._lines = {line.channel.number: line for line in lines}
-        self._by_id = {identifier: line for line in self._lines.values() for identifier in line.channel.ids}
-        self._info = BoardInfo(
+        info = BoardInfo(
             min_a=given.min_a,
             max_a=given.max_a,
             phases=given.phases,
             phase_switching=given.phase_switching,
             connectors=given.connectors,
         )
-        self._lost: DeviceError | None = NotFound(name, "is not open")
+        super().__init__(name, lines, info, context.clock)
+        self._by_id = {identifier: line for line in self._lines.values() for identifier in line.channel.ids}
         self._changes: deque[BoardSnapshot] = deque(maxlen=_MAX_WAITING)
         self._news = asyncio.Event()
 
@@ -129,15 +118,6 @@ class CanBoard:
 
     # -------------------------------------------------------------------------------------------------- board
 
-    def channels(self) -> tuple[int, ...]:
-        """As configured."""
-        return tuple(self._lines)
-
-    def info(self, channel: int) -> BoardInfo:
-        """As configured. Raises NotFound for another channel."""
-        self._line(channel)
-        return self._info
-
     async def snapshot(self, channel: int) -> BoardSnapshot:
         """The last report. Raises NotFound (board, channel), Timeout (silent for three periods)."""
         line = self._line(channel)
@@ -149,17 +129,15 @@ class CanBoard:
     async def allow(self, channel: int, permit: Permit) -> None:
         """Gives or renews the lease. Raises Refused (limit, fault), NotFound, Timeout."""
         line = self._line(channel)
-        if not self._info.min_a <= permit.limit_a <= self._info.max_a or permit.phases not in (1, 2, 3):
-            allowed = f"{self._info.min_a:g} to {self._info.max_a:g} A on 1 to 3 phases"
-            raise Refused(line.name, f"{permit.limit_a:g} A on {permit.phases} phases is not {allowed}")
-        line.order += 1
+        self._check_limits(permit)
+        line.command()
         await self._ask(line, Permit(permit.limit_a, permit.phases, min(LEASE_S, permit.lease_s)))
         self._check_refusal(line)
 
     async def deny(self, channel: int) -> None:
         """Ends the lease. Sent at once, whatever else waits. Raises NotFound, Timeout."""
         line = self._line(channel)
-        line.order += 1
+        line.command()
         await self._ask(line, "deny")
 
     async def lock(self, channel: int, *, locked: bool) -> None:
@@ -186,7 +164,7 @@ class CanBoard:
         self._changes.clear()
         for line in self._lines.values():
             line.told_silent = line.last is None or self._silent_in(line) <= 0
-            yield self._faulty(line) if line.told_silent or line.last is None else line.last
+            yield self._faulty(line) if line.told_silent else self._shown(line)
         while True:
             while self._changes:
                 yield self._changes.popleft()
@@ -217,7 +195,7 @@ class CanBoard:
         for number in [key for key in line.waiting if key < 0]:
             if not (waiting := line.waiting.pop(number)).done():
                 waiting.set_result(None)
-        if before is None or line.told_silent or _differs(before, state):
+        if before is None or line.told_silent or differs(before, state):
             line.told_silent = False
             self._changes.append(state)
             self._news.set()
@@ -301,30 +279,3 @@ class CanBoard:
         if all(line.told_silent for line in self._lines.values()):
             raise Timeout(self.name, "is silent")
         return [self._faulty(line) for line in fallen]
-
-    def _faulty(self, line: _Line) -> BoardSnapshot:
-        """A channel that does not report: its last state, with an internal fault; unavailable if it never had one."""
-        now = self._clock()
-        if line.last is not None:
-            return msgspec.structs.replace(line.last, faults=line.last.faults | {Fault.INTERNAL}, sampled_at=now)
-        return BoardSnapshot(
-            channel=line.channel.number,
-            sampled_at=now,
-            pilot=PilotState.F,
-            contactor_closed=False,
-            faults=frozenset({Fault.INTERNAL}),
-        )
-
-    def _line(self, channel: int) -> _Line:
-        line = self._lines.get(channel)
-        if line is None:
-            raise NotFound(self.name, f"has no channel {channel}")
-        return line
-
-    def _check(self) -> None:
-        if self._lost is not None:
-            raise self._lost.with_traceback(None)  # kept and raised often: its traceback must not grow
-
-
-def _differs(before: BoardSnapshot, now: BoardSnapshot) -> bool:
-    return msgspec.structs.replace(before, sampled_at=now.sampled_at) != now

@@ -33,9 +33,10 @@ import msgspec
 from hal.api import LEASE_S, BoardSnapshot, Fault, Identity, LockState, Permit, PilotState
 from hal.buses.modbus import Table
 from hal.context import DriverContext, parse_options
+from hal.drivers.channels import checked_channels
 from hal.drivers.modbus_board import ModbusBoard, ModbusOptions, text
 from hal.drivers.polled import flowing
-from hal.errors import BadOptions, BadReply, NotFound, Refused
+from hal.errors import BadReply, NotFound, Refused
 
 _POINT = 1000
 _GLOBAL, _GLOBAL_COUNT = 100, 15
@@ -89,9 +90,7 @@ class Charx(ModbusBoard):
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
         owner = f"board {name!r}"
         given = parse_options(owner, options, Options)
-        if not given.channels or len(set(given.channels)) < len(given.channels):
-            raise BadOptions(owner, ".channels", "must name each charging point once, and at least one")
-        super().__init__(name, given.channels, given, context)
+        super().__init__(name, checked_channels(owner, given.channels), given, context)
         self._lock = given.lock
         self._points: dict[int, _Point] = {}
         self._identity = Identity("Phoenix Contact", "CHARX SEC")

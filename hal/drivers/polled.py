@@ -20,8 +20,9 @@ from typing import Annotated
 
 import msgspec
 
-from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Permit, PilotState
+from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Permit
 from hal.context import DriverContext
+from hal.drivers.channels import ChannelBoard, ChannelLine, OutletOptions, differs
 from hal.errors import DeviceError, NotFound, Refused, Timeout
 
 log = logging.getLogger(__name__)
@@ -33,34 +34,20 @@ _AGAIN_S = 1.0
 _PATIENCE_POLLS = 3
 _HARMLESS = frozenset({Fault.LOCK_JAMMED})
 
-_Current = Annotated[float, msgspec.Meta(gt=0.0, le=1000.0)]
 
+class PolledOptions(OutletOptions, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What every such driver can be told about its outlets, and how often they are looked at."""
 
-class PolledOptions(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What every such driver can be told about its outlet."""
-
-    min_a: _Current = 6.0
-    max_a: _Current = 32.0
-    phases: Annotated[int, msgspec.Meta(ge=1, le=3)] = 3
     poll_s: Annotated[float, msgspec.Meta(ge=0.05, le=10.0)] = 1.0
     """How often the board is looked at. Three looks without an answer are its loss."""
 
-    def __post_init__(self) -> None:
-        if self.min_a > self.max_a:
-            raise ValueError(
-                f"min_a {self.min_a:g} is more than max_a {self.max_a:g}: every permission would be refused"
-            )
 
+class _Line(ChannelLine):
+    """One channel, and its lease."""
 
-class _Line:
-    """One channel: what it showed last, and its lease."""
-
-    def __init__(self, channel: int) -> None:
-        self.channel = channel
-        self.last: BoardSnapshot | None = None
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
         self.failed_looks = 0
-        self.order = 0
-        """Grows with each command: an older one must not go on after a newer."""
         self.lease_ends = -math.inf
         self.timer: asyncio.TimerHandle | None = None
         self.lapse: asyncio.Task[None] | None = None
@@ -73,16 +60,13 @@ class _Line:
         self.timer = self.lapse = None
 
 
-class PolledBoard(abc.ABC):
+class PolledBoard(ChannelBoard[_Line], abc.ABC):
     """A Board; see the module. Subclasses pass their channels and options."""
 
     def __init__(self, name: str, channels: Sequence[int], options: PolledOptions, context: DriverContext) -> None:
-        self.name = name
-        self._clock = context.clock
+        info = BoardInfo(min_a=options.min_a, max_a=options.max_a, phases=options.phases)
+        super().__init__(name, map(_Line, channels), info, context.clock)
         self._poll_s = options.poll_s
-        self._info = BoardInfo(min_a=options.min_a, max_a=options.max_a, phases=options.phases)
-        self._lines = {channel: _Line(channel) for channel in channels}
-        self._lost: DeviceError | None = NotFound(name, "is not open")
         self._woken = asyncio.Event()
 
     # --------------------------------------------------------------------------------- what a driver says of its device
@@ -144,15 +128,6 @@ class PolledBoard(abc.ABC):
 
     # ------------------------------------------------------------------------------------------------------------ board
 
-    def channels(self) -> tuple[int, ...]:
-        """As configured."""
-        return tuple(self._lines)
-
-    def info(self, channel: int) -> BoardInfo:
-        """As configured. Raises NotFound for another channel."""
-        self._line(channel)
-        return self._info
-
     async def snapshot(self, channel: int) -> BoardSnapshot:
         """Read now. Raises NotFound (board, channel), Timeout, BadReply."""
         line = self._line(channel)
@@ -165,8 +140,7 @@ class PolledBoard(abc.ABC):
         line = self._line(channel)
         self._check()
         self._check_permit(line, permit)
-        line.order += 1
-        order, before = line.order, line.lease_ends
+        order, before = line.command(), line.lease_ends
 
         def current() -> None:
             if line.order != order or self._lost is not None:
@@ -188,8 +162,7 @@ class PolledBoard(abc.ABC):
         """Ends the lease. Raises NotFound, Timeout, BadReply: then it is over all the same, see `_lapsed`."""
         line = self._line(channel)
         self._check()
-        line.order += 1
-        order, line.lease_ends = line.order, min(line.lease_ends, self._clock())
+        order, line.lease_ends = line.command(), min(line.lease_ends, self._clock())
         try:
             await self._withdraw(channel)
         except BaseException:  # a cancelled denial is one, too
@@ -212,8 +185,8 @@ class PolledBoard(abc.ABC):
             for line in self._lines.values():
                 self._check()
                 seen = await self._seen(line)
-                if line.channel not in told or _differs(told[line.channel], seen):
-                    told[line.channel] = seen
+                if line.number not in told or differs(told[line.number], seen):
+                    told[line.number] = seen
                     yield seen
             self._check()
             with contextlib.suppress(TimeoutError):  # nothing happened: it is time to look
@@ -221,21 +194,8 @@ class PolledBoard(abc.ABC):
 
     # ----------------------------------------------------------------------------------------------------------- inside
 
-    def _line(self, channel: int) -> _Line:
-        if channel not in self._lines:
-            known = ", ".join(map(str, self._lines))
-            raise NotFound(self.name, f"has no channel {channel} (there are: {known})")
-        return self._lines[channel]
-
-    def _check(self) -> None:
-        if self._lost is not None:
-            raise type(self._lost)(self.name, self._lost.reason)
-
     def _check_permit(self, line: _Line, permit: Permit) -> None:
-        info = self._info
-        if not info.min_a <= permit.limit_a <= info.max_a or permit.phases not in (1, 2, 3):
-            allowed = f"{info.min_a:g} to {info.max_a:g} A on 1 to 3 phases"
-            raise Refused(self.name, f"{permit.limit_a:g} A on {permit.phases} phases is not {allowed}")
+        self._check_limits(permit)
         faults = sorted(fault.value for fault in line.last.faults - _HARMLESS) if line.last is not None else ()
         if faults:
             raise Refused(self.name, f"a fault is active: {', '.join(faults)}")
@@ -246,19 +206,14 @@ class PolledBoard(abc.ABC):
         Raises the failure when by then no channel has answered: that is the board's loss, and no channel's fault.
         """
         try:
-            line.last, line.failed_looks = await self._look(line.channel), 0
+            line.last, line.failed_looks = await self._look(line.number), 0
         except NotFound:
             raise
         except DeviceError:
             line.failed_looks += 1
             if all(other.failed_looks >= _PATIENCE_POLLS for other in self._lines.values()):
                 raise
-        last = line.last or BoardSnapshot(
-            channel=line.channel, sampled_at=self._clock(), pilot=PilotState.F, contactor_closed=False
-        )
-        if line.failed_looks <= _PATIENCE_POLLS:
-            return last
-        return msgspec.structs.replace(last, faults=last.faults | {Fault.INTERNAL})
+        return self._shown(line) if line.failed_looks <= _PATIENCE_POLLS else self._faulty(line)
 
     # ----------------------------------------------------------------------------------------------------------- leases
 
@@ -271,14 +226,14 @@ class PolledBoard(abc.ABC):
 
         What it offers to nobody is withdrawn: a board may have been set up to offer after power-up.
         """
-        line.last, line.failed_looks = await self._look(line.channel), 0
+        line.last, line.failed_looks = await self._look(line.number), 0
         if math.isfinite(line.lease_ends):
             return
         if line.last.contactor_closed:
             line.lease_ends = self._clock() + _LEASE_S
         else:
-            await self._withdraw(line.channel)
-            line.last = await self._look(line.channel)
+            await self._withdraw(line.number)
+            line.last = await self._look(line.number)
 
     def _watch(self, line: _Line, least_s: float = 0.0) -> None:
         line.let_go()
@@ -293,12 +248,11 @@ class PolledBoard(abc.ABC):
 
     async def _lapsed(self, line: _Line) -> None:
         """The lease is over: withdraws the permission, again and again until that has worked or another was given."""
-        log.warning("board.lease_ended", extra={"board": self.name, "channel": line.channel})
-        line.order += 1
-        order = line.order
+        log.warning("board.lease_ended", extra={"board": self.name, "channel": line.number})
+        order = line.command()
         while line.order == order and self._lost is None:
             try:
-                await self._withdraw(line.channel)
+                await self._withdraw(line.number)
             except DeviceError as error:
                 log.warning("board.not_withdrawn", extra={"board": self.name, "reason": str(error)})
                 await asyncio.sleep(_AGAIN_S)
@@ -306,10 +260,6 @@ class PolledBoard(abc.ABC):
                 line.lease_ends = -math.inf if line.order == order else line.lease_ends
                 self._woken.set()
                 return
-
-
-def _differs(before: BoardSnapshot, after: BoardSnapshot) -> bool:
-    return msgspec.structs.replace(before, sampled_at=after.sampled_at) != after
 
 
 def flowing(words: Sequence[int], *, no_value_from: int) -> bool | None:
