@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import contextlib
 import logging
 import time
 from collections import deque
@@ -22,6 +21,7 @@ import msgspec
 
 from hal.buses.pdu import EXCEPTION, REASONS, Pdus, Request, Table
 from hal.errors import BadOptions, BadReply, DeviceError, NotFound, Refused, Timeout
+from hal.waits import until_set
 
 __all__ = ["Job", "ModbusBus", "ModbusDevice", "Registers", "Table", "Timing"]
 
@@ -138,9 +138,7 @@ class ModbusBus(abc.ABC):
             elif ready_in is None:
                 await work.wait()
             else:
-                # an event that is lost at the deadline is seen by the next look at the queues
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(work.wait(), ready_in)
+                await until_set(work, ready_in)
 
     def _next(self) -> tuple[ModbusDevice | None, float | None]:
         """The next device in turn that may be asked now; else how long until one may (None: nobody waits)."""
@@ -205,6 +203,7 @@ class ModbusDevice:
         self.turnaround_s = _FIRST_TURNAROUND_S
         """How long it takes to answer, learned: when to look for the reply (serial lines)."""
         self._bus = bus
+        self._reads: dict[tuple[Table, int, int], Request] = {}
 
     async def read(self, table: Table, address: int, count: int) -> Registers:
         """Reads `count` registers or bits from `address`.
@@ -212,7 +211,9 @@ class ModbusDevice:
         Raises NotFound (no line), Timeout, BadReply (damaged), Refused (exception code). A cancelled call leaves the
         transaction to the bus; its reply is thrown away.
         """
-        request = self._bus.pdus().read(self.unit, table, address, count)
+        request = self._reads.get((table, address, count))
+        if request is None:  # the same few are asked for ever
+            request = self._reads[table, address, count] = self._bus.pdus().read(self.unit, table, address, count)
         if table.bits:
             table, count = Table.HOLDING, _PROBE_COUNT  # even a refusal of it tells that the bits' time is over
         return await self._ask(request, (table, address, count))

@@ -22,6 +22,7 @@ from hal.buses.rtu import Debt, Reply, Rtu, Shape, shape_of
 from hal.buses.serial import SerialPort, SerialSettings
 from hal.context import parse_options
 from hal.errors import BadReply, DeviceError, NotFound, Timeout
+from hal.waits import until
 
 _CHUNK_S = 0.1  # silence inside a reply that ends it: above the latency of a USB adapter (16 ms) and of a busy host
 _SETTLE_ROUNDS = 10
@@ -69,6 +70,7 @@ class ModbusRtu(ModbusBus):
         await self._open(device)
         debt = self.debts[device.unit]
         debt.forget(asyncio.get_running_loop().time(), device.timing.forget_s)
+        await until(max(self._free_at, device.ready_at))
         try:
             self._collect()
         except NotFound:  # unplugged while nobody asked; it may be back by now
@@ -90,8 +92,8 @@ class ModbusRtu(ModbusBus):
     async def _ask(self, device: ModbusDevice, request: Request, unowed: Shape | None) -> tuple[Reply, float]:
         """Sends, and returns the reply and when it was sampled. A probe is content when `unowed` is owed no longer."""
         loop, debt, shape = asyncio.get_running_loop(), self.debts[device.unit], shape_of(request)
-        await _until(max(self._free_at, device.ready_at))
-        self._collect()
+        if await until(max(self._free_at, device.ready_at)):  # after a probe
+            self._collect()
         self._buffer.clear()
         frame = self.pdus().frame(request)
         self.port.write(frame)
@@ -100,7 +102,7 @@ class ModbusRtu(ModbusBus):
         debt.owe(shape, sent)
         due = sent + self.options.wire_s(shape.size)
         deadline = due + device.timing.timeout_s
-        await _until(due + device.turnaround_s)
+        await until(due + device.turnaround_s)
         looks = 0
         while True:
             now = loop.time()  # before the read: what came in time counts, however late the loop looks (flows.md A2)
@@ -124,7 +126,7 @@ class ModbusRtu(ModbusBus):
             return False
         missing = shape.size - len(self._buffer)
         # once for the rest, not per FIFO
-        await _until(asyncio.get_running_loop().time() + self.options.wire_s(missing))
+        await until(asyncio.get_running_loop().time() + self.options.wire_s(missing))
         return True
 
     def _collect(self) -> list[tuple[Reply, bool]]:
@@ -171,10 +173,3 @@ class ModbusRtu(ModbusBus):
             return Timeout(device.name, f"unit {device.unit} did not answer within {device.timing.timeout_s:g} s")
         noise = bytes(self._buffer[:16]).hex(" ")
         return BadReply(device.name, f"{len(self._buffer)} bytes that are no reply: {noise}")
-
-
-async def _until(instant: float) -> None:
-    """Sleeps until an instant of the loop's time; one that has passed costs no turn of the loop."""
-    seconds = instant - asyncio.get_running_loop().time()
-    if seconds > 0:
-        await asyncio.sleep(seconds)

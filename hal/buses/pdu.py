@@ -7,6 +7,7 @@ owner of a TCP connection a header.
 from __future__ import annotations
 
 import enum
+import struct
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -89,12 +90,12 @@ class Pdus:
 
     def values(self, request: Request, pdu: bytes) -> tuple[int, ...]:
         """The registers, or the bits as 0 and 1, in the reply to a read; empty in the reply to a write."""
+        if request.function in (Table.HOLDING.value, Table.INPUT.value):  # pymodbus makes 76 steps of 76 registers
+            return struct.unpack_from(f">{request.quantity}H", pdu, 2)
         reply = self._decoder.decode(pdu)
-        if reply is None:
+        if reply is None or not Table.COIL.value <= request.function <= Table.DISCRETE.value:
             return ()
-        if Table.COIL.value <= request.function <= Table.DISCRETE.value:
-            return tuple(int(bit) for bit in reply.bits[: request.quantity])
-        return tuple(reply.registers) if request.function in (Table.HOLDING.value, Table.INPUT.value) else ()
+        return tuple(int(bit) for bit in reply.bits[: request.quantity])
 
 
 def answer_size(table: Table, count: int) -> int:

@@ -68,7 +68,7 @@ class RapiBus:
         self._listeners: list[RapiListener] = []
         self._turn = asyncio.Lock()
         self._id = 0
-        self._waiting: asyncio.Future[tuple[str, ...]] | None = None
+        self._waiting: asyncio.Future[tuple[str, ...] | None] | None = None
         self._damaged = False
         self._reopen_at = 0.0
 
@@ -113,13 +113,16 @@ class RapiBus:
         self._port.watch(self._arrived, self._lost)
 
     async def _attempt(self, words: tuple[str, ...]) -> tuple[str, ...] | None:
+        loop = asyncio.get_running_loop()
         self._id = self._id % _LAST_ID + 1
-        self._waiting = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[tuple[str, ...] | None] = loop.create_future()
+        silence = loop.call_later(self.options.reply_s, _settle, waiting, None)
+        self._waiting = waiting
         try:
             self._port.write(framed((*words, f":{self._id:02X}")))
-            done, _ = await asyncio.wait({self._waiting}, timeout=self.options.reply_s)
-            return self._waiting.result() if done else None
+            return await waiting
         finally:
+            silence.cancel()
             self._waiting = None
 
     def _arrived(self, data: bytes) -> None:
@@ -132,8 +135,8 @@ class RapiBus:
             elif words[0] not in _ANSWERS:
                 for listener in tuple(self._listeners):
                     listener.told(words)
-            elif words[-1] == f":{self._id:02X}" and self._waiting is not None and not self._waiting.done():
-                self._waiting.set_result(words[:-1])
+            elif words[-1] == f":{self._id:02X}" and self._waiting is not None:
+                _settle(self._waiting, words[:-1])
 
     def _lost(self, error: DeviceError) -> None:
         self._port.close()
@@ -141,6 +144,11 @@ class RapiBus:
             self._waiting.set_exception(NotFound(self.name, error.reason))
         for listener in tuple(self._listeners):
             listener.unplugged(NotFound(self.name, error.reason))
+
+
+def _settle(waiting: asyncio.Future[tuple[str, ...] | None], words: tuple[str, ...] | None) -> None:
+    if not waiting.done():
+        waiting.set_result(words)
 
 
 def framed(words: tuple[str, ...]) -> bytes:

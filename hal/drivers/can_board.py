@@ -11,7 +11,6 @@ channels the loss of the board.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections import deque
 from collections.abc import AsyncIterator, Mapping
 from typing import Annotated, Literal
@@ -25,6 +24,7 @@ from hal.context import DriverContext, parse_options
 from hal.drivers.can_map import Channel, load_map
 from hal.drivers.channels import ChannelBoard, ChannelLine, OutletOptions, checked_channels, differs
 from hal.errors import DeviceError, NotFound, Refused, Timeout
+from hal.waits import until_set
 
 _COUNTERS = 16  # four bits
 _SILENT_PERIODS = 3.0
@@ -174,8 +174,7 @@ class CanBoard(ChannelBoard[_Line]):
             self._news.clear()
             until = max(0.01, min(self._silent_in(line) for line in self._lines.values() if not line.told_silent))
             if not self._changes and self._lost is None:
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._news.wait(), until)
+                await until_set(self._news, until)
 
     # ------------------------------------------------------------------------------------------- from the bus
 

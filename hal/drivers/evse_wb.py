@@ -62,6 +62,7 @@ class EvseWb(ModbusBoard):
         self._firmware = 0
         self._fine = False
         self._tethered = False
+        self._commanded = 0
 
     async def identify(self) -> Identity:
         """The firmware, as read when the board was opened."""
@@ -89,7 +90,7 @@ class EvseWb(ModbusBoard):
 
     async def _look(self, channel: int) -> BoardSnapshot:
         got = await self._device.read(Table.HOLDING, _CURRENT, _STATUS_COUNT)
-        _, offered, vehicle, cable_a, _, _, evse, status = got.values
+        self._commanded, offered, vehicle, cable_a, _, _, evse, status = got.values
         if vehicle not in _PILOTS and vehicle != _FAILURE:
             raise BadReply(self.name, f"register 1002 holds {vehicle}, which is no vehicle state")
         pilot = _PILOTS.get(vehicle) or _failed(status)
@@ -106,12 +107,19 @@ class EvseWb(ModbusBoard):
 
     async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
         del channel, current  # one write
-        limit = math.floor(permit.limit_a * 100 + 1e-6) if self._fine else int(permit.limit_a)
-        await self._device.write(_CURRENT, [limit], multiple=True)
+        await self._device.write(_CURRENT, [self._steps(permit.limit_a)], multiple=True)
+
+    async def _renew(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
+        if self._commanded != self._steps(permit.limit_a):  # else it need not hear of us: it does not watch
+            await self._give(channel, permit, current)
 
     async def _withdraw(self, channel: int) -> None:
         del channel
         await self._device.write(_CURRENT, [0], multiple=True)
+
+    def _steps(self, limit_a: float) -> int:
+        """As register 1000 counts them."""
+        return math.floor(limit_a * 100 + 1e-6) if self._fine else int(limit_a)
 
 
 def _amperes(value: int) -> float:

@@ -28,7 +28,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Mapping
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
 import msgspec
 
@@ -59,6 +59,8 @@ _OTHER_FAULTS = range(0x0C, 0x10)
 _FLOWS_FROM_MA = 500
 _NO_AMMETER = -1
 _ABSENT = -2560
+_LIMIT_LOOKS = 5
+"""The current that is offered changes by a command, with the state, or slowly by heat: it is not asked each time."""
 _THERMOMETERS = ("ds3231", "mcp9808", "tmp007")
 
 
@@ -83,12 +85,18 @@ class OpenEvse(PolledBoard):
         self._firmware = ""
         self._watched = False
         self._restarted = False
+        self._offered = _Offered()
         self._watch_s = f"{LEASE_S:.0f}"
         self._least_a = f"{int(given.min_a)}"
 
     async def identify(self) -> Identity:
         """The firmware, as read when the board was opened."""
         return Identity("OpenEVSE", "OpenEVSE", "", self._firmware)
+
+    async def snapshot(self, channel: int) -> BoardSnapshot:
+        """As the base class says: all of it is read."""
+        self._offered = _Offered()
+        return await super().snapshot(channel)
 
     async def lock(self, channel: int, *, locked: bool) -> None:
         """Moves the lock, which has no feedback. Raises Refused (no lock, contactor closed) or as `allow`."""
@@ -131,7 +139,7 @@ class OpenEvse(PolledBoard):
 
     async def _look(self, channel: int) -> BoardSnapshot:
         state = await self._state()
-        offered = self._numbers(await self._do("GC"), 3)[2]
+        offered = await self._offered_in(state)
         flowing: bool | None = False
         if state.closed:
             current = await self._bus.ask("GG")
@@ -151,9 +159,7 @@ class OpenEvse(PolledBoard):
 
     async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
         del channel
-        if self._watched and not (await self._bus.ask("SY")).ok:  # a pulse was missed
-            log.warning("board.missed_its_host", extra={"board": self.name})
-            await self._arm()
+        await self._pulse()
         current()
         limit = int(permit.limit_a)
         answer = await self._bus.ask("SC", str(limit), "V")
@@ -162,10 +168,19 @@ class OpenEvse(PolledBoard):
             raise Refused(self.name, f"offers {offered} A at least, permitted are {limit}")
         current()
         await self._do("FE")
+        self._offered = _Offered()
+
+    async def _renew(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
+        seen = self._lines[channel].last
+        stands = seen is not None and seen.limit_a == int(permit.limit_a)
+        if not stands or not await self._pulse():
+            current()
+            await self._give(channel, permit, current)
 
     async def _withdraw(self, channel: int) -> None:
         del channel
         await self._do("FS")
+        self._offered = _Offered()
 
     async def _leave(self) -> None:
         self._bus.leave(self)
@@ -185,6 +200,22 @@ class OpenEvse(PolledBoard):
         self.lost(error)
 
     # --------------------------------------------------------------------------------------------------------- inside
+
+    async def _pulse(self) -> bool:
+        """A sign of life; False if one was missed, and the board has fallen back."""
+        if not self._watched or (await self._bus.ask("SY")).ok:
+            return True
+        log.warning("board.missed_its_host", extra={"board": self.name})
+        await self._arm()
+        return False
+
+    async def _offered_in(self, state: State) -> int:
+        """The current offered, read if it may have changed."""
+        known = self._offered
+        if known.code != state.code or known.looks >= _LIMIT_LOOKS:
+            known = _Offered(state.code, self._numbers(await self._do("GC"), 3)[2])
+        self._offered = known._replace(looks=known.looks + 1)
+        return known.amperes
 
     async def _state(self) -> State:
         answer = await self._bus.ask("GS")
@@ -212,6 +243,14 @@ class OpenEvse(PolledBoard):
         if len(found) < least:
             raise BadReply(self.name, f"answered {' '.join(words) or 'nothing'}, which does not hold {least} numbers")
         return found
+
+
+class _Offered(NamedTuple):
+    """What `$GC` told, in which state, and how many looks ago."""
+
+    code: int | None = None
+    amperes: int = 0
+    looks: int = 0
 
 
 class State(msgspec.Struct, frozen=True):

@@ -12,7 +12,6 @@ when it does not answer (a chip that loses power comes back asleep and unconfigu
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping
@@ -26,6 +25,7 @@ from hal.context import DriverContext, parse_options
 from hal.drivers.pn532_frame import ACK, WAKE_UP, Answer, Parser, Signal, command, target
 from hal.drivers.presentation import Debounce
 from hal.errors import BadReply, DeviceError, NotFound, Refused, Timeout
+from hal.waits import until_set
 
 log = logging.getLogger(__name__)
 
@@ -248,8 +248,7 @@ class _Chip:
         if not self._events and self._lost is None:
             self._arrived.clear()
             # the deque is looked at after a timeout too: what came during a stall of the loop counts
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._arrived.wait(), seconds)
+            await until_set(self._arrived, seconds)
         if self._events:
             return self._events.popleft()
         self._check()

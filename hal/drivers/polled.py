@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import abc
 import asyncio
-import contextlib
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -24,6 +23,7 @@ from hal.api import LEASE_S, BoardEvent, BoardInfo, BoardSnapshot, Fault, Permit
 from hal.context import DriverContext
 from hal.drivers.channels import ChannelBoard, ChannelLine, OutletOptions, differs
 from hal.errors import DeviceError, NotFound, Refused, Timeout
+from hal.waits import to_beat, until_set
 
 log = logging.getLogger(__name__)
 
@@ -32,6 +32,8 @@ _FLOWS_FROM_MA = 500
 _AGAIN_S = 1.0
 """Pause between attempts to withdraw a permission whose lease is over."""
 _PATIENCE_POLLS = 3
+_FRESH_POLLS = 2.0
+"""What was seen longer ago says nothing of now."""
 _HARMLESS = frozenset({Fault.LOCK_JAMMED})
 
 
@@ -48,6 +50,9 @@ class _Line(ChannelLine):
     def __init__(self, number: int) -> None:
         super().__init__(number)
         self.failed_looks = 0
+        self.given: Permit | None = None
+        """What was permitted last, if nothing has spoken against it since."""
+        self.given_at = math.inf
         self.lease_ends = -math.inf
         self.timer: asyncio.TimerHandle | None = None
         self.lapse: asyncio.Task[None] | None = None
@@ -82,6 +87,13 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
     @abc.abstractmethod
     async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
         """Writes the permission; before each write but the first calls `current`, which raises if it was overtaken."""
+
+    async def _renew(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
+        """Writes what a permission needs to stay, when a look after it was given has just shown the channel.
+
+        For a driver that can see in its last look that the permission stands; else it is given once more.
+        """
+        await self._give(channel, permit, current)
 
     @abc.abstractmethod
     async def _withdraw(self, channel: int) -> None:
@@ -140,15 +152,16 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
         line = self._line(channel)
         self._check()
         self._check_permit(line, permit)
-        order, before = line.command(), line.lease_ends
+        order, before, renewed = line.command(), line.lease_ends, self._renewed(line, permit)
 
         def current() -> None:
             if line.order != order or self._lost is not None:
                 raise Timeout(self.name, "the permission was overtaken by a newer command")
 
+        line.given = None
         line.lease_ends = self._clock() + min(_LEASE_S, permit.lease_s)  # from now: a lost answer may mean it arrived
         try:
-            await self._give(channel, permit, current)
+            await (self._renew if renewed else self._give)(channel, permit, current)
         except Refused:
             if line.order == order:
                 line.lease_ends = before
@@ -156,13 +169,18 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
         finally:
             if line.order == order and self._lost is None and math.isfinite(line.lease_ends):
                 self._watch(line)
-        self._woken.set()
+        if line.order == order:
+            line.given = permit
+            line.given_at = line.given_at if renewed else self._clock()
+        if not renewed:
+            self._woken.set()
 
     async def deny(self, channel: int) -> None:
         """Ends the lease. Raises NotFound, Timeout, BadReply: then it is over all the same, see `_lapsed`."""
         line = self._line(channel)
         self._check()
-        order, line.lease_ends = line.command(), min(line.lease_ends, self._clock())
+        order, line.given = line.command(), None
+        line.lease_ends = min(line.lease_ends, self._clock())
         try:
             await self._withdraw(channel)
         except BaseException:  # a cancelled denial is one, too
@@ -177,7 +195,8 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
     async def events(self) -> AsyncIterator[BoardEvent]:
         """Each channel's state, then each change. A channel that does not answer is told once, with an internal fault.
 
-        Raises NotFound (gone, closed), or the last error when no channel has answered for three polls.
+        Boards of one rhythm are looked at together. Raises NotFound (gone, closed), or the last error when no channel
+        has answered for three polls.
         """
         told: dict[int, BoardSnapshot] = {}
         while True:
@@ -189,8 +208,7 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
                     told[line.number] = seen
                     yield seen
             self._check()
-            with contextlib.suppress(TimeoutError):  # nothing happened: it is time to look
-                await asyncio.wait_for(self._woken.wait(), self._poll_s)
+            await until_set(self._woken, to_beat(self._clock(), self._poll_s))
 
     # ----------------------------------------------------------------------------------------------------------- inside
 
@@ -217,9 +235,17 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
 
     # ----------------------------------------------------------------------------------------------------------- leases
 
+    def _renewed(self, line: _Line, permit: Permit) -> bool:
+        """Whether this permission stands already, and the board was seen well while it did."""
+        now, last = self._clock(), line.last
+        if line.given != permit or now >= line.lease_ends or last is None or line.failed_looks:
+            return False
+        return last.sampled_at >= line.given_at and now - last.sampled_at < _FRESH_POLLS * self._poll_s
+
     def _release(self) -> None:
         for line in self._lines.values():
             line.let_go()
+            line.given = None
 
     async def _take_over(self, line: _Line) -> None:
         """A board that is found charging goes on for a lease: of ours, or a new one if an earlier run gave it.
@@ -249,7 +275,7 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
     async def _lapsed(self, line: _Line) -> None:
         """The lease is over: withdraws the permission, again and again until that has worked or another was given."""
         log.warning("board.lease_ended", extra={"board": self.name, "channel": line.number})
-        order = line.command()
+        order, line.given = line.command(), None
         while line.order == order and self._lost is None:
             try:
                 await self._withdraw(line.number)

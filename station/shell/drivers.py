@@ -11,6 +11,7 @@ from hal.api import Board, Device, Display, Lamp, Lock, Meter, Sensor, SensorRea
 from hal.context import DriverContext
 from hal.errors import BadOptions
 from hal.registry import Registry
+from hal.waits import to_beat
 from station.shell.wiring import EvseEntry, Wiring
 
 D = TypeVar("D")
@@ -92,7 +93,7 @@ async def listening(source: AsyncIterator[T]) -> AsyncIterator[AsyncIterator[T]]
 
 
 async def values(sensor: Sensor, period_s: float) -> AsyncIterator[SensorReading]:
-    """What a sensor measures: as it tells, or else once a period."""
+    """What a sensor measures: as it tells, or else once a period, together with others of that period."""
     if isinstance(sensor, SensorWatch):
         async with listening(sensor.changes()) as changes:
             async for reading in changes:
@@ -100,4 +101,4 @@ async def values(sensor: Sensor, period_s: float) -> AsyncIterator[SensorReading
         return
     while True:
         yield await sensor.read()
-        await asyncio.sleep(period_s)
+        await asyncio.sleep(to_beat(asyncio.get_running_loop().time(), period_s))

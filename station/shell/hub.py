@@ -263,7 +263,8 @@ class Hub:
                 if entry.guard is not None:
                     self._reconciler.guard_is(entry.guard, reading.value, self._clock())
                 self._answers(entry.device, _served(entry.evse_id))
-                self._news(
+                tell = self._readings.add if entry.guard is None else self._news
+                tell(
                     SensorRead(
                         component=entry.component,
                         variable=entry.variable,

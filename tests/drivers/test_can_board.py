@@ -18,6 +18,7 @@ from hal.context import DriverContext
 from hal.drivers.can_board import CanBoard
 from hal.drivers.can_map import Channel, crc8, load_map
 from hal.errors import BadOptions, DeviceError, NotFound, Refused, Timeout
+from tests.drivers.boards import until
 from tests.drivers.emulators.slcan_board import SlcanBoard
 
 
@@ -425,7 +426,7 @@ def test_an_integrator_maps_the_signals_of_another_board(tmp_path: Path) -> None
         board = SlcanBoard(tmp_path / "can", channels=0)
         board.start()
         opening = asyncio.ensure_future(driver.open())
-        await asyncio.sleep(0.02)
+        await until(lambda: bus._users)
         board._transmit(0x310, bytes.fromhex("0300"))
         board._transmit(0x311, bytes.fromhex("0100a0"))
         await opening

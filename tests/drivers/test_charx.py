@@ -182,7 +182,7 @@ def test_a_point_that_is_missing_or_obeys_another_is_named(tmp_path: Path) -> No
             r.board.points[2].set(120, 77)
             with pytest.raises(Refused, match="released by 77"):
                 await r.build().open()
-            with pytest.raises(BadOptions, match="name each charging point once"):
+            with pytest.raises(BadOptions, match="name each channel once"):
                 r.build(channels=[1, 1])
 
     virtualloop.hurry(scenario())

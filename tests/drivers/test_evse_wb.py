@@ -34,6 +34,26 @@ def test_the_bytes_are_those_of_the_data_sheet(tmp_path: Path) -> None:
     virtualloop.hurry(scenario())
 
 
+def test_what_the_board_holds_is_not_written_again(tmp_path: Path) -> None:
+    """It does not watch its host: a renewal needs the line only if the look before showed another current."""
+
+    async def scenario() -> None:
+        async with running(EvseWbRig, tmp_path) as r:
+            driver = r.build()
+            await driver.open()
+            written = []
+            for held in (0, 16, 16, 6, 16):
+                r.board.held[1000] = held
+                await driver.snapshot(1)
+                r.board.requests.clear()
+                await driver.allow(1, Permit(16.0, 3))
+                written.append([frame[1] for frame in r.board.requests])
+            assert written == [[0x10], [], [], [0x10], []]
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
 STATES = [  # registers 1002 and 1007 -> pilot, contactor, faults
     ((1, 0x00), (PilotState.A, False, set())),
     ((2, 0x00), (PilotState.B, False, set())),

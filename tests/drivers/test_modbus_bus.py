@@ -16,6 +16,7 @@ from hal.buses import build
 from hal.buses.modbus import ModbusDevice, Table, Timing
 from hal.buses.modbus_rtu import ModbusRtu
 from hal.errors import BadOptions, BadReply, DeviceError, NotFound, Refused, Timeout
+from tests.drivers.boards import until
 from tests.drivers.emulators.modbus_slave import ModbusSlave, crc16
 
 QUICK = Timing(timeout_s=0.15, retries=0, forget_s=3.0)
@@ -111,8 +112,7 @@ def test_a_reply_that_arrived_while_the_loop_stood_still_counts(tmp_path: Path) 
         async with rig(tmp_path) as r:
             r.device.turnaround_s = 0.1  # so that nobody has looked when the stall begins
             asked = asyncio.ensure_future(attempt(r.device, 6))
-            await asyncio.sleep(0.02)
-            assert len(r.slave.requests) == 1
+            await until(lambda: r.slave.requests)
             time.sleep(0.4)  # noqa: ASYNC251 - the stall that is the subject of this test
 
             assert await asked == (6, 7)

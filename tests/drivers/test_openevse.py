@@ -85,6 +85,60 @@ def test_a_pulse_goes_with_each_renewal_and_the_eeprom_is_spared(tmp_path: Path)
     virtualloop.hurry(scenario())
 
 
+def words(commands: list[str]) -> list[str]:
+    """Without ids and checks."""
+    return [command.partition(" :")[0] for command in commands]
+
+
+def test_a_permission_that_stands_is_renewed_by_a_pulse_alone(tmp_path: Path) -> None:
+    """One that was missed, or another current that is offered, has all of it said again."""
+
+    async def scenario() -> None:
+        async with running(OpenEvseRig, tmp_path) as r:
+            driver = r.build(lock=False)
+            await driver.open()
+            await r.vehicle(1, connected=True)
+            await driver.allow(1, Permit(16.0, 1))
+            said = []
+            for missed, capacity_a in ((0, 16), (2, 16), (0, 6)):
+                r.board.missed, r.board.capacity_a = missed, capacity_a
+                await driver.snapshot(1)
+                r.board.commands.clear()
+                await driver.allow(1, Permit(16.0, 1))
+                said.append(words(r.board.commands))
+                assert (r.board.capacity_a, r.board.missed) == (16, 0)
+            assert said == [["$SY"], ["$SY", "$SY 10 6", "$SY", "$SC 16 V", "$FE"], ["$SY", "$SC 16 V", "$FE"]]
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
+def test_the_current_offered_is_asked_when_it_may_have_changed_and_every_fifth_look(tmp_path: Path) -> None:
+    """Whoever wants a snapshot has all of it read."""
+
+    async def scenario() -> None:
+        async with running(OpenEvseRig, tmp_path) as r:
+            driver = r.build(lock=False, poll_s=0.1)
+            await driver.open()
+            await r.vehicle(1, connected=True)
+            await driver.allow(1, Permit(16.0, 1))
+            events = driver.events()
+            await anext(events)
+            r.board.commands.clear()
+            r.board.capacity_a = 9  # by heat, say
+            seen = await anext(events)
+            assert seen.limit_a == 9
+            assert words(r.board.commands) == ["$GS", "$GG"] * 4 + ["$GS", "$GC", "$GG"]
+
+            r.board.capacity_a = 8
+            assert (await driver.snapshot(1)).limit_a == 8
+            await driver.allow(1, Permit(10.0, 1))
+            assert (await anext(events)).limit_a == 10
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
 def test_firmware_that_does_not_watch_its_host_is_told_of_once(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
