@@ -96,15 +96,22 @@ def matches(certificate: Any, public_key: bytes) -> bool:
 
 
 def _check_leaf(leaf: Any, expected: Expected) -> None:
-    from cryptography import x509  # noqa: PLC0415 - heavy, used rarely
-    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID  # noqa: PLC0415 - heavy, used rarely
+    from cryptography.x509.oid import NameOID  # noqa: PLC0415 - heavy, used rarely
 
     names = [str(each.value) for each in leaf.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
     if names != [expected.common_name]:  # A00.FR.511
         raise BadCertificate(f"it names {', '.join(names) or 'nobody'} instead of {expected.common_name}")
     if not leaf.subject.get_attributes_for_oid(NameOID.ORGANIZATION_NAME):  # A00.FR.509
         raise BadCertificate("it does not name the organization")
-    purpose = ExtendedKeyUsageOID.CLIENT_AUTH if expected.client else ExtendedKeyUsageOID.SERVER_AUTH
+    check_use(leaf, client=expected.client)
+
+
+def check_use(leaf: Any, *, client: bool) -> None:
+    """Raise BadCertificate if it is not made for this side of a TLS connection. Imports `cryptography`."""
+    from cryptography import x509  # noqa: PLC0415 - heavy, used rarely
+    from cryptography.x509.oid import ExtendedKeyUsageOID  # noqa: PLC0415 - heavy, used rarely
+
+    purpose = ExtendedKeyUsageOID.CLIENT_AUTH if client else ExtendedKeyUsageOID.SERVER_AUTH
     for extension in leaf.extensions:
         match extension.value:
             case x509.BasicConstraints(ca=True):
@@ -114,7 +121,7 @@ def _check_leaf(leaf: Any, expected: Expected) -> None:
             case x509.ExtendedKeyUsage() as purposes if not {purpose, ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE} & {
                 *purposes
             }:
-                raise BadCertificate(f"its extended key usage lacks {'client' if expected.client else 'server'}Auth")
+                raise BadCertificate(f"its extended key usage lacks {'client' if client else 'server'}Auth")
 
 
 def _fingerprint(der: bytes) -> str:

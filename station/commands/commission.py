@@ -1,13 +1,15 @@
-"""`ocpp-station commission`: asks what an installer knows, writes station.yaml and its password, checks, and records.
+"""`ocpp-station commission`: asks what an installer knows, writes station.yaml and its secrets, checks, and records.
 
-Every answer may also come by `--set KEY=VALUE` or from a file of `KEY: VALUE` lines (`-`: stdin, such as the text of a
-QR code), so that it runs with nobody there. It needs a line to read from and one to write to, no more of a terminal.
-Nothing is written before the last question; an end before that, by Ctrl-C too, changes nothing.
+Every answer may also come by `--set KEY=VALUE`, from a file of `KEY: VALUE` lines, or from the text of a QR code, so
+that it runs with nobody there. It needs a line to read from and one to write to, no more of a terminal. Nothing is
+written before the last question; an end before that, by Ctrl-C too, changes nothing.
+
+A key of the station's own is made then, and its request written out. While its certificate is away the answers are kept
+as a draft beside station.yaml, which is as it was; the same command goes on from there.
 """
 
 from __future__ import annotations
 
-import getpass
 import os
 import pwd
 import sys
@@ -16,21 +18,29 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import msgspec
+
+from certs.errors import CertsError
 from station.commands import errors
 from station.commands.check import findings, row
-from station.commands.commissioning import record, writing
-from station.commands.commissioning.questions import KEYS, QUESTIONS, BadAnswer, Question, judged
+from station.commands.commissioning import keymaking, record, writing
+from station.commands.commissioning.dialogue import KEPT, Dialogue, Known, Stopped, agreed, shown
+from station.commands.commissioning.given import BadSource, payload, told
+from station.commands.commissioning.judging import Judge
+from station.commands.commissioning.questions import KEYS, QUESTIONS, Answers
+from station.commands.commissioning.writing import Piece
 from station.commands.findings import Grade
 from station.commands.readable import USER
 from station.config import ConfigError, load, source
 from station.store import files
 
 EX_USAGE = 2
-RECORD = "commissioning.txt"
-_INSTEAD = {"key": "key_file", "system_roots": "ca_file"}
-"""Keys of `csms` that answer a question already."""
+EX_WAITING = 3
+"""The certificate is away; everything else is there."""
 
+RECORD = "commissioning.txt"
 _PASSWORD = "password"  # noqa: S105 - the name of its file
+_SECRETS = frozenset({"key_file"})
 
 
 class Given(NamedTuple):
@@ -44,8 +54,12 @@ class Given(NamedTuple):
     record: str | None = None
 
 
-class _Stopped(Exception):  # noqa: N818 - reads as what it says
-    """It cannot go on; nothing was changed. The arguments are reason and remedy."""
+class _Base(NamedTuple):
+    """The file that the answers go into. `own`: it is the station's, or the draft of it."""
+
+    text: str
+    sections: Mapping[str, Any]
+    own: bool
 
 
 def verify(path: str) -> int:
@@ -60,154 +74,133 @@ def verify(path: str) -> int:
     return 0
 
 
+def show_payload(name: str) -> int:
+    """A file of answers as the text of a QR code, its password too."""
+    try:
+        sys.stdout.write(payload(told(name, (), "").answers) + "\n")
+    except BadSource as bad:
+        return errors.tell(bad.args[0], bad.args[1], EX_USAGE)
+    return 0
+
+
 def commission(given: Given) -> int:
     """Ask, write, check, record. 1 if the check finds an error, 2 if an answer is missing, 78 if the file is wrong."""
     try:
         base = _base(given)
-        answers = _Dialogue(given, base).held()
-        _write(given.config, base, answers)
+        waiting = _Installation(given, base).done()
     except (KeyboardInterrupt, EOFError):
         sys.stdout.write("\n")
         return errors.tell("stopped: nothing was changed", "", EX_USAGE)
-    except _Stopped as stopped:
+    except (Stopped, BadSource) as stopped:
         return errors.tell(stopped.args[0], stopped.args[1], EX_USAGE)
     except ConfigError as error:
         return errors.tell_config(error)
+    except CertsError as error:
+        return errors.tell(f"{error}", "station.yaml is as it was; see docs/keys.md", errors.EX_BUSY)
     except OSError as error:
         return errors.tell(f"{error.filename}: {error.strerror}", "nothing was changed", errors.EX_BUSY)
-    return _checked(given)
+    return EX_WAITING if waiting else _checked(given)
 
 
-def _base(given: Given) -> str:
-    path = Path(given.base) if given.base is not None else given.config
+def _base(given: Given) -> _Base:
+    draft = writing.draft_of(given.config)
+    if draft.exists():
+        sys.stdout.write(f"goes on from {draft}; remove it, to begin anew\n")
+        path = draft
+    else:
+        path = Path(given.base) if given.base is not None else given.config
     try:
-        return path.read_text("utf-8")
+        text = path.read_text("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
-        raise _Stopped(f"{path}: {reason}", "name a file that describes the hardware by --base") from error
+        raise Stopped(f"{path}: {reason}", "name a file that describes the hardware by --base") from error
+    data = source.parse(text.encode()).data
+    return _Base(text, data if isinstance(data, dict) else {}, own=given.base is None or path == draft)
 
 
-class _Dialogue:
-    """The questions, one after the other, with what is known already."""
+class _Installation:
+    """From the answers to the files."""
 
-    def __init__(self, given: Given, base: str) -> None:
+    def __init__(self, given: Given, base: _Base) -> None:
         self._given = given
+        self._base = base
         self._folder = given.config.absolute().parent
-        self._told = {**_file(given.answers), **_settings(given.settings)}
-        data = source.parse(base.encode()).data
-        sections = data if isinstance(data, dict) else {}
-        self._known: dict[str, Any] = {}
-        for question in QUESTIONS:
-            section = sections.get(question.section)
-            if isinstance(section, dict) and question.key in section:
-                self._known[question.key] = section[question.key]
-        csms = sections.get("csms")
-        self._settled = {each for key, each in _INSTEAD.items() if isinstance(csms, dict) and csms.get(key)}
-        self._own = given.base is None  # else they are an example's, and nobody's answer
+        self._place = keymaking.Place(self._folder, base.sections, _owner())
 
-    def held(self) -> dict[str, Any]:
-        """All answers. Raises _Stopped, and EOFError where nobody answers."""
-        answers: dict[str, Any] = {}
-        for question in QUESTIONS:
-            if question.needed(answers) and question.key not in self._settled:
-                answers[question.key] = self._answer(question, answers)
-        if not self._given.yes:
-            self._confirm(answers)
-        return answers
+    def done(self) -> bool:
+        """Ask and write; whether a certificate is waited for. Raises what `commission` tells."""
+        given, sections = self._given, self._base.sections
+        station = sections.get("station")
+        serial = str(station.get("serial", "")) if isinstance(station, dict) else ""
+        said = told(given.answers, given.settings, serial)
+        known = Known(sections, own=self._base.own, secret=self._base.own and self._has_password())
+        judge = Judge(self._folder, said.folder, known, self._place.store)
+        answers = Dialogue(said.answers, known, judge, unattended=given.yes).held()
+        if not given.yes:
+            self._confirm(answers, judge.copies)
+        pieces = [self._copy(name, path, answers) for name, path in judge.copies.items()]
+        if answers.get("key"):
+            pieces.append(self._request(answers))
+        self._write(answers, pieces)
+        if not self._waiting(answers):
+            return False
+        request = self._folder / f"{answers['key']}.csr"
+        sys.stdout.write(f"have {request} signed, then: ocpp-station commission --set certificate=FILE\n")
+        return True
 
-    def _answer(self, question: Question, before: Mapping[str, Any]) -> Any:
-        if question.key in self._told:
-            return self._sound(question, self._told[question.key], before)
-        if self._given.yes:
-            return self._unattended(question, before)
-        while True:
-            try:
-                return judged(question.key, self._asked(question), before, self._folder)
-            except BadAnswer as wrong:
-                sys.stdout.write(f"  {wrong}\n")
+    def _has_password(self) -> bool:
+        csms = self._base.sections.get("csms")
+        name = csms.get("password_file") if isinstance(csms, dict) else None
+        return isinstance(name, str) and (self._folder / name).is_file()
 
-    def _sound(self, question: Question, answer: Any, before: Mapping[str, Any]) -> Any:
-        """An answer that nobody can be asked for again."""
-        try:
-            return judged(question.key, answer, before, self._folder)
-        except BadAnswer as wrong:
-            raise _Stopped(f"{question.key}: {wrong}", "correct this answer") from wrong
+    @staticmethod
+    def _waiting(answers: Answers) -> bool:
+        return bool(answers.get("key")) and not answers.get("certificate")
 
-    def _unattended(self, question: Question, before: Mapping[str, Any]) -> Any:
-        known = self._known.get(question.key, "" if question.optional else None) if self._own else None
-        if known is None and not question.optional:
-            raise _Stopped(f"{question.key} is missing", f"--set {question.key}=..., or a line of --answers")
-        return self._sound(question, known or "", before)
-
-    def _asked(self, question: Question) -> Any:
-        known = self._known.get(question.key)
-        if question.secret and sys.stdin.isatty():
-            return getpass.getpass(f"{question.text}: ")
-        sys.stdout.write(f"{question.text}{f' [{known}]' if known not in (None, '') else ''}: ")
-        sys.stdout.flush()
-        line = sys.stdin.readline()
-        if not line:
-            raise EOFError
-        return line.strip() or (known if known is not None else "")
-
-    def _confirm(self, answers: Mapping[str, Any]) -> None:
-        for key, value in answers.items():
-            sys.stdout.write(f"  {key:<18}{'***' if KEYS[key].secret else value}\n")
+    def _confirm(self, answers: Answers, copies: Mapping[str, Path]) -> None:
+        sys.stdout.write(shown({key: "as it is" if each is KEPT else each for key, each in answers.items()}))
+        for name, path in copies.items():
+            instead = " (the one that is there stays as .before)" if (self._folder / name).exists() else ""
+            sys.stdout.write(f"  {path} is copied to {self._folder / name}{instead}\n")
         path = self._given.config
+        if self._waiting(answers):
+            sys.stdout.write(f"  {path} stays as it is until the certificate is there\n")
         note = f" It is there already and will be kept as {path.name}.before." if path.exists() else ""
-        sys.stdout.write(f"Write {path}?{note} [y/N]: ")
-        sys.stdout.flush()
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            raise _Stopped("nothing was changed", "")
+        if not agreed(f"Write {path}?{note}" if not self._waiting(answers) else "Make the key and its request?"):
+            raise Stopped("nothing was changed", "")
 
+    def _copy(self, name: str, path: Path, answers: Answers) -> Piece:
+        secret = any(answers.get(key) == name for key in _SECRETS)
+        mode = files.PRIVATE if secret else writing.PUBLIC
+        return Piece(self._folder / name, path.read_bytes(), mode, kept=True)
 
-def _file(name: str | None) -> dict[str, Any]:
-    """Answers from a file, or from stdin."""
-    if name is None:
-        return {}
-    try:
-        raw = sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes()
-    except OSError as error:
-        raise _Stopped(f"{name}: {error.strerror}", "name a file of `KEY: VALUE` lines") from error
-    parsed = source.parse(raw)
-    if parsed.mistakes:
-        first = parsed.mistakes[0]
-        raise _Stopped(f"{name}:{first.line}: {first.reason}", first.remedy)
-    return _known_ones(parsed.data)
+    def _request(self, answers: Answers) -> Piece:
+        path = self._folder / f"{answers['key']}.csr"
+        try:
+            request, made = keymaking.make(self._place, answers)
+        except (ValueError, msgspec.ValidationError) as error:
+            raise Stopped(str(error), "correct the names, or the section `keys`") from error
+        sys.stdout.write(f"key {answers['key']}: {'made' if made else 'there already'}\n")
+        data = path.read_bytes() if keymaking.same(path, request) else request.encode()
+        return Piece(path, data, writing.PUBLIC, kept=True)
 
-
-def _settings(given: tuple[str, ...]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
-    for each in given:
-        key, equals, value = each.partition("=")
-        if not equals:
-            raise _Stopped(f"{each!r} is no setting", "write KEY=VALUE")
-        if key in KEYS and KEYS[key].secret:
-            raise _Stopped(f"{key}: not on a command line, which others on this machine see", "use --answers")
-        found[key] = value
-    return _known_ones(found)
-
-
-def _known_ones(found: dict[str, Any]) -> dict[str, Any]:
-    for key in found:
-        if key not in KEYS:
-            raise _Stopped(f"nobody asks for {key!r}", f"there are: {', '.join(KEYS)}")
-    return found
-
-
-def _write(path: Path, base: str, answers: Mapping[str, Any]) -> None:
-    sections: dict[str, dict[str, Any]] = {name: {} for name in writing.SECTIONS}
-    for key, value in answers.items():
-        if not KEYS[key].secret:
-            sections[KEYS[key].section][key] = value
-    secret = None
-    for question in QUESTIONS:
-        if not question.needed(answers):  # of another security profile
-            sections[question.section]["password_file" if question.secret else question.key] = None
-    if "password" in answers:
-        sections["csms"]["password_file"] = _PASSWORD
-        secret = (path.absolute().with_name(_PASSWORD), answers["password"])
-    writing.write(path, writing.edited(base, sections), secret, _owner())
+    def _write(self, answers: Answers, pieces: list[Piece]) -> None:
+        changes: dict[str, dict[str, Any]] = {"station": {}, "csms": {}}
+        for key, value in answers.items():
+            if not KEYS[key].secret and KEYS[key].section in changes:
+                changes[KEYS[key].section][key] = value
+        for question in QUESTIONS:
+            if question.section == "csms" and not question.needed(answers):  # of another security profile
+                changes["csms"]["password_file" if question.secret else question.key] = None
+        keys = keymaking.changes(self._base.sections, answers)
+        if keys:
+            changes["keys"] = keys
+        if answers.get("password", KEPT) is not KEPT:
+            changes["csms"]["password_file"] = _PASSWORD
+            pieces.append(Piece(self._folder / _PASSWORD, answers["password"].encode()))
+        text = writing.edited(self._base.text, changes)
+        write = writing.write_draft if self._waiting(answers) else writing.write
+        write(self._given.config.absolute(), text, pieces, self._place.owner)
 
 
 def _owner() -> tuple[int, int] | None:

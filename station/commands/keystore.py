@@ -31,11 +31,12 @@ class SecretFile(msgspec.Struct, frozen=True):
 
 def key_store(config: Config) -> KeyStore:
     """The store of a configuration; made without asking for TPM or token, which may be away."""
-    return _opened(config.file.keys, config.folder, config.keys)
+    return opened(config.file.keys, config.folder, config.keys)
 
 
 @functools.cache
-def _opened(keys: Keys, folder: Path, directory: Path) -> KeyStore:
+def opened(keys: Keys, folder: Path, directory: Path) -> KeyStore:
+    """As `key_store`, before there is a configuration: its section `keys`, and where relative paths begin."""
     provider = folder / keys.provider if keys.provider is not None else None
     if keys.store == "tpm":
         from certs.tpm import TpmSettings  # noqa: PLC0415 - where it is wanted

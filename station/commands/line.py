@@ -68,6 +68,8 @@ def _commission(given: argparse.Namespace) -> int:
 
     if given.verify is not None:
         return commission.verify(given.verify)
+    if given.payload is not None:
+        return commission.show_payload(given.payload)
     settings, config = tuple(given.set), Path(given.config)
     return commission.commission(commission.Given(config, given.base, given.answers, settings, given.yes, given.record))
 
@@ -238,10 +240,11 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_commission(commission: argparse.ArgumentParser) -> None:
     commission.add_argument("--base", metavar="FILE", help="a station.yaml that describes the hardware; else --config")
-    commission.add_argument("--answers", metavar="FILE", help="answers as `KEY: VALUE` lines; -: from stdin")
+    commission.add_argument("--answers", metavar="FILE", help="`KEY: VALUE` lines or a QR code's text; -: stdin")
     commission.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="one answer")
     commission.add_argument("--yes", action="store_true", help="ask nothing")
     commission.add_argument("--record", metavar="FILE", help="where the record goes; else beside station.yaml")
+    commission.add_argument("--payload", metavar="FILE", help="only shows a file of answers as the text of a QR code")
     commission.add_argument("--verify", metavar="FILE", help="only whether a record is as it was made")
 
 

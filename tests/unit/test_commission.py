@@ -14,12 +14,10 @@ import yaml
 
 from certs.throwaway import Authority
 from station.cli import main
-from station.commands.commission import _Dialogue
 from station.commands.commissioning import record, writing
-from station.commands.commissioning.questions import KEYS
+from station.commands.commissioning.dialogue import Dialogue
 from station.config import ConfigError, load, source
 
-ROOT = Path(__file__).parents[2]
 PASSWORD = "a secret of sixteen"
 BASE = """\
 # The hardware, by its manufacturer.
@@ -111,7 +109,7 @@ def test_somebody_is_asked_and_asked_again_with_the_reason(
     folder: Path, commission: Commission, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Enter takes what is proposed."""
-    typed = ("CS 1", "CS-1", "", "", "0042", "7", "1", "http://x", "ws://127.0.0.1:9/ocpp", "short", PASSWORD, "y")
+    typed = ("CS 1", "CS-1", "", "", "0042", "7", "1", "http://x", "ws://127.0.0.1:9/ocpp", "short", PASSWORD, "", "y")
 
     assert commission(typed=typed) == 1
 
@@ -125,12 +123,12 @@ def test_somebody_is_asked_and_asked_again_with_the_reason(
     assert load(folder / "station.yaml").file.station.vendor == "Example"
 
 
-@pytest.mark.parametrize("lines", range(9))
+@pytest.mark.parametrize("lines", range(10))
 def test_who_stops_before_the_last_answer_changes_nothing(
     folder: Path, commission: Commission, capsys: pytest.CaptureFixture[str], lines: int
 ) -> None:
     """The line ends, or the last question is answered by no."""
-    typed = ("CS-1", "", "", "", "1", "ws://127.0.0.1:9/ocpp", PASSWORD, "n")[:lines]
+    typed = ("CS-1", "", "", "", "1", "ws://127.0.0.1:9/ocpp", PASSWORD, "Anna", "n")[:lines]
     before = files(folder)
 
     assert commission(typed=typed) == 2
@@ -144,7 +142,7 @@ def test_ctrl_c_changes_nothing(folder: Path, commission: Commission, monkeypatc
         raise KeyboardInterrupt
 
     before = files(folder)
-    monkeypatch.setattr(_Dialogue, "_asked", pressed)
+    monkeypatch.setattr(Dialogue, "_asked", pressed)
 
     assert commission() == 2
     assert files(folder) == before
@@ -218,7 +216,7 @@ def test_the_station_is_commissioned_again_from_what_it_has(
     old = (folder / "station.yaml").read_bytes()
     capsys.readouterr()
 
-    typed = ("", "", "", "", "", "ws://127.0.0.1:10/ocpp", PASSWORD, "yes")
+    typed = ("", "", "", "", "", "ws://127.0.0.1:10/ocpp", "", "", "yes")
     assert commission(typed=typed, base=None) == 1
 
     assert "will be kept as station.yaml.before" in capsys.readouterr().out
@@ -263,28 +261,6 @@ def test_the_record_shows_a_change_and_holds_no_secret(
     assert main(["commission", "--verify", str(path)]) == 1
 
     assert "is not as it was made" in capsys.readouterr().err
-
-
-def test_the_page_can_be_followed(
-    folder: Path, commission: Commission, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """docs/commission.md: its file of answers, its commands, and every key that is asked for."""
-    page = (ROOT / "docs" / "commission.md").read_text("utf-8")
-    (given,) = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)
-    first, unattended, verified = re.findall(r"^ {4}ocpp-station commission (.*)$", page, re.MULTILINE)
-    (folder / "answers.yaml").write_text(given, "utf-8")
-    example = ROOT / "docs" / "examples" / Path(first.split()[-1]).name
-    (folder / "laptop.yaml").write_bytes((ROOT / "docs" / "examples" / "laptop.yaml").read_bytes())
-    monkeypatch.chdir(folder)
-
-    words = unattended.replace("docs/examples/", "").split()
-    assert commission(*words, base=None) == 1  # nobody is at port 9000
-    capsys.readouterr()
-    assert main(["commission", *verified.split()]) == 0
-
-    assert load(folder / "station.yaml").file.station.identity == "CS-2026-0001"
-    assert example.exists()
-    assert {key for key in KEYS if f"`{key}`" not in page} == set()
 
 
 @pytest.mark.parametrize(

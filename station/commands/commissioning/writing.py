@@ -1,7 +1,7 @@
-"""The answers become station.yaml and a password file: both are written, or nothing has changed.
+"""The answers become station.yaml and the files that it names: all are written, or nothing has changed.
 
-The hardware stands in the file that is there already (the manufacturer's, or an example); its sections `station` and
-`csms` are written anew with what was answered, everything else stays as it is, comments too.
+The hardware stands in the file that is there already (the manufacturer's, or an example); the sections that answers
+change are written anew, everything else stays as it is, comments too.
 Invariant: a file that `load` refuses never gets the name of station.yaml.
 """
 
@@ -10,22 +10,37 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
 from station.config import ConfigError, load, source
 from station.store import files
 
-SECTIONS = ("station", "csms")
 MODE = 0o640
+PUBLIC = 0o644
+DRAFT = ".draft"
+"""After the name of station.yaml: what it will be when the certificate is there."""
+
 _KEY = re.compile(r"""["']?([A-Za-z_]+)["']?[ ]*:""")
 
+Changes = Mapping[str, Any]
+"""By section, other values of its keys (None takes one away); of a section that is a list, the list."""
 
-def edited(base: str, answers: Mapping[str, Mapping[str, Any]]) -> str:
-    """`base` with other values in its sections; None takes a key away.
+
+class Piece(NamedTuple):
+    """A file to be written. `kept`: what stands there before stays as `.before`."""
+
+    path: Path
+    data: bytes
+    mode: int = files.PRIVATE
+    kept: bool = False
+
+
+def edited(base: str, changes: Changes) -> str:
+    """`base` with these changes.
 
     Raises ConfigError if it cannot be read, or not be taken apart.
     """
@@ -33,11 +48,13 @@ def edited(base: str, answers: Mapping[str, Mapping[str, Any]]) -> str:
     if parsed.mistakes:
         raise ConfigError([f"line {each.line}: {each.reason}" for each in parsed.mistakes])
     wanted = dict(parsed.data)
-    for name in SECTIONS:
-        section = {**(parsed.data.get(name) or {}), **answers[name]}
-        wanted[name] = {key: value for key, value in section.items() if value is not None}
-    fresh = yaml.safe_dump({name: wanted[name] for name in SECTIONS}, sort_keys=False, allow_unicode=True, width=1000)
-    lines = list(_without(base))
+    for name, change in changes.items():
+        wanted[name] = change
+        if isinstance(change, Mapping):
+            section = {**(parsed.data.get(name) or {}), **change}
+            wanted[name] = {key: value for key, value in section.items() if value is not None}
+    fresh = yaml.safe_dump({name: wanted[name] for name in changes}, sort_keys=False, allow_unicode=True, width=1000)
+    lines = list(_without(base, changes))
     place = lines.index(None) if None in lines else len(lines)
     text = "".join([*filter(None, lines[:place]), fresh, *filter(None, lines[place:])])
     if source.parse(text.encode()).data != wanted:
@@ -45,13 +62,13 @@ def edited(base: str, answers: Mapping[str, Mapping[str, Any]]) -> str:
     return text
 
 
-def _without(base: str) -> Iterator[str | None]:
-    """The lines outside of our sections, comments included; None where the first of them was."""
+def _without(base: str, sections: Container[str]) -> Iterator[str | None]:
+    """The lines outside of these sections, comments included; None where the first of them was."""
     inside = found = False
     for line in base.splitlines(keepends=True):
         key = _KEY.match(line)
         if key is not None:
-            inside = key.group(1) in SECTIONS
+            inside = key.group(1) in sections
             if inside and not found:
                 found = True
                 yield None
@@ -75,24 +92,55 @@ def _undone(*paths: Path) -> Iterator[None]:
         raise
 
 
-def write(path: Path, text: str, secret: tuple[Path, str] | None, owner: tuple[int, int] | None) -> None:
-    """Write the password, then the file if the agent accepts it. Raises ConfigError and OSError; then nothing changed.
+def write(path: Path, text: str, pieces: Sequence[Piece], owner: tuple[int, int] | None) -> None:
+    """Write the pieces, then the file if the agent accepts it. Raises ConfigError and OSError; then nothing changed.
 
-    What stood in the file before stands in `station.yaml.before` after it. `owner`: user and group of the service; the
-    password is the user's, the file is for the group to read.
+    What stood in the file before stands in `station.yaml.before` after it. `owner`: user and group of the service;
+    pieces that nobody else may read are the user's, the file is for the group to read.
     """
     trial = path.with_name(f"{path.name}.trial")
-    with _undone(path, *([secret[0]] if secret else [])):
+    with _undone(path, *_touched(pieces)):
         try:
-            if secret is not None:
-                _put(secret[0], secret[1].encode(), files.PRIVATE, owner)
-            _put(trial, text.encode(), MODE, owner and (-1, owner[1]))
+            _put_all(pieces, owner)
+            _put(Piece(trial, text.encode(), MODE), owner and (-1, owner[1]))
             _accepted(trial, path.name)
             if path.exists():
-                files.replace(path.with_name(f"{path.name}.before"), path.read_bytes(), files.PRIVATE)
+                files.replace(_before(path), path.read_bytes(), files.PRIVATE)
             files.move(trial, path)
         finally:
             files.remove(trial)
+    files.remove(draft_of(path))
+
+
+def write_draft(path: Path, text: str, pieces: Sequence[Piece], owner: tuple[int, int] | None) -> None:
+    """As `write`, for a file that the agent cannot start with yet: it gets another name."""
+    draft = draft_of(path)
+    with _undone(draft, *_touched(pieces)):
+        _put_all(pieces, owner)
+        _put(Piece(draft, text.encode(), MODE), None)
+
+
+def draft_of(path: Path) -> Path:
+    """Where the draft of a station.yaml is."""
+    return path.with_name(path.name + DRAFT)
+
+
+def _before(path: Path) -> Path:
+    return path.with_name(f"{path.name}.before")
+
+
+def _touched(pieces: Iterable[Piece]) -> Iterator[Path]:
+    for each in pieces:
+        yield each.path
+        if each.kept:
+            yield _before(each.path)
+
+
+def _put_all(pieces: Iterable[Piece], owner: tuple[int, int] | None) -> None:
+    for each in pieces:
+        if each.kept and each.path.exists() and (old := each.path.read_bytes()) != each.data:
+            files.replace(_before(each.path), old, each.path.stat().st_mode & 0o777)
+        _put(each, owner if each.mode == files.PRIVATE else None)
 
 
 def _accepted(trial: Path, name: str) -> None:
@@ -103,7 +151,7 @@ def _accepted(trial: Path, name: str) -> None:
         raise ConfigError([each.replace(trial.name, name, 1) for each in error.mistakes]) from error
 
 
-def _put(path: Path, data: bytes, mode: int, owner: tuple[int, int] | None) -> None:
-    files.replace(path, data, mode)
+def _put(piece: Piece, owner: tuple[int, int] | None) -> None:
+    files.replace(piece.path, piece.data, piece.mode)
     if owner is not None:
-        os.chown(path, *owner)
+        os.chown(piece.path, *owner)

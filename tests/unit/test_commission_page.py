@@ -1,0 +1,143 @@
+"""docs/commission.md, followed literally: its file, its commands in their order, and every key that is asked for."""
+
+from __future__ import annotations
+
+import io
+import re
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from certs.throwaway import Authority
+from station.cli import main
+from station.commands.commissioning.questions import KEYS
+from station.config import load
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "commission.md").read_text("utf-8")
+COMMANDS = re.findall(r"^ {4}(ocpp-station commission .*)$", PAGE, re.MULTILINE)
+
+
+class Follower:
+    """Somebody who types what the page says, on a station of his own."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder = folder
+        self.stick = folder / "usb"
+        self.stick.mkdir()
+        self._capsys = capsys
+        self._monkeypatch = monkeypatch
+        (folder / "docs").symlink_to(ROOT / "docs")
+        (self.given,) = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+        (folder / "answers.yaml").write_text(self.given, "utf-8")
+        monkeypatch.chdir(folder)
+
+    def types(self, part: str, stdin: str = "") -> tuple[int, str]:
+        """The command of the page that has this part: its exit code, and what it says."""
+        (command,) = [each for each in COMMANDS if part in each]
+        words = shlex.split(command.replace("/media/usb", str(self.stick)))[1:]
+        self._monkeypatch.setattr(sys, "stdin", io.StringIO(stdin))
+        config = [] if "--verify" in words or "--payload" in words else ["--config", "station.yaml"]
+        code = main([*words, *config])
+        return code, self._capsys.readouterr().out
+
+
+@pytest.fixture
+def follower(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Follower:
+    """In an empty folder."""
+    return Follower(tmp_path, capsys, monkeypatch)
+
+
+def test_the_file_of_answers_sets_a_station_up(follower: Follower) -> None:
+    """Nobody is at port 9000, which is the one error; the record is whole."""
+    code, told = follower.types("--answers answers.yaml --yes")
+
+    assert (code, re.findall("^error *(.*?)  ", told, re.MULTILINE)) == (1, ["csms connection"])
+    assert load(Path("station.yaml")).file.station.identity == "CS-2026-0001"
+    assert follower.types("--verify")[0] == 0
+
+
+@pytest.mark.parametrize("name", ["ocpp-station.yaml", "ocpp-station-00004711.yaml"])
+def test_a_stick_does_the_same(follower: Follower, name: str) -> None:
+    """One for any station, or one for each, by the serial number that the base file has."""
+    (follower.stick / name).write_text(follower.given, "utf-8")
+    base = (ROOT / "docs/examples/laptop.yaml").read_text("utf-8")
+    (follower.folder / "docs").unlink()
+    (follower.folder / "docs/examples").mkdir(parents=True)
+    text = base.replace("  model: Laptop\n", '  model: Laptop\n  serial: "00004711"\n')
+    (follower.folder / "docs/examples/laptop.yaml").write_text(text, "utf-8")
+
+    assert follower.types("--answers /media/usb")[0] == 1
+
+    assert load(Path("station.yaml")).file.station.identity == "CS-2026-0001"
+
+
+def test_a_qr_code_does_the_same(follower: Follower) -> None:
+    """The line that --payload makes is what --answers - takes."""
+    code, line = follower.types("--payload")
+    assert (code, line.count("\n")) == (0, 1)
+    assert line.startswith("ocpp-station:v=1&identity=CS-2026-0001&")
+
+    assert follower.types("--answers -", stdin=line)[0] == 1
+
+    config = load(Path("station.yaml"))
+    assert (config.file.station.serial, config.file.csms.url) == ("00004711", "ws://127.0.0.1:9000/ocpp")
+    assert Path("password").read_text("utf-8") == "a password of this station"
+
+
+def test_a_certificate_comes_later(follower: Follower) -> None:
+    """The request that the first round has written is signed, and the command of the page goes on."""
+    pki = Authority.create("Root", follower.folder)
+    (follower.folder / "root.pem").write_text(pki.root_pem, "ascii")
+    own = {"security_profile": 3, "key": "station-1", "ca_file": "root.pem", "url": "wss://127.0.0.1:9000"}
+    more = [word for key, value in own.items() for word in ("--set", f"{key}={value}")]
+    (first,) = [each for each in COMMANDS if "--answers answers.yaml" in each]
+    assert main([*shlex.split(first)[1:], "--config", "station.yaml", *more]) == 3
+    (follower.stick / "station.pem").write_text(pki.sign_request(Path("station-1.csr").read_text("ascii")), "ascii")
+
+    code, told = follower.types("--set certificate=")
+
+    assert code == 1
+    assert "belongs to the certificate" in told
+    assert load(Path("station.yaml")).file.csms.security_profile == 3
+
+
+def test_every_key_that_is_asked_for_is_on_the_page() -> None:
+    """And nothing is typed that no test types."""
+    assert {key for key in KEYS if f"`{key}`" not in PAGE} == set()
+    parts = ("--answers answers.yaml", "--answers /media/usb", "--payload", "--answers -", "--set cert", "--verify")
+    left = [each for each in COMMANDS if not any(part in each for part in parts)]
+    assert left == ["ocpp-station commission --base docs/examples/home-wallbox.yaml"]
+    assert (ROOT / "docs/examples/home-wallbox.yaml").exists()
+
+
+@pytest.mark.parametrize(
+    "text, told",
+    [
+        ("ocpp-station:v=2&identity=CS-1", "the QR code is of form '2' - this agent knows v=1"),
+        ("ocpp-station:identity=CS-1", "the QR code is of form ''"),
+        ("ocpp-station:v=1&identity", "the text of the QR code is damaged"),
+        ("ocpp-station:v=1&identity=%FF", "the text of the QR code is damaged"),
+        ("ocpp-station:v=1&identity=A&identity=B", "says something twice"),
+        ("ocpp-station:v=1&colour=red", "nobody asks for 'colour'"),
+        ("WIFI:S:guest;;", "no `KEY: VALUE` lines"),
+        ("x" * 70_000, "has more than 65536 bytes"),
+    ],
+    ids=lambda text: text[:24],
+)
+@pytest.mark.usefixtures("follower")
+def test_a_text_that_is_none_is_told_and_changes_nothing(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, text: str, told: str
+) -> None:
+    """One line, exit code 2."""
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+
+    words = ["commission", "--base", "docs/examples/laptop.yaml", "--answers", "-", "--yes", "--config", "station.yaml"]
+    assert main(words) == 2
+
+    error = capsys.readouterr().err
+    assert told in error
+    assert error.count("\n") == 1
+    assert not Path("station.yaml").exists()
