@@ -8,5 +8,6 @@ are not comparable; expect +-30 %. Nothing here is a test: figures are read by p
     listener.py   the CSMS: fast, friendly, judges nothing
     scenario.py   the phases, each a reading before and after
     loads.py      phases with much of one thing: calls, list entries, monitors, a day's queue at once
+    counted.py    instructions and calls of Python for one event or call: `python -m bench.counted`, by itself
     peers.py      what others needed, and what we want to need
 """
