@@ -66,10 +66,10 @@ class Heard:
         self.downs.append(down)
         self.events.put_nowait(down)
 
-    async def on_text(self, text: str | bytes) -> None:
-        """A message; waits while the listener is busy."""
-        await self.busy.wait()
+    def on_text(self, text: str | bytes) -> Awaitable[Any] | None:
+        """A message; the next one waits while the listener is busy."""
         self.events.put_nowait(text)
+        return None if self.busy.is_set() else self.busy.wait()
 
     async def up(self) -> LinkUp:
         """The next event, which must be a connection."""

@@ -1,7 +1,7 @@
 """The only asyncio and I/O of the station: what is outside comes in as inputs, what the core wants is carried out.
 
-runner       the process: inbox -> core -> effects;  inbox: what waits, bounded;  order: effects one after another
-             boot: what is asked once at the start
+runner       the process: turns of the core -> effects;  turns: one input after another;  inbox: what waits, bounded
+             order: effects one after another;  boot: what is asked once at the start
 link         dial, keep, dial again;  dial, connection, websocket: one attempt, one connection, the library
              backoff, linkdown, names, network, probe: when, why not, where, with what, and what the server offered
              revocation: whether its certificate was revoked

@@ -1,6 +1,7 @@
 """One open connection: reads, writes and pings until one of the three finds it gone.
 
-Three tasks, because a slow reader of ours must not stop the pings and a slow reader of theirs must not stop ours.
+A message is handed up in the turn of the loop in which it came. Tasks of their own, because a slow reader of ours must
+not stop the pings and a slow reader of theirs must not stop ours.
 Time limits wait and then look at what is there before they believe a timeout (design section 6).
 """
 
@@ -9,16 +10,17 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
+from typing import Any
 
 from station.shell.dial import Line
 from station.shell.linkdown import Down, DownKind, LinkDown, explain
 from station.shell.network import LinkOptions
 
-OnText = Callable[[str | bytes], Awaitable[None]]
+OnText = Callable[[str | bytes], Awaitable[Any] | None]
 
 
 class Connection:
-    """Moves messages over `line`. Whatever `on_text` waits for, the socket is not read meanwhile."""
+    """Moves messages over `line`. Whatever `on_text` gives to wait for, the socket is not read meanwhile."""
 
     def __init__(self, line: Line, on_text: OnText, options: LinkOptions) -> None:
         self._line = line
@@ -30,7 +32,9 @@ class Connection:
         self._all_sent.set()
         self._retuned = asyncio.Event()
         self._stalled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._delivering = False
+        self._room: Awaitable[Any] | None = None
+        self._full = asyncio.Event()
+        self._loop = asyncio.get_running_loop()
         self._heard_at = 0.0
 
     def send(self, text: str) -> bool:
@@ -76,12 +80,14 @@ class Connection:
 
     async def run(self) -> LinkDown:
         """Work until the connection has ended; tells why. Does not close it."""
-        reading = asyncio.ensure_future(self._read())
+        self._line.listen(self._hear)
+        reading = asyncio.ensure_future(self._line.ended())
         tasks: list[asyncio.Future[None]] = [
             self._stalled,
             asyncio.ensure_future(self._ping()),
             reading,
             asyncio.ensure_future(self._write()),
+            asyncio.ensure_future(self._rest()),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -109,13 +115,27 @@ class Connection:
                 if not closing.cancelled():
                     closing.exception()  # read, so that it makes no noise; the reason of the end is known already
 
-    async def _read(self) -> None:
+    def _hear(self, text: str | bytes) -> bool:
+        """Hand a message up; False if the next one has to wait."""
+        self._heard_at = self._loop.time()
+        try:
+            self._room = self._on_text(text)
+        except Exception as error:  # noqa: BLE001 - a fault in the listener costs the connection, not the link
+            self._give_up(error)
+            return False
+        if self._room is not None:
+            self._full.set()
+        return self._room is None
+
+    async def _rest(self) -> None:
+        """Wait with the line until there is room for more."""
         while True:
-            text = await self._line.receive()
-            self._delivering = True
-            await self._on_text(text)
-            self._delivering = False
-            self._heard_at = asyncio.get_running_loop().time()
+            await self._full.wait()
+            if self._room is not None:
+                await self._room
+            self._full.clear()
+            self._heard_at = self._loop.time()
+            self._line.resume()
 
     async def _write(self) -> None:
         """What `send` could not hand over."""
@@ -143,7 +163,7 @@ class Connection:
         try:
             while not answer.done():
                 await asyncio.wait({answer}, timeout=self._options.pong_timeout_s)
-                silent = not self._delivering and self._heard_at < asked_at
+                silent = not self._full.is_set() and self._heard_at < asked_at
                 if not answer.done() and silent:
                     raise Down(DownKind.PONG_TIMEOUT, f"no pong within {self._options.pong_timeout_s:g} s")
                 asked_at = asyncio.get_running_loop().time()

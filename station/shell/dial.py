@@ -60,12 +60,20 @@ class Line(Protocol):
         """Whether permessage-deflate was negotiated."""
         ...
 
-    async def receive(self) -> str | bytes:
-        """The next message."""
+    def listen(self, hear: Callable[[str | bytes], bool]) -> None:
+        """Hand over what has come, and from now on what comes; no more after a False, until `resume`."""
+        ...
+
+    def resume(self) -> None:
+        """There is room for more messages."""
+        ...
+
+    async def ended(self) -> None:
+        """Wait for the end, and until every message that came before it is handed over."""
         ...
 
     def send(self, text: str) -> bool:
-        """Send a message; False if the line has enough to do with it. Never raises `Down`: `receive` does."""
+        """Send a message; False if the line has enough to do with it. Never raises `Down`: `ended` does."""
         ...
 
     async def writable(self) -> None:

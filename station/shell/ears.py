@@ -8,16 +8,17 @@ Invariant: the core hears a connection's texts between its beginning and its end
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from station.effects import Effect
 from station.exchange import Exchange
 from station.facts import LinkLost, LinkRestored
 from station.now import Now
 from station.shell.clock import StationClock
-from station.shell.inbox import Inbox
 from station.shell.link import LinkUp
 from station.shell.linkdown import DownKind, LinkDown
+from station.shell.turns import Turns
 from station.shell.watchdog import Notifier
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,11 @@ class Ears:
     """The link's listener. `ended` is called after each attempt that failed and each connection that ended."""
 
     def __init__(
-        self, exchange: Exchange, clock: StationClock, inbox: Inbox, notifier: Notifier, ended: Callable[[], None]
+        self, exchange: Exchange, clock: StationClock, turns: Turns, notifier: Notifier, ended: Callable[[], None]
     ) -> None:
         self._exchange = exchange
         self._clock = clock
-        self._inbox = inbox
+        self._turns = turns
         self._notifier = notifier
         self._ended = ended
         self._wires = 0  # connections that stood so far
@@ -66,7 +67,7 @@ class Ears:
             self._wire = wire
             return self._exchange.connected(up.subprotocol, restored, now)
 
-        self._inbox.put(connected)
+        self._turns.inbox.put(connected)
         self._notifier.status(f"connected to {up.profile.url}")
 
     def on_down(self, down: LinkDown) -> None:
@@ -80,15 +81,15 @@ class Ears:
             extra={"kind": down.kind.value, "detail": down.detail, "was_up": down.was_up, "remedy": down.remedy},
         )
         lost = LinkLost(kind=down.kind.value, detail=down.detail, was_up=down.was_up)
-        self._inbox.put(lambda now: self._exchange.disconnected(lost, now))
+        self._turns.inbox.put(lambda now: self._exchange.disconnected(lost, now))
         self._ended()
         self._notifier.status(f"not connected: {down.detail}")
 
-    async def on_text(self, text: str | bytes) -> None:
+    def on_text(self, text: str | bytes) -> Awaitable[Any] | None:
         """A frame of the CSMS."""
         wire = self._wires
 
         def received(now: Now) -> list[Effect]:
             return self._exchange.receive(text, now) if wire == self._wire else []
 
-        await self._inbox.put_when_room(received)
+        return self._turns.hear(received)

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
+from typing import Any
 
 import msgspec
 
@@ -32,14 +33,13 @@ class Item(msgspec.Struct, frozen=True):
 
 
 class Inbox:
-    """The core's queue. Everything is called in the core's loop."""
+    """The core's queue. Everything is called in the core's loop; `news` whenever something was put."""
 
-    def __init__(self) -> None:
+    def __init__(self, news: Callable[[], None]) -> None:
         self._items: deque[Item | Batch] = deque()
         self._room = asyncio.Event()
         self._room.set()
-        self.news = asyncio.Event()
-        """Set when something was put; cleared by whoever waits for it."""
+        self._news = news
 
     def __len__(self) -> int:
         return len(self._items)
@@ -48,12 +48,12 @@ class Inbox:
         """Queue an input, whatever else waits."""
         self._append(Item(run, after))
 
-    async def put_when_room(self, run: Callable[[Now], list[Effect]]) -> None:
-        """Queue an input of somebody who can wait."""
-        while len(self._items) >= ROOM:
-            self._room.clear()
-            await self._room.wait()
-        self._append(Item(run))
+    def room(self) -> Awaitable[Any] | None:
+        """For somebody who can wait: None if there is room for more, else what is done when there is."""
+        if len(self._items) < ROOM:
+            return None
+        self._room.clear()
+        return self._room.wait()
 
     def put_batch(self, batch: Batch) -> None:
         """Queue what the hardware tells."""
@@ -72,7 +72,7 @@ class Inbox:
 
     def _append(self, item: Item | Batch) -> None:
         self._items.append(item)
-        self.news.set()
+        self._news()
 
     def _forget_older_samples(self, newer: Batch) -> None:
         fresh = {source for fact in newer.facts if (source := _source(fact)) is not None}

@@ -12,7 +12,7 @@ import contextlib
 import logging
 import random
 from collections.abc import Awaitable, Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from msgspec import Struct, structs
 
@@ -72,8 +72,8 @@ class Listener(Protocol):
         """An attempt failed, or (`down.was_up`) a connection that stood has ended."""
         ...
 
-    async def on_text(self, text: str | bytes) -> None:
-        """One message. Until this returns the socket is not read."""
+    def on_text(self, text: str | bytes) -> Awaitable[Any] | None:
+        """One message. Until what is returned, if anything, is done, the socket is not read."""
         ...
 
 
@@ -242,9 +242,9 @@ class Link:
                 await connection.end(abrupt=self._abrupt)
             self._tell(why, profile, was_up=True)
 
-    async def _heard(self, text: str | bytes) -> None:
+    def _heard(self, text: str | bytes) -> Awaitable[Any] | None:
         self.messages.heard(text)
-        await self._listener.on_text(text)
+        return self._listener.on_text(text)
 
     def _chosen(self, profile: NetworkProfile) -> tuple[int, Credentials, str]:
         """What to show this CSMS: its place among its like, all of it, and the certificate's name if that is varied."""

@@ -1,8 +1,8 @@
 """The process: what comes in goes through the inbox to the core, what the core wants is carried out (design 6).
 
-    link, hardware thread, clock, jobs, control --> inbox --> exchange --> effects --> link, hardware, jobs, clock
+    link, hardware thread, clock, jobs, control --> turns --> exchange --> effects --> link, hardware, jobs, clock
 
-The TaskGroup holds only the core's loop and the clock: their end ends the process. Link and control socket run under
+The end of the core's turns ends the process, and so does that of the clock's rounds. Link and control socket run under
 `supervise`, the hardware in its own thread. Effects are handed over, never awaited: a slow socket delays no contactor.
 Invariant: the effects of one input are handed over before the next input is stepped, in the order of their steps.
 """
@@ -42,13 +42,13 @@ from station.now import Now
 from station.shell.clock import Change, StationClock
 from station.shell.devices import HardwareThread
 from station.shell.ears import Ears
-from station.shell.inbox import Inbox
 from station.shell.jobs import Jobs, Worker
 from station.shell.link import Link, LinkSetup, Listener
 from station.shell.order import InOrder
 from station.shell.reconcile import Batch
 from station.shell.rounds import Rounds, Upkeep
 from station.shell.supervise import supervise
+from station.shell.turns import Turns, Work
 from station.shell.watchdog import BEATS, Notifier
 
 log = logging.getLogger(__name__)
@@ -62,9 +62,6 @@ FLUSH_S = 5.0
 """How long what was said before a reset or a reconnection may take to leave."""
 
 LINK_END_S = 6.0
-SAME_S = 0.001
-"""So near are two deadlines that one alarm serves both."""
-
 RETUNES = frozenset({"SetVariables", "SetNetworkProfile"})
 """CALLs that may change how the link is kept."""
 
@@ -120,7 +117,8 @@ class Runner:
         self._outside = outside
         self._notifier = outside.notifier
         self.began = self.clock.mono()
-        self.inbox = Inbox()
+        self._turns = Turns(Work(self.clock.now, self._step, self._tick, self._wait_s))
+        self.inbox = self._turns.inbox
         rounds = Upkeep(
             accepted=core.accepted,
             look_at_clock=lambda: self._clock_changed(self.clock.look()),
@@ -128,13 +126,12 @@ class Runner:
             canary=lambda now: self.exchange.give(Canary(), now),
         )
         self._rounds = Rounds(rounds, self.clock, self._notifier)
-        self._stop: asyncio.Future[int] = asyncio.get_running_loop().create_future()
         self._loop = asyncio.get_running_loop()
+        self._stop: asyncio.Future[int] = self._loop.create_future()
         self._carry = InOrder(self._do)
-        self._alarm: asyncio.TimerHandle | None = None
         self._link_ended = asyncio.Event()
         self._side: set[asyncio.Task[None]] = set()
-        self.ears = Ears(self.exchange, self.clock, self.inbox, self._notifier, self.retune)
+        self.ears = Ears(self.exchange, self.clock, self._turns, self._notifier, self.retune)
         self.hardware = outside.hardware(self._heard_hardware)
         self.link: Link
         self.jobs = Jobs(outside.workers(self), self._job_done)
@@ -174,19 +171,25 @@ class Runner:
         """Until `stop`, or until the core fails."""
         try:
             async with asyncio.TaskGroup() as group:
-                tasks = [group.create_task(self._steps(), name="core"), group.create_task(self._rounds.run())]
+                self._turns.begin()
+                tasks = [group.create_task(self._rounds.run())]
                 if self._notifier.watchdog_s:
                     tasks.append(
                         group.create_task(self._rounds.canaries(self.inbox, self._notifier.watchdog_s / BEATS))
                     )
-                ends: set[asyncio.Future[Any]] = {self._stop, tasks[0]}
+                ends: set[asyncio.Future[Any]] = {self._stop, self._turns.failed}
                 await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
                 for task in tasks:
                     task.cancel()
-        except ExceptionGroup as failed:  # EngineFailed, or a bug here: both end the process
+        except ExceptionGroup as failed:
             log.critical("core.failed", exc_info=failed.exceptions[0])
             return EXIT_FAILED
-        return self._stop.result() if self._stop.done() else EXIT_FAILED
+        finally:
+            self._turns.end()
+        if self._turns.failed.done():
+            log.critical("core.failed", exc_info=self._turns.failed.exception())
+            return EXIT_FAILED
+        return self._stop.result()
 
     async def _end(self) -> None:
         """The orderly stop: contactors open first, the last rows are written, the connection is closed."""
@@ -215,25 +218,7 @@ class Runner:
         self._side.add(task)
         task.add_done_callback(self._side.discard)
 
-    # --- the core's loop
-
-    async def _steps(self) -> None:
-        """One input after another, and timers between them."""
-        while True:
-            item = self.inbox.pop()
-            now = self.clock.now()
-            if item is not None:
-                self._step(item, now)
-                if len(self.inbox):
-                    await asyncio.sleep(0)  # sockets and signals get their turn
-                now = self.clock.now()
-            wait = self.exchange.next_deadline(now)
-            self._rounds.late.saw(wait)
-            if wait is not None and wait <= 0:
-                self._carry(self.exchange.tick(now))
-                await asyncio.sleep(0)
-            elif not len(self.inbox):
-                await self._sleep(wait)
+    # --- a turn of the core
 
     def _step(self, item: Any, now: Now) -> None:
         if isinstance(item, Batch):
@@ -245,24 +230,13 @@ class Runner:
         if item.after is not None:
             item.after()
 
-    async def _sleep(self, wait_s: float | None) -> None:
-        self.inbox.news.clear()
-        if not len(self.inbox):
-            self._set_alarm(wait_s)
-            await self.inbox.news.wait()
+    def _tick(self, now: Now) -> None:
+        self._carry(self.exchange.tick(now))
 
-    def _set_alarm(self, wait_s: float | None) -> None:
-        """Wake the core then. Most inputs move no deadline: an alarm for the same millisecond is left as it is."""
-        at = None if wait_s is None else self._loop.time() + wait_s
-        if self._alarm is not None:
-            if at is not None and abs(self._alarm.when() - at) < SAME_S:
-                return
-            self._alarm.cancel()
-        self._alarm = None if at is None else self._loop.call_at(at, self._rang)
-
-    def _rang(self) -> None:
-        self._alarm = None
-        self.inbox.news.set()
+    def _wait_s(self, now: Now) -> float | None:
+        wait_s = self.exchange.next_deadline(now)
+        self._rounds.late.saw(wait_s)
+        return wait_s
 
     # --- what the core wants
 
@@ -327,7 +301,7 @@ class Runner:
 
     def _heard_hardware(self, batch: Batch) -> None:
         """Called in the hardware's thread."""
-        self._loop.call_soon_threadsafe(self.inbox.put_batch, batch)
+        self._loop.call_soon_threadsafe(self._turns.take, batch)
 
     def _hardware_ended(self) -> None:
         """Called in the hardware's thread: a station without it would look alive and hear of no cable."""
@@ -366,6 +340,7 @@ class Runner:
             self._carry(self.exchange.clock_stepped(stepped, self.clock.now()))
         else:
             self._carry(self.exchange.give(Ask(self.core.learn), self.clock.now()))
+        self._turns.look()
 
 
 def _ignore(reason: str) -> None:

@@ -11,7 +11,7 @@ import asyncio
 import os
 import ssl
 from collections import deque
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import cast
 
 from certs.tls import verified, vouching
@@ -62,7 +62,11 @@ class Line(asyncio.BufferedProtocol):
         self._data = bytearray()
         """What has come of a message in parts: as bytes, since a part may be empty and then counts for no limit."""
         self._unread = False
-        self._news = asyncio.Event()
+        self._hear: Callable[[str | bytes], bool]
+        self._full = True
+        """Whether nobody takes a message now."""
+        self._taken = asyncio.Event()
+        self._booked = False
         self._writable = asyncio.Event()
         self._writable.set()
         self._reading = True
@@ -103,23 +107,31 @@ class Line(asyncio.BufferedProtocol):
             raise self._protocol.handshake_exc
         self.subprotocol = self._protocol.subprotocol or ""
 
-    async def receive(self) -> str | bytes:
-        """The next message; bytes if it was a binary one. May be cancelled without losing any."""
-        while not self._messages:
-            if self._lost.done():
-                raise self._down()
-            self._news.clear()
-            await self._news.wait()
-        message = self._messages.popleft()
-        if not self._reading and len(self._messages) < _QUEUED_MESSAGES:
-            self._reading = True
-            self._transport.resume_reading()
-        return message
+    def listen(self, hear: Callable[[str | bytes], bool]) -> None:
+        """Hand over what has come, and from now on what comes (bytes if it is binary), in the turn in which it does.
+
+        No more after `hear` has returned False, until `resume`. It must not raise.
+        """
+        self._hear, self._full = hear, False
+        self._hand_over()
+
+    def resume(self) -> None:
+        """There is room for more messages."""
+        self._full = False
+        self._hand_over()
+
+    async def ended(self) -> None:
+        """Wait for the end, and until every message that came before it is handed over."""
+        await asyncio.wait({self._lost})
+        while self._messages:
+            self._taken.clear()
+            await self._taken.wait()
+        raise self._down()
 
     def send(self, text: str) -> bool:
         """Send a text message; False if the kernel has left more than 32 kB of it and others: see `writable`.
 
-        What is said while the connection ends goes nowhere; `receive` tells of the end.
+        What is said while the connection ends goes nowhere; `ended` tells of the end.
         """
         if self._protocol.state is OPEN:
             self._protocol.send_text(text.encode())
@@ -188,7 +200,6 @@ class Line(asyncio.BufferedProtocol):
         for pong in self._pings.values():
             _done(pong)
         _done(self._lost)
-        self._news.set()
         self._writable.set()
 
     def pause_writing(self) -> None:
@@ -240,10 +251,25 @@ class Line(asyncio.BufferedProtocol):
             self._protocol.fail(CloseCode.INVALID_DATA, f"{error.reason} at position {error.start}")
             self._write()
             return
-        self._news.set()
-        if self._reading and len(self._messages) >= _QUEUED_MESSAGES:
-            self._reading = False
-            self._transport.pause_reading()
+        self._hand_over()
+
+    def _hand_over(self) -> None:
+        """One message a turn of the loop: others get theirs between two."""
+        if self._messages and not self._full and not self._booked:
+            self._full = not self._hear(self._messages.popleft())
+            if not self._messages:
+                self._taken.set()
+            elif not self._full:
+                self._booked = True
+                self._loop.call_soon(self._hand_over_next)
+        waiting = len(self._messages) >= _QUEUED_MESSAGES
+        if waiting is self._reading:  # read on, or no more
+            self._reading = not waiting
+            (self._transport.pause_reading if waiting else self._transport.resume_reading)()
+
+    def _hand_over_next(self) -> None:
+        self._booked = False
+        self._hand_over()
 
     def _pong(self, mark: bytes) -> None:
         """A pong answers the pings before it, too (RFC 6455, 5.5.3)."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ssl
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -44,11 +44,18 @@ class FakeLine:
         self.trouble = trouble
         self.gone: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    async def receive(self) -> str | bytes:
-        """One message, then the trouble, or nothing for ever."""
+    def listen(self, hear: Callable[[str | bytes], bool]) -> None:
+        """One message."""
+        hear("a message")
+
+    def resume(self) -> None:
+        """Nothing waits."""
+
+    async def ended(self) -> None:
+        """Ends by the trouble, or never."""
         if self.trouble:
             raise self.trouble
-        return await self.gone
+        await self.gone
 
     def send(self, text: str) -> bool:
         """Send nothing."""
@@ -95,7 +102,7 @@ class Clumsy:
         if self.trouble:
             raise self.trouble
 
-    async def on_text(self, text: str | bytes) -> None:
+    def on_text(self, text: str | bytes) -> None:
         """A message."""
         if self.trouble:
             raise self.trouble

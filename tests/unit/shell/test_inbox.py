@@ -19,6 +19,10 @@ def nothing(_: Now) -> list[Effect]:
     return []
 
 
+def unheard() -> None:
+    """Nobody waits for news."""
+
+
 def idle_sample(evse_id: int, energy_mwh: int, purpose: str = "idle") -> MeterSampled:
     """A reading."""
     reading = MeterReading(sampled_at=0.0, energy_import_mwh=energy_mwh)
@@ -40,7 +44,7 @@ def taken(inbox: Inbox) -> list[Item | Batch]:
 
 def filled(count: int = BEHIND + 1) -> Inbox:
     """A core that is behind."""
-    inbox = Inbox()
+    inbox = Inbox(unheard)
     for _ in range(count):
         inbox.put(nothing)
     return inbox
@@ -50,7 +54,7 @@ def test_inputs_come_out_in_the_order_in_which_they_went_in() -> None:
     """Whatever kind they are."""
 
     async def run() -> None:
-        inbox = Inbox()
+        inbox = Inbox(unheard)
         inbox.put(nothing)
         inbox.put_batch(Batch(1, ()))
         inbox.put(nothing)
@@ -95,14 +99,17 @@ def test_a_full_inbox_lets_the_socket_wait() -> None:
     """Texts of the CSMS stay outside until there is room again."""
 
     async def run() -> None:
-        inbox = filled(ROOM)
-        text = asyncio.ensure_future(inbox.put_when_room(nothing))
+        inbox = filled(ROOM - 1)
+        assert inbox.room() is None
+        inbox.put(nothing)
+        room = inbox.room()
+        assert room is not None
+        waiting = asyncio.ensure_future(room)
         await asyncio.sleep(0)
-        assert not text.done()
+        assert not waiting.done()
 
         inbox.pop()
-        await text
 
-        assert len(inbox) == ROOM
+        await asyncio.wait_for(waiting, 1)
 
     asyncio.run(run())

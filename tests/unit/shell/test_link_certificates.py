@@ -32,7 +32,7 @@ class Ears:
     def on_down(self, down: LinkDown) -> None:
         """It does not."""
 
-    async def on_text(self, text: str | bytes) -> None:
+    def on_text(self, text: str | bytes) -> None:
         """Nothing is said."""
 
 

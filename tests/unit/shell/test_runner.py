@@ -285,8 +285,7 @@ def test_texts_go_in_and_frames_go_out() -> None:
 
     def call(stage: Stage) -> None:
         stage.exchange.effects["receive"] = [Send("[3]", 1)]
-        task = asyncio.ensure_future(stage.runner.ears.on_text("[2]"))
-        task.add_done_callback(lambda _: None)
+        assert stage.runner.ears.on_text("[2]") is None
 
     stage, _ = play(scene_of(connect, call))
 
@@ -431,8 +430,7 @@ def received(action: str) -> Callable[[Stage], None]:
     """A step of a scene: a CALL of this action came and was done."""
 
     def step(stage: Stage) -> None:
-        task = asyncio.ensure_future(stage.runner.ears.on_text(action))
-        task.add_done_callback(lambda _: None)
+        assert stage.runner.ears.on_text(action) is None
 
     return step
 
