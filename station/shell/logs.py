@@ -1,7 +1,8 @@
 """Log lines are events with fields, one line each: `level event key=value ...` (style: an event, not a sentence).
 
-The standard library's logging with one handler. Under systemd each line bears its priority in front (`<4>`), which
-journald takes off; time and process are the journal's business there. The last lines are kept in memory, too, for a log
+The standard library's logging with one handler. Under systemd an event goes to the journal with its fields as fields
+(`journal_socket`); where that is not to be had, each line bears its priority in front (`<4>`), which journald takes
+off. Time and process are the journal's business there. The last lines are kept in memory, too, for a log
 that is asked for where there is no journal (N01). Secrets never reach a line: values of fields whose name says so are
 hidden, and so is whatever looks like a credential in a text. An event that comes in a flood is written now and then,
 with the number of those that were left out (`suppressed`).
@@ -19,6 +20,9 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TextIO
 
+from station.shell import journal_socket
+from station.shell.journal_socket import JournalSocket
+
 LEVELS = ("debug", "info", "warning", "error")
 
 _STANDARD = frozenset(vars(logging.LogRecord("", 0, "", 0, "", (), None))) | {"message", "asctime", "taskName"}
@@ -32,6 +36,7 @@ _SECRET_TEXT = re.compile(
 )
 _PLAIN = re.compile(r"[A-Za-z0-9_.:/@+*,-]+")
 _LONGEST = 1000
+HIDDEN = "***"
 KEPT_LINES = 1500
 KEPT_CHARACTERS = 200_000
 BURST = 100
@@ -80,13 +85,27 @@ class Limit:
 
 
 class Keeping(logging.StreamHandler[TextIO]):
-    """Writes lines, and keeps the last of them. `journal`: with a priority in front and without the time."""
+    """Writes lines, and keeps the last of them.
 
-    def __init__(self, stream: TextIO, *, journal: bool) -> None:
+    `journal`: with a priority in front and without the time. `fields`: where to tell an event with its fields first.
+    """
+
+    def __init__(self, stream: TextIO, *, journal: bool, fields: JournalSocket | None = None) -> None:
         super().__init__(stream)
         self._journal = journal
+        self._fields = fields
         self._lines: deque[Line] = deque()
         self._characters = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Tell it once: to the journal, else to the stream."""
+        try:
+            text = self.format(record)
+            if self._fields is None or not self._fields.send(_entry(record, self._lines[-1])):
+                self.stream.write(text + self.terminator)
+                self.flush()
+        except Exception:  # noqa: BLE001 - as the library has it: a log that fails must not cost a step
+            self.handleError(record)
 
     def format(self, record: logging.LogRecord) -> str:
         """`<6>link.up url=wss://... tls="TLSv1.3 ..."`."""
@@ -95,7 +114,13 @@ class Keeping(logging.StreamHandler[TextIO]):
         self._characters += len(line.text)
         while len(self._lines) > KEPT_LINES or self._characters > KEPT_CHARACTERS:
             self._characters -= len(self._lines.popleft().text)
-        return f"<{_PRIORITY.get(record.levelno, 6)}>{line.text}" if self._journal else str(line)
+        return f"<{_priority(record.levelno)}>{line.text}" if self._journal else str(line)
+
+    def close(self) -> None:
+        """The end."""
+        if self._fields is not None:
+            self._fields.close()
+        super().close()
 
     def recent(self) -> list[Line]:
         """What is kept, the oldest first."""
@@ -109,7 +134,9 @@ class Keeping(logging.StreamHandler[TextIO]):
 def set_up(level: str, stream: TextIO | None = None, environment: Mapping[str, str] = os.environ) -> None:
     """Log to `stream` (stderr) from `level` on, in the form that whoever reads it wants."""
     root = logging.getLogger()
-    handler = Keeping(stream or sys.stderr, journal="JOURNAL_STREAM" in environment)
+    stream = stream or sys.stderr
+    fields = JournalSocket() if journal_socket.takes(stream, environment) else None
+    handler = Keeping(stream, journal="JOURNAL_STREAM" in environment, fields=fields)
     if level != "debug":
         handler.addFilter(Limit())
     root.handlers[:] = [handler]
@@ -125,11 +152,36 @@ def recent() -> list[Line]:
 
 
 def _told(record: logging.LogRecord) -> str:
-    line = hidden(one_line(record.getMessage()))
+    return _event(record) + "".join(f" {name}={_shown(name, value)}" for name, value in _fields(record).items())
+
+
+def _entry(record: logging.LogRecord, line: Line) -> dict[str, str]:
+    """The same for the journal: its line, and each field as it is."""
+    entry = {
+        "MESSAGE": line.text,
+        "PRIORITY": str(_priority(line.level)),
+        "SYSLOG_IDENTIFIER": "ocpp-station",
+        "EVENT": _event(record),
+    }
+    for name, value in _fields(record).items():
+        if value is not None:
+            entry[journal_socket.name_of(name)] = _whole(name, value, journal_socket.LONGEST)
+    return entry
+
+
+def _priority(level: int) -> int:
+    return _PRIORITY.get(level, 6)
+
+
+def _event(record: logging.LogRecord) -> str:
+    return hidden(one_line(record.getMessage()))
+
+
+def _fields(record: logging.LogRecord) -> dict[str, Any]:
     fields = {name: value for name, value in vars(record).items() if name not in _STANDARD}
     if record.exc_info and record.exc_info[0] is not None:
         fields["error"] = "".join(traceback.format_exception(*record.exc_info))
-    return line + "".join(f" {name}={_shown(name, value)}" for name, value in fields.items())
+    return fields
 
 
 def secret(name: str) -> bool:
@@ -150,12 +202,13 @@ def one_line(text: str) -> str:
 def _shown(name: str, value: Any) -> str:
     if value is None:
         return "-"
-    if secret(name):
-        return "***"
-    if isinstance(value, (bool, int, float)):
-        return str(value)
-    text = hidden(str(value))
-    if len(text) > _LONGEST:
-        text = text[: _LONGEST // 4] + " [...] " + text[-3 * _LONGEST // 4 :]
-    text = one_line(text)
+    text = one_line(_whole(name, value, _LONGEST))
     return text if _PLAIN.fullmatch(text) else '"' + text.replace('"', "'") + '"'
+
+
+def _whole(name: str, value: Any, longest: int) -> str:
+    """A field's text without secrets; of one that is too long the middle is left out."""
+    if secret(name):
+        return HIDDEN
+    text = hidden(str(value))
+    return text if len(text) <= longest else text[: longest // 4] + " [...] " + text[-3 * longest // 4 :]

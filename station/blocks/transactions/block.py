@@ -361,7 +361,9 @@ class Transactions(Block):
     def _session_due(self, session: Session, now: Now) -> None:
         if session.closing is not None:
             if session.closing.by <= now.mono:
-                log.warning("transaction.closed_late", extra={"evse": session.evse_id})
+                log.warning(
+                    "transaction.closed_late", extra={"evse": session.evse_id, "transaction": session.transaction_id}
+                )
                 self._conduct.overdue(session, now)
         elif session.plug_by is not None and session.plug_by <= now.mono:
             self._timed_out(session, now)

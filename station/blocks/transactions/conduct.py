@@ -149,6 +149,7 @@ class Conduct:
         if after.transaction_id is None:
             return
         if not before.started:
+            log.info("transaction.started", extra=_named(after))
             self._facts.emit(TransactionStarted(evse_id=evse_id, transaction_id=after.transaction_id))
         if before.charging_state != after.charging_state:
             self._facts.emit(
@@ -204,7 +205,7 @@ class Conduct:
         if session.begin is not None:
             return session
         begin = self._cached(session, now)
-        log.warning("transaction.no_start_value", extra={"evse": session.evse_id, "older": begin is not None})
+        log.warning("transaction.no_start_value", extra={**_named(session), "older": begin is not None})
         return replace(session, begin=begin, no_meter=begin is None)
 
     # the end
@@ -259,6 +260,7 @@ class Conduct:
             raise ValueError(f"EVSE {session.evse_id}: no transaction is closing")
         reason, transaction_id = session.closing.reason, session.transaction_id
         session = self.tell(session, ended(session))
+        log.info("transaction.ended", extra={**_named(session), "reason": reason})
         self._facts.emit(
             TransactionEnded(evse_id=session.evse_id, transaction_id=transaction_id, stopped_reason=reason)
         )
@@ -318,3 +320,8 @@ def awaited(session: Session) -> Sequence[Mono]:
     closing = session.closing.by if session.closing is not None else None
     offered = Mono(session.offered_at + SETTLE_S) if session.offered_at is not None and answer else None
     return [at for at in (closing, session.plug_by, offered) if at is not None]
+
+
+def _named(session: Session) -> dict[str, object]:
+    """Whose a log line is."""
+    return {"evse": session.evse_id, "transaction": session.transaction_id}

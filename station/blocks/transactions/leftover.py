@@ -240,7 +240,7 @@ class LeftOver:
         other = after.charging_state != session.charging_state
         cause = Cause(now.instant, "ChargingStateChanged" if other else "AbnormalCondition")
         self._conduct.settle(session, after, cause, now, readings)
-        log.info("transaction.resumed", extra={"evse": session.evse_id})
+        log.info("transaction.resumed", extra={"evse": session.evse_id, "transaction": session.transaction_id})
 
 
 def _counted(session: Session) -> Sample | None:

@@ -77,7 +77,7 @@ class Registers:
         """A register that was reset, or another meter (J02.FR.16): nobody is billed for the difference of the two."""
         if session.meter_anew:
             return session
-        log.warning("meter.began_anew", extra={"evse": session.evse_id})
+        log.warning("meter.began_anew", extra={"evse": session.evse_id, "transaction": session.transaction_id})
         before = replace(session, meter_anew=True)
         if session.closing is not None:
             self._sessions.keep(before)
@@ -92,7 +92,7 @@ class Registers:
         before = session.last.reading if session.last is not None else None
         reading = never_falling(before, sample.reading)
         if reading is not sample.reading:
-            log.warning("meter.register_fell", extra={"evse": session.evse_id})
+            log.warning("meter.register_fell", extra={"evse": session.evse_id, "transaction": session.transaction_id})
         at = sample.at if session.last is None else max(sample.at, session.last.at)
         if session.closing is not None:
             at = session.closing.at
