@@ -1,11 +1,13 @@
 """A Debian that boots in systemd-nspawn: a real systemd and package manager, and power that can be cut.
 
 The root tree (.ci/machine) is made once and never written: each machine has a layer of its own above, which stays when
-the power is cut, and goes with the test.
+the power is cut, and goes with the test. A layer with the package installed is made once for all tests of a run.
 """
 
 from __future__ import annotations
 
+import ctypes
+import fcntl
 import json
 import os
 import shutil
@@ -13,17 +15,21 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 
-from tests.system.packages import missing as missing_for_package
+from tests.system import packages
+
+T = TypeVar("T")
 
 TREE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ocpp-station" / "machine"
 UNIT = "ocpp-station.service"
 DROP_INS = f"/etc/systemd/system/{UNIT}.d"
 PATIENCE_S = 120.0
+_CLONE_NEWNET = 0x40000000
 
 
 def missing() -> str:
@@ -33,21 +39,22 @@ def missing() -> str:
     for program in ("systemd-nspawn", "nsenter", "mount"):
         if shutil.which(program) is None:
             return f"{program} is not installed"
-    return missing_for_package() or ("" if (TREE / ".complete").exists() else "no root tree, see .ci/machine")
+    return packages.missing() or ("" if (TREE / ".complete").exists() else "no root tree, see .ci/machine")
 
 
 needs_machine = pytest.mark.skipif(bool(missing()), reason=f"the package in a booted machine NOT TESTED: {missing()}")
 
 
 class Machine:
-    """One machine. Off until `boot`; `end` takes all of it away."""
+    """One machine. Off until `boot`; `end` takes all of it away. `below`: what another one has left (`installed`)."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, below: Path | None = None) -> None:
         self._folder = folder
         for name in ("layer", "work", "root"):
             (folder / name).mkdir(parents=True)
         self.root = folder / "root"
-        layers = f"lowerdir={TREE},upperdir={folder / 'layer'},workdir={folder / 'work'}"
+        lower = f"{below}:{TREE}" if below else str(TREE)
+        layers = f"lowerdir={lower},upperdir={folder / 'layer'},workdir={folder / 'work'}"
         _host("mount", "-t", "overlay", "overlay", "-o", layers, str(self.root))
         self._process: subprocess.Popen[bytes] | None = None
         self._leader = ""
@@ -74,8 +81,32 @@ class Machine:
     def end(self) -> None:
         """Off, and nothing of it is left."""
         self.cut_power()
-        _host("umount", "--lazy", str(self.root))
+        if self.root.is_mount():
+            _host("umount", "--lazy", str(self.root))
         shutil.rmtree(self._folder, ignore_errors=True)
+
+    def leave(self, layer: Path) -> None:
+        """The end, but for what was written on its disk."""
+        self.cut_power()
+        _host("umount", "--lazy", str(self.root))
+        (self._folder / "layer").rename(layer)
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def connected(self, make: Callable[[], T]) -> T:
+        """What `make` makes, with its sockets in the network of this machine."""
+
+        def inside() -> T:
+            with Path(f"/proc/{self._leader}/ns/net").open("rb") as network:
+                moved = ctypes.CDLL(None, use_errno=True).setns(network.fileno(), _CLONE_NEWNET)
+            assert moved == 0, os.strerror(ctypes.get_errno())
+            return make()
+
+        with ThreadPoolExecutor(1) as pool:  # a thread that is in another network never comes back
+            return pool.submit(inside).result(PATIENCE_S)
+
+    def network(self, *, up: bool) -> None:
+        """Its only interface, where it was booted with `--private-network`."""
+        _host("nsenter", "-t", self._leader, "-n", "ip", "link", "set", "lo", "up" if up else "down")
 
     def run(self, *command: str, check: bool = True) -> str:
         """A command in it; what it says."""
@@ -132,6 +163,29 @@ class Machine:
             return console
         log = self.tried("journalctl", "--no-pager", "-n", "40", "-u", UNIT)
         return f"{console}{log.stdout}{log.stderr}"
+
+
+def install(machine: Machine, package: Path) -> str:
+    """As an installer does; what dpkg says."""
+    shutil.copy(package, machine.root / "root" / package.name)
+    return machine.run("dpkg", "-i", f"/root/{package.name}")
+
+
+def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The layer of a machine on which the package was installed, made by whoever comes first."""
+    package = packages.package(tmp_path_factory)
+    layer = package.parent / "installed"
+    with (package.parent / "installing").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not layer.exists():
+            machine = Machine(package.parent / "first-machine")
+            try:
+                machine.boot()
+                install(machine, package)
+                machine.leave(layer)
+            finally:
+                machine.end()
+    return layer
 
 
 def _host(*command: str) -> None:

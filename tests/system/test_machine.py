@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +13,7 @@ import pytest
 from tests.agent import PASSWORD
 from tests.live_csms import LiveCsms
 from tests.system import packages
-from tests.system.machine import DROP_INS, UNIT, Machine, needs_machine
+from tests.system.machine import DROP_INS, UNIT, Machine, install, installed, needs_machine
 
 pytestmark = [pytest.mark.system, needs_machine]
 
@@ -54,10 +53,14 @@ def machine(tmp_path: Path) -> Iterator[Machine]:
         made.end()
 
 
-def install(machine: Machine, package: Path) -> str:
-    """As an installer does; what dpkg says."""
-    shutil.copy(package, machine.root / "root" / package.name)
-    return machine.run("dpkg", "-i", f"/root/{package.name}")
+@pytest.fixture
+def fitted(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """A machine that is off, on which the package was installed."""
+    made = Machine(tmp_path / "machine", installed(tmp_path_factory))
+    try:
+        yield made
+    finally:
+        made.end()
 
 
 def commission(machine: Machine, url: str) -> None:
@@ -141,11 +144,11 @@ def test_a_package_makes_a_station_that_heals_itself(
 
 
 def test_an_upgrade_loses_no_session_and_only_a_purge_forgets(
-    machine: Machine, package: Path, csms: LiveCsms, tmp_path: Path
+    fitted: Machine, package: Path, csms: LiveCsms, tmp_path: Path
 ) -> None:
     """The next revision is installed while a vehicle charges; then removed, installed again, purged."""
+    machine = fitted
     machine.boot()
-    install(machine, package)
     commission(machine, csms.url)
     machine.run("systemctl", "start", UNIT)
     csms.wait_for("BootNotification")
@@ -170,12 +173,10 @@ def test_an_upgrade_loses_no_session_and_only_a_purge_forgets(
     assert [name for name in left if not name.startswith(("/root/", "/proc/"))] == [f"{DROP_INS}"]
 
 
-def test_power_is_lost_in_a_session_and_comes_back_without_network(
-    machine: Machine, package: Path, csms: LiveCsms
-) -> None:
+def test_power_is_lost_in_a_session_and_comes_back_without_network(fitted: Machine, csms: LiveCsms) -> None:
     """The agent works without a network; when there is one again, the CSMS hears how the session ended."""
+    machine = fitted
     machine.boot()
-    install(machine, package)
     commission(machine, csms.url)
     machine.run("systemctl", "start", UNIT)
     csms.wait_for("BootNotification")
@@ -198,11 +199,11 @@ def test_power_is_lost_in_a_session_and_comes_back_without_network(
 
 
 def test_a_root_that_cannot_be_written_needs_only_the_state_directory(
-    machine: Machine, package: Path, csms: LiveCsms, tmp_path: Path
+    fitted: Machine, csms: LiveCsms, tmp_path: Path
 ) -> None:
     """As an image of an appliance has it: everything read-only but /var/lib and what is in memory."""
+    machine = fitted
     machine.boot()
-    install(machine, package)
     commission(machine, csms.url)
     machine.cut_power()
     kept = tmp_path / "kept"

@@ -164,7 +164,7 @@ class LeftOver:
             return
         state: ChargingStateEnumType = "EVConnected" if session.plugged else "Idle"
         session = replace(session, spent=True, charging_state=state)
-        told = {"evse": evse_id, "transaction": session.transaction_id, "reason": session.closing}
+        told = {"evse": evse_id, "transaction": session.transaction_id, "reason": session.closing.reason}
         log.warning("transaction.interrupted", extra={**told, "read": found is not None})
         self._conduct.finish(session, now)
 
