@@ -164,8 +164,8 @@ class LeftOver:
             return
         state: ChargingStateEnumType = "EVConnected" if session.plugged else "Idle"
         session = replace(session, spent=True, charging_state=state)
-        told = {"evse": evse_id, "transaction": session.transaction_id, "reason": session.closing.reason}
-        log.warning("transaction.interrupted", extra={**told, "read": found is not None})
+        told = {"evse": evse_id, "transaction": session.transaction_id, "read": found is not None}
+        log.warning("transaction.interrupted", extra=told)
         self._conduct.finish(session, now)
 
     def _may_go_on(self, session: Session) -> bool:
