@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from cryptography.exceptions import InvalidTag
+from cryptography.exceptions import InvalidSignature, InvalidTag, UnsupportedAlgorithm
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -63,8 +63,25 @@ def sign(key: PrivateKey, data: bytes) -> bytes:
     """SHA-256 over `data`, signed by ECDSA (DER) or RSA-PSS (A00.FR.505, A00.FR.506). `key` may live elsewhere."""
     if isinstance(key, ec.EllipticCurvePrivateKey):
         return key.sign(data, ec.ECDSA(hashes.SHA256()))
-    pss = padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=_PSS_SALT_BYTES)
-    return key.sign(data, pss, hashes.SHA256())
+    return key.sign(data, _pss(), hashes.SHA256())
+
+
+def _pss() -> padding.PSS:
+    return padding.PSS(mgf=padding.MGF1(hashes.SHA256()), salt_length=_PSS_SALT_BYTES)
+
+
+def verify(public: bytes, data: bytes, signature: bytes) -> None:
+    """Raise BadCertificate unless `sign` made this signature with the key of `public` (SubjectPublicKeyInfo, DER)."""
+    try:
+        key = serialization.load_der_public_key(public)
+        if isinstance(key, ec.EllipticCurvePublicKey):
+            key.verify(signature, data, ec.ECDSA(hashes.SHA256()))
+        elif isinstance(key, rsa.RSAPublicKey):
+            key.verify(signature, data, _pss(), hashes.SHA256())
+        else:
+            raise BadCertificate(f"a key of an unsupported kind: {type(key).__name__}")
+    except (InvalidSignature, ValueError, UnsupportedAlgorithm) as error:
+        raise BadCertificate("its signature is not by the key that it names") from error
 
 
 def encrypt(secret: bytes, password: str) -> bytes:

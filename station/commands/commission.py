@@ -15,19 +15,21 @@ import pwd
 import sys
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
-from certs.errors import CertsError
+from certs.errors import BadCertificate, CertsError
 from station.commands import errors
 from station.commands.check import findings, row
-from station.commands.commissioning import keymaking, record, writing
+from station.commands.commissioning import keymaking, record, tried, writing
 from station.commands.commissioning.dialogue import KEPT, Dialogue, Known, Stopped, agreed, shown
 from station.commands.commissioning.given import BadSource, payload, told
 from station.commands.commissioning.judging import Judge
 from station.commands.commissioning.questions import KEYS, QUESTIONS, Answers
+from station.commands.commissioning.steps import Steps, fitting, steps
 from station.commands.commissioning.writing import Piece
 from station.commands.findings import Grade
 from station.commands.readable import USER
@@ -62,15 +64,19 @@ class _Base(NamedTuple):
     own: bool
 
 
-def verify(path: str) -> int:
-    """Whether a record is as it was made; 1 if not."""
+def verify(path: str, certificate: str | None) -> int:
+    """Whether a record is as it was made, and by the station of this certificate; 1 if not."""
     try:
         text = Path(path).read_text("utf-8", "replace")
+        if not record.whole(text):
+            return errors.tell(f"{path} is not as it was made", "", 1)
+        signer = record.signer(text, Path(certificate) if certificate is not None else None)
     except OSError as error:
-        return errors.tell(f"{path}: {error.strerror}", "", EX_USAGE)
-    if not record.whole(text):
-        return errors.tell(f"{path} is not as it was made", "", 1)
+        return errors.tell(f"{error.filename}: {error.strerror}", "", EX_USAGE)
+    except BadCertificate as error:
+        return errors.tell(f"{path}: {error}", "", 1)
     sys.stdout.write(f"unchanged, {record.seal_of(text)}: compare it with what was noted\n")
+    sys.stdout.write(f"signed by {signer}\n" if signer else "signed by nobody\n")
     return 0
 
 
@@ -86,8 +92,8 @@ def show_payload(name: str) -> int:
 def commission(given: Given) -> int:
     """Ask, write, check, record. 1 if the check finds an error, 2 if an answer is missing, 78 if the file is wrong."""
     try:
-        base = _base(given)
-        waiting = _Installation(given, base).done()
+        installation = _Installation(given, _base(given))
+        waiting = installation.done()
     except (KeyboardInterrupt, EOFError):
         sys.stdout.write("\n")
         return errors.tell("stopped: nothing was changed", "", EX_USAGE)
@@ -99,7 +105,13 @@ def commission(given: Given) -> int:
         return errors.tell(f"{error}", "station.yaml is as it was; see docs/keys.md", errors.EX_BUSY)
     except OSError as error:
         return errors.tell(f"{error.filename}: {error.strerror}", "nothing was changed", errors.EX_BUSY)
-    return EX_WAITING if waiting else _checked(given)
+    if waiting:
+        return EX_WAITING
+    try:
+        return _installed(given, installation)
+    except KeyboardInterrupt:
+        sys.stdout.write("\n")
+        return errors.tell("stopped: the station is set up, and was not recorded", "the same command once more", 1)
 
 
 def _base(given: Given) -> _Base:
@@ -126,6 +138,8 @@ class _Installation:
         self._base = base
         self._folder = given.config.absolute().parent
         self._place = keymaking.Place(self._folder, base.sections, _owner())
+        self.steps = Steps()
+        self.installer = ""
 
     def done(self) -> bool:
         """Ask and write; whether a certificate is waited for. Raises what `commission` tells."""
@@ -133,11 +147,13 @@ class _Installation:
         station = sections.get("station")
         serial = str(station.get("serial", "")) if isinstance(station, dict) else ""
         said = told(given.answers, given.settings, serial)
+        self.steps = steps(said.answers)
         known = Known(sections, own=self._base.own, secret=self._base.own and self._has_password())
         judge = Judge(self._folder, said.folder, known, self._place.store)
         answers = Dialogue(said.answers, known, judge, unattended=given.yes).held()
         if not given.yes:
             self._confirm(answers, judge.copies)
+        self.installer = answers["installer"]
         pieces = [self._copy(name, path, answers) for name, path in judge.copies.items()]
         if answers.get("key"):
             pieces.append(self._request(answers))
@@ -199,8 +215,11 @@ class _Installation:
             changes["csms"]["password_file"] = _PASSWORD
             pieces.append(Piece(self._folder / _PASSWORD, answers["password"].encode()))
         text = writing.edited(self._base.text, changes)
-        write = writing.write_draft if self._waiting(answers) else writing.write
-        write(self._given.config.absolute(), text, pieces, self._place.owner)
+        path = self._given.config.absolute()
+        if self._waiting(answers):
+            writing.write_draft(path, text, pieces, self._place.owner)
+        else:
+            writing.write(path, text, pieces, self._place.owner, lambda config: fitting(self.steps, config))
 
 
 def _owner() -> tuple[int, int] | None:
@@ -214,19 +233,30 @@ def _owner() -> tuple[int, int] | None:
     return entry.pw_uid, entry.pw_gid
 
 
-def _checked(given: Given) -> int:
+def _installed(given: Given, installation: _Installation) -> int:
+    """What is tried with the station as it stands there, then the check, then the record."""
     found = []
-    for each in findings(given.config):
+    config = load(given.config, cached=False)
+    for each in chain(tried.found(config, installation.steps, unattended=given.yes), findings(given.config)):
         found.append(each)
         sys.stdout.write(row(each, colours=sys.stdout.isatty()) + "\n")
         sys.stdout.flush()
     path = Path(given.record) if given.record is not None else given.config.absolute().with_name(RECORD)
-    at = datetime.now(UTC).isoformat(timespec="seconds")
-    text = record.made(load(given.config, cached=False), given.config, found, at)
+    by = f"{installation.installer or '-'} (user {_user()})"
     try:
+        before = path.read_text("utf-8", "replace") if path.exists() else ""
+        at = datetime.now(UTC).isoformat(timespec="seconds")
+        text = record.made(config, given.config, record.Made(at, by, tuple(found), record.seal_of(before)))
+        if before:
+            files.replace(path.with_name(f"{path.name}.before"), before.encode(), writing.MODE)
         files.replace(path, text.encode(), writing.MODE)
     except OSError as error:
         return errors.tell(f"{path}: {error.strerror}", "the station is set up; name another --record", 1)
     sys.stdout.write(f"record: {path}\nnote its seal elsewhere: {record.seal_of(text)}\n")
     sys.stdout.write("an agent that runs already takes it over when it is started anew\n")
     return 1 if any(each.grade is Grade.ERROR for each in found) else 0
+
+
+def _user() -> str:
+    """Who has typed the command, behind sudo, too."""
+    return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name

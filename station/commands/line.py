@@ -67,7 +67,7 @@ def _commission(given: argparse.Namespace) -> int:
     from station.commands import commission  # noqa: PLC0415 - see the module's first lines
 
     if given.verify is not None:
-        return commission.verify(given.verify)
+        return commission.verify(given.verify, given.certificate)
     if given.payload is not None:
         return commission.show_payload(given.payload)
     settings, config = tuple(given.set), Path(given.config)
@@ -246,6 +246,7 @@ def _add_commission(commission: argparse.ArgumentParser) -> None:
     commission.add_argument("--record", metavar="FILE", help="where the record goes; else beside station.yaml")
     commission.add_argument("--payload", metavar="FILE", help="only shows a file of answers as the text of a QR code")
     commission.add_argument("--verify", metavar="FILE", help="only whether a record is as it was made")
+    commission.add_argument("--certificate", metavar="FILE", help="--verify: and whether this station has signed it")
 
 
 def _add_messages(heard: argparse.ArgumentParser) -> None:

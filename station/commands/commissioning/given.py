@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
+from station.commands.commissioning import steps
 from station.commands.commissioning.questions import KEYS
 from station.config import source
 
@@ -113,6 +114,6 @@ def _settings(given: Iterable[str]) -> dict[str, Any]:
 
 def _known(found: dict[str, Any]) -> dict[str, Any]:
     for key in found:
-        if key not in KEYS:
-            raise BadSource(f"nobody asks for {key!r}", f"there are: {', '.join(KEYS)}")
+        if key not in KEYS and key not in steps.KEYS:
+            raise BadSource(f"nobody asks for {key!r}", f"there are: {', '.join((*KEYS, *steps.KEYS))}")
     return found

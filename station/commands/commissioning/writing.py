@@ -10,13 +10,13 @@ from __future__ import annotations
 import contextlib
 import os
 import re
-from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import yaml
 
-from station.config import ConfigError, load, source
+from station.config import Config, ConfigError, load, source
 from station.store import files
 
 MODE = 0o640
@@ -92,18 +92,25 @@ def _undone(*paths: Path) -> Iterator[None]:
         raise
 
 
-def write(path: Path, text: str, pieces: Sequence[Piece], owner: tuple[int, int] | None) -> None:
-    """Write the pieces, then the file if the agent accepts it. Raises ConfigError and OSError; then nothing changed.
+def write(
+    path: Path,
+    text: str,
+    pieces: Sequence[Piece],
+    owner: tuple[int, int] | None,
+    accept: Callable[[Config], object] = lambda _config: None,
+) -> None:
+    """Write the pieces, then the file if the agent accepts it, and `accept`, which raises what it likes.
 
-    What stood in the file before stands in `station.yaml.before` after it. `owner`: user and group of the service;
-    pieces that nobody else may read are the user's, the file is for the group to read.
+    Raises ConfigError and OSError, too; then nothing changed. What stood in the file before stands in
+    `station.yaml.before` after it. `owner`: user and group of the service; pieces that nobody else may read are the
+    user's, the file is for the group to read.
     """
     trial = path.with_name(f"{path.name}.trial")
     with _undone(path, *_touched(pieces)):
         try:
             _put_all(pieces, owner)
             _put(Piece(trial, text.encode(), MODE), owner and (-1, owner[1]))
-            _accepted(trial, path.name)
+            accept(_accepted(trial, path.name))
             if path.exists():
                 files.replace(_before(path), path.read_bytes(), files.PRIVATE)
             files.move(trial, path)
@@ -143,10 +150,10 @@ def _put_all(pieces: Iterable[Piece], owner: tuple[int, int] | None) -> None:
         _put(each, owner if each.mode == files.PRIVATE else None)
 
 
-def _accepted(trial: Path, name: str) -> None:
-    """Raise ConfigError unless the agent would start with it."""
+def _accepted(trial: Path, name: str) -> Config:
+    """Raises ConfigError unless the agent would start with it."""
     try:
-        load(trial, cached=False)
+        return load(trial, cached=False)
     except ConfigError as error:
         raise ConfigError([each.replace(trial.name, name, 1) for each in error.mistakes]) from error
 
