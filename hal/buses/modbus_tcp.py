@@ -73,13 +73,17 @@ class ModbusTcp(ModbusBus):
             result = await self._ask(line, device, job)
         except ConnectionError:
             if not reused:
-                raise NotFound(device.name, f"{self._where} closed the connection") from None
+                raise self._hung_up(device) from None
             try:
                 result = await self._ask(await self._connected(), device, job)
             except ConnectionError:
-                raise NotFound(device.name, f"{self._where} closed the connection") from None
+                raise self._hung_up(device) from None
         self._failures = 0
         return result
+
+    def _hung_up(self, device: ModbusDevice) -> Timeout:
+        """A peer that takes connections is there, and may answer on the next one: it is not gone like one unplugged."""
+        return Timeout(device.name, f"{self._where} closed the connection instead of answering")
 
     async def _ask(self, line: _Line, device: ModbusDevice, job: Job) -> tuple[bytes, float]:
         """Raises ConnectionError, Timeout, BadReply."""

@@ -137,6 +137,22 @@ def test_a_connection_closed_by_the_peer_is_opened_again_without_a_word() -> Non
     asyncio.run(scenario())
 
 
+def test_a_peer_that_hangs_up_on_each_question_is_there_but_does_not_answer() -> None:
+    """A Timeout, with which a board has patience, not the NotFound of one that lost its power; tried again first."""
+
+    async def scenario() -> None:
+        async with rig(Timing(timeout_s=5.0, retries=1)) as r:
+            await attempt(r.device, 2)
+            r.gateway.do_hang_up_instead(2)
+            assert await attempt(r.device, 4) == (4, 5)
+            r.gateway.do_hang_up_instead(1_000)
+            hung_up = await attempt(r.device, 6)
+            assert isinstance(hung_up, Timeout)
+            assert "closed the connection instead of answering" in hung_up.reason
+
+    asyncio.run(scenario())
+
+
 def test_a_gateway_without_power_is_not_found_and_works_again_when_it_returns() -> None:
     """NotFound at once, not after a timeout; no restart needed."""
 
