@@ -5,8 +5,8 @@
 
 Sources: "Modbus TCP slave protocol registers" (Open Modbus Charge Control Interface) of a CC613's own web interface, as
 published with evcc discussion 10657 (registers 100 to 138); nymea-plugins-modbus mennekes/amtron-ecu-registers.json
-(122, 706, 1000); evcc charger/bender.go (140, 212, and that 0xFFFFFFFF is no value). All are holding registers, high
-word first, unit 255; a second outlet listens at port 503.
+(122, 706, 1000); evcc charger/bender.go (140, 212, 1002, and that 0xFFFFFFFF is no value). All are holding registers,
+high word first, unit 255; a second outlet listens at port 503.
 
 | register | |
 |---|---|
@@ -18,9 +18,14 @@ word first, unit 255; a second outlet listens at port 503.
 | 212 | currents L1 to L3, mA, 32 bits |
 | 706 | current signalled to the vehicle, A |
 | 1000 | limit of the energy manager, A; 0 pauses |
+| 1002 | its limit in W; in MENNEKES AMTRON 4You 500 and 4Business 700 only |
 
 Set in its web interface: Modbus TCP server for energy management on, register address set "Ebee/Bender/MENNEKES", no
 OCPP backend and free charging, for the station authorises. The controller moves its lock by itself.
+
+**Phases** (`phase_switching: true`) can be switched where there is a register 1002: the controller takes one phase when
+three of them at 6 A and 207 V would exceed that limit. So one phase carries 16 A at most. Others with firmware 5.33 or
+newer switch by SEMP (HTTP), which this driver does not speak.
 
 **The board watches its host**: told to offer 0 A after 10 s without communication; armed when it is opened.
 """
@@ -49,6 +54,7 @@ _RELAYS, _ONE_PHASE = 140, 5
 _CURRENTS, _CURRENTS_COUNT = 212, 6
 _SIGNALLED = 706
 _LIMIT = 1000
+_POWER, _ONE_PHASE_W, _NO_LIMIT_W = 1002, 3 * 6 * 207 - 1, 0xFFFF
 _NO_VALUE = 0xFFFFFFFF
 _PILOTS = {1: PilotState.A, 2: PilotState.B, 3: PilotState.C, 4: PilotState.D, 5: PilotState.E}
 
@@ -58,13 +64,17 @@ class Options(ModbusOptions, frozen=True, forbid_unknown_fields=True, kw_only=Tr
 
     address: Annotated[int, msgspec.Meta(ge=0, le=255)] = 255
     timeout_s: Annotated[float, msgspec.Meta(gt=0.0, le=10.0)] = 1.0
+    phase_switching: bool = False
+    """The controller changes between one and three phases by its power limit."""
 
 
 class BenderCc(ModbusBoard):
     """Board with the one channel 1. Raises BadOptions when built."""
 
     def __init__(self, name: str, options: Mapping[str, object], context: DriverContext) -> None:
-        super().__init__(name, (1,), parse_options(f"board {name!r}", options, Options), context)
+        given = parse_options(f"board {name!r}", options, Options)
+        super().__init__(name, (1,), given, context)
+        self._info = msgspec.structs.replace(self._info, phase_switching=given.phase_switching)
         self._tells_relays = True
         self._codes: tuple[int, ...] = ()
         self._identity = Identity("Bender", "CC612/CC613")
@@ -85,6 +95,11 @@ class BenderCc(ModbusBoard):
         except Refused:
             self._tells_relays = False
             self._warn("board.tells_no_relays")
+        if self._info.phase_switching:
+            try:
+                await self._holding(_POWER, 1)
+            except Refused:
+                raise Refused(self.name, "has no power limit (register 1002) to switch phases by") from None
         await self._arm()
 
     async def _arm(self) -> None:
@@ -108,9 +123,7 @@ class BenderCc(ModbusBoard):
         pilot = _PILOTS.get(state)
         if pilot is None:
             raise BadReply(self.name, f"register 122 holds {state}, which is no state")
-        (limit,) = await self._holding(_LIMIT, 1)
-        (signalled,) = await self._holding(_SIGNALLED, 1)
-        offered = signalled if limit and pilot.plugged else 0
+        offered = await self._offered() if pilot.plugged else 0
         relays = (await self._holding(_RELAYS, 1))[0] if self._tells_relays else int(pilot.ready and offered > 0)
         return BoardSnapshot(
             channel=channel,
@@ -118,15 +131,30 @@ class BenderCc(ModbusBoard):
             pilot=pilot,
             contactor_closed=relays != 0,
             limit_a=float(offered),
-            phases=1 if relays == _ONE_PHASE else self._info.phases,
+            phases=await self._phases(relays),
             flowing=flowing(await self._holding(_CURRENTS, _CURRENTS_COUNT), no_value_from=_NO_VALUE)
             if relays
             else False,
             faults=frozenset({Fault.INTERNAL} if status == _FAULTED else ()),
         )
 
+    async def _offered(self) -> int:
+        """What is signalled to a vehicle; while the limit pauses, the register of it may be old."""
+        (limit,) = await self._holding(_LIMIT, 1)
+        return (await self._holding(_SIGNALLED, 1))[0] if limit else 0
+
+    async def _phases(self, relays: int) -> int:
+        """As the relays are, or would be."""
+        if relays or not self._info.phase_switching:
+            return 1 if relays == _ONE_PHASE else self._info.phases
+        return 1 if (await self._holding(_POWER, 1))[0] <= _ONE_PHASE_W else self._info.phases
+
     async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
-        del channel, current  # one write
+        del channel
+        if self._info.phase_switching:
+            limit_w = _NO_LIMIT_W if permit.phases == self._info.phases else _ONE_PHASE_W
+            await self._device.write(_POWER, [limit_w], multiple=True)
+            current()
         await self._device.write(_LIMIT, [int(permit.limit_a)], multiple=True)
 
     async def _withdraw(self, channel: int) -> None:

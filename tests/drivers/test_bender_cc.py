@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from hal.api import Fault, Identity, Permit, PilotState
-from hal.errors import BadReply
+from hal.errors import BadReply, DeviceError, Refused
 from tests import virtualloop
 from tests.drivers.boards import BenderRig, running, until
 from tests.drivers.emulators import bender_station
@@ -199,6 +200,81 @@ def test_a_state_that_is_none_is_a_bad_reply(tmp_path: Path) -> None:
             r.board.held[122] = 0
             with pytest.raises(BadReply, match="register 122 holds 0"):
                 await driver.snapshot(1)
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
+def test_phases_are_switched_by_the_power_limit_and_shown_before_the_relays_close(tmp_path: Path) -> None:
+    """3725 W is less than three phases at 6 A take; the limit in ampere follows. Two phases are taken for one."""
+
+    async def scenario() -> None:
+        async with running(BenderRig, tmp_path) as r:
+            await r.stop()
+            r.board = BenderStation(switches_phases=True)
+            await r.start()
+            driver = r.build(phase_switching=True)
+            assert driver.info(1).phase_switching
+            await driver.open()
+            assert (await driver.snapshot(1)).phases == 3
+            r.board.do_plug_in()
+            shown = []
+            for phases in (1, 3, 2):
+                r.board.requests.clear()
+                await driver.allow(1, Permit(20.0, phases))
+                asked = [frame[7:].hex(" ") for frame in r.board.requests]
+                watts = "ff ff" if phases == 3 else "0e 8d"
+                assert asked == [f"10 03 ea 00 01 02 {watts}", "10 03 e8 00 01 02 00 14"]
+                before = (await driver.snapshot(1)).phases
+                r.board.do_vehicle("C")
+                seen = await driver.snapshot(1)
+                shown.append((before, seen.phases, r.board.relays, seen.limit_a))
+                await driver.deny(1)
+                r.board.do_vehicle("B")
+            assert shown == [(1, 1, 5, 16.0), (3, 3, 1, 20.0), (1, 1, 5, 16.0)]
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
+def test_a_denial_between_the_two_limits_is_the_last_word(tmp_path: Path) -> None:
+    """The power limit is out, the current is not: it never follows the denial."""
+
+    async def scenario() -> None:
+        async with running(BenderRig, tmp_path) as r:
+            await r.stop()
+            r.board = BenderStation(switches_phases=True)
+            await r.start()
+            driver = r.build(phase_switching=True)
+            await driver.open()
+            await r.vehicle(1, connected=True)
+            r.board.do_delay(0.05, 1)
+            r.board.requests.clear()
+            allowing = asyncio.ensure_future(driver.allow(1, Permit(16.0, 3)))
+            await until(lambda: r.board.requests)
+            await driver.deny(1)
+            with pytest.raises(DeviceError, match="overtaken"):
+                await allowing
+            assert not r.closed()
+            assert r.board.held[1000] == 0
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
+def test_a_controller_that_cannot_switch_phases_is_refused_where_it_shall(tmp_path: Path) -> None:
+    """Where it is not asked to, nothing is read or written there."""
+
+    async def scenario() -> None:
+        async with running(BenderRig, tmp_path) as r:
+            with pytest.raises(Refused, match="register 1002"):
+                await r.build(phase_switching=True).open()
+            driver = r.build()
+            assert not driver.info(1).phase_switching
+            r.board.requests.clear()
+            await driver.open()
+            await driver.allow(1, Permit(16.0, 1))
+            assert not any(frame[8:10] == b"\x03\xea" for frame in r.board.requests)
             await driver.close()
 
     virtualloop.hurry(scenario())

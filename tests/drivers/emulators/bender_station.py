@@ -23,7 +23,7 @@ _AVAILABLE, _OCCUPIED, _FAULTED = 0, 1, 4
 class BenderStation(ModbusGateway):
     """One outlet that charges whoever is plugged in, as the energy manager lets it."""
 
-    def __init__(self, *, tells_relays: bool = True) -> None:
+    def __init__(self, *, tells_relays: bool = True, switches_phases: bool = False) -> None:
         super().__init__()
         self.vehicle = "A"
         self.error_code = 0
@@ -42,6 +42,8 @@ class BenderStation(ModbusGateway):
         self.do_words(UNIT, "holding", 212, [0] * 6)
         self.do_words(UNIT, "holding", 706, [0])
         self.do_words(UNIT, "holding", 1000, [32])
+        if switches_phases:
+            self.do_words(UNIT, "holding", 1002, [0xFFFF])
         self.held = self.registers[UNIT]["holding"]
         self.settle()
 
@@ -92,6 +94,9 @@ class BenderStation(ModbusGateway):
         held = self.held
         limit = held[131] if self.lost else held[1000]
         signalled = min(limit, held[133], held[134]) if limit >= 6 else 0
+        watts = held.get(1002, 0xFFFF)
+        self.one_phase = watts < 3 * 6 * 207 if 1002 in held else self.one_phase
+        signalled = min(signalled, int(watts / 230 / (1 if self.one_phase else 3)))
         ready = self.vehicle in "CD" and not self.error_code
         self.relays = (5 if self.one_phase else 1) if ready and signalled else 0
         held[104] = _FAULTED if self.error_code else _AVAILABLE if self.vehicle == "A" else _OCCUPIED
