@@ -9,171 +9,29 @@ from __future__ import annotations
 import contextlib
 import json
 import re
-from collections.abc import Callable, Iterator
+import shutil
+import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from http import HTTPStatus
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
 
 import pytest
 
+from station.shell.clock import BUILT
 from tests.agent import PASSWORD
 from tests.live_csms import LiveCsms
 from tests.system import machine as machines
-from tests.system.machine import DROP_INS, UNIT, Machine, needs_machine
-from tests.system.rig import DRIVER, energy, moment
+from tests.system.machine import UNIT, Machine, needs_machine
+from tests.system.post import STATE, Post, transaction
+from tests.system.rig import energy, moment
 from tests.system.site import Site
-from tests.wire_order import Payload
 
 pytestmark = [pytest.mark.system, needs_machine]
 
-STATION = """\
-station: {{identity: CS001, vendor: Example, model: Post}}
-csms: {{url: "{url}", security_profile: 1, password_file: password}}
-state_directory: /var/lib/ocpp-station
-control_socket: /run/ocpp-station/control.sock
-buses:
-  rs485: {{kind: modbus-rtu, port: /dev/rs485, baud: 9600}}
-  can: {{kind: can, interface: slcan, channel: /dev/can, bitrate: 250000}}
-boards: {{board: {{driver: can, bus: can}}}}
-meters: {{meter: {{driver: modbus, bus: rs485, template: eastron-sdm630, address: 1}}}}
-readers: {{reader: {{driver: pn532, port: /dev/reader, debounce_s: 0.3}}}}
-evses:
-- {{board: board, meter: meter, max_current_a: 16, connectors: [{{type: sType2, lock: true}}]}}
-meter_period_s: 1
-resume_transactions: true
-variables:
-- {{component: TxCtrlr, variable: TxStartPoint, value: "EVConnected,Authorized"}}
-- {{component: TxCtrlr, variable: TxStopPoint, value: "EVConnected,Authorized"}}
-- {{component: TxCtrlr, variable: TxBeforeAcceptedEnabled, value: true}}
-- {{component: AuthCtrlr, variable: OfflineTxForUnknownIdEnabled, value: true}}
-- {{component: SampledDataCtrlr, variable: TxUpdatedInterval, value: 1}}
-- {{component: OCPPCommCtrlr, variable: RetryBackOffWaitMinimum, value: 1}}
-- {{component: OCPPCommCtrlr, variable: RetryBackOffRandomRange, value: 0}}
-- {{component: OCPPCommCtrlr, variable: RetryBackOffRepeatTimes, value: 0}}
-"""
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text("utf-8")
-STATE = "/var/lib/private/ocpp-station"
 OPENS_S = 12.0
 """A lease of ten seconds, and what a busy machine takes."""
-
-
-class Post:
-    """The machine, what hangs on its wires, and the CSMS of one test."""
-
-    def __init__(self, machine: Machine, site: Site, csms: LiveCsms) -> None:
-        self.machine = machine
-        self.site = site
-        self.csms = csms
-        self._changes = len(site.board.changes)
-
-    def set_up(self, unit: str = "") -> None:
-        """As an installer does; `unit` is one more drop-in."""
-        machine = self.machine
-        machine.put("/etc/ocpp-station/station.yaml", STATION.format(url=self.csms.url))
-        machine.shell("chown root:ocpp-station /etc/ocpp-station/station.yaml")
-        machine.put("/etc/ocpp-station/password", PASSWORD + "\n", 0o600)
-        machine.put(f"{DROP_INS}/90-short.conf", f"[Service]\nRestartSec=0.3\n{unit}")
-        machine.shell(f"ocpp-station drop-in > {DROP_INS}/10-station.conf; systemctl daemon-reload")
-
-    def start(self) -> None:
-        """The service; it is ready when this returns."""
-        self.machine.run("systemctl", "start", UNIT)
-
-    def clear(self) -> None:
-        """As before the test."""
-        self.site.plug_out()
-        self.machine.tried("systemctl", "stop", UNIT)
-        self.machine.tried("umount", "-l", STATE)
-        self.machine.shell(f"rm -rf {STATE}/* {DROP_INS}/*; systemctl reset-failed")
-        self.machine.network(up=True)
-
-    # --- what happens
-
-    def plug_in_and_swipe(self) -> None:
-        """Until the contactor is closed."""
-        self.site.plug_in()
-        self.machine.until(lambda: transaction(self.machine), "the cable to be seen")
-        self.site.card(DRIVER)
-        self.site.until(lambda: self.site.board.power_w > 0, "current")
-
-    def stop_charging(self) -> None:
-        """The card again; the cable, once the contactor is open."""
-        self.site.card(DRIVER)
-        self.site.until(lambda: not self.site.board.closed, "the contactor to open")
-        self.site.plug_out()
-
-    def csms_goes(self) -> None:
-        """It hangs up and takes no connection."""
-        self.csms.refuse_with = HTTPStatus.SERVICE_UNAVAILABLE
-        self.csms.disconnect()
-
-    def csms_returns(self) -> None:
-        """It takes the station back."""
-        self.csms.refuse_with = None
-
-    # --- what is seen
-
-    def meanwhile(self, seconds: int = 2) -> None:
-        """The meter is read once a second, and once a second there is an event."""
-        count = len(self.site.meter.told) + seconds
-        self.site.until(lambda: len(self.site.meter.told) >= count, "the meter to be read")
-
-    def store(self) -> str:
-        """Where records go."""
-        return str(self.machine.status()["store"])
-
-    def until(self, condition: Callable[[], object], what: str) -> None:
-        """Ask again and again."""
-        self.machine.until(condition, what)
-
-    def until_more_events(self, more: int = 2) -> None:
-        """The CSMS hears of the transaction."""
-        count = len(self.events()) + more
-        self.csms.until(lambda: len(self.events()) >= count, f"{more} more events", 60.0)
-
-    def events(self) -> list[Payload]:
-        """What the CSMS was told of transactions, what came twice once."""
-        told: list[Payload] = self.csms.script.received("TransactionEvent")
-        return list({(each["transactionInfo"]["transactionId"], each["seqNo"]): each for each in told}.values())
-
-    def entries(self, *matches: str) -> list[dict[str, str]]:
-        """What the journal has of it."""
-        words = ("journalctl", "-o", "json", "--no-pager", *matches)
-        return [json.loads(line) for line in self.machine.run(*words).splitlines()]
-
-    def restarts(self) -> int:
-        """How often systemd has started it again."""
-        return int(self.machine.show("NRestarts"))
-
-    def interruptions(self) -> int:
-        """How often the contactor opened in this test."""
-        return sum(not each.closed for each in self.site.board.changes[self._changes :])
-
-    def judge(self) -> list[Payload]:
-        """One transaction, told whole, in order, and paid for as the meter counted it."""
-        self.csms.until(lambda: [each for each in self.events() if each["eventType"] == "Ended"], "the end", 60.0)
-        events = sorted(self.events(), key=lambda each: int(each["seqNo"]))
-        assert len({each["transactionInfo"]["transactionId"] for each in events}) == 1
-        assert [each["seqNo"] for each in events] == list(range(len(events)))
-        kinds = [each["eventType"] for each in events]
-        assert kinds == ["Started", *["Updated"] * (len(kinds) - 2), "Ended"]
-        times = [moment(each["timestamp"]) for each in events]
-        assert all(one <= other for one, other in pairwise(times)), times
-        registers = [each.wh for each in energy(events[:-1])]
-        last = energy(events[-1:])[-1].wh
-        assert all(one <= other for one, other in pairwise([*registers, last]))
-        assert last in [each.wh for each in self.site.meter.told], "a register that the meter never showed"
-        assert abs(last - self.site.do(lambda: self.site.board.wh)) < 1.0, "energy that nobody pays for"
-        return events
-
-
-def transaction(machine: Machine) -> dict[str, Any]:
-    """What runs at the EVSE; empty if nothing or no agent."""
-    done = machine.tried("ocpp-station", "status", "--json")
-    told: dict[str, Any] = json.loads(done.stdout)["evses"][0].get("transaction", {}) if done.returncode == 0 else {}
-    return told
 
 
 @pytest.fixture(scope="module")
@@ -302,3 +160,113 @@ def test_what_hangs_or_crashes_leaves_no_contactor_closed(post: Post) -> None:
 
     post.judge()
     assert post.interruptions() == 3
+
+
+def test_without_a_network_at_the_start_and_again_later_every_event_arrives(post: Post) -> None:
+    """The one interface is down: at the first start, and again while the service is restarted in a session."""
+    post.machine.network(up=False)
+    post.start()
+    post.plug_in_and_swipe()
+    post.meanwhile()
+    assert post.machine.run("ocpp-station", "status", "--health", check=False).startswith("link: ")
+    post.machine.network(up=True)
+    assert post.csms.wait_for("BootNotification", 1, 60.0)[0]["reason"] == "PowerUp"
+    post.until_more_events(4)
+    assert post.interruptions() == 0
+
+    post.machine.network(up=False)
+    post.meanwhile()
+    post.machine.run("systemctl", "restart", UNIT)
+    post.site.until(lambda: post.site.board.power_w > 0, "the session to go on", 60.0)
+    post.meanwhile()
+    post.machine.network(up=True)
+    post.csms.wait_for("BootNotification", 2, 60.0)
+    post.until_more_events(4)
+    post.stop_charging()
+
+    events = post.judge()
+    offline = [each.get("offline", False) for each in events]
+    assert offline[0], "it was told as if it had been online"
+    assert not offline[-1]
+    assert offline.count(True) >= 4
+    assert post.restarts() == 0
+
+
+@pytest.fixture(scope="module")
+def clock(place: tuple[Machine, Site], tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The lines of a unit whose process sees a clock that can be set."""
+    if shutil.which("gcc") is None:
+        pytest.skip("gcc is not installed: a clock that is set NOT TESTED")
+    library = tmp_path_factory.mktemp("clock") / "jumping-clock.so"
+    command = ["gcc", "-shared", "-fPIC", "-o", str(library), str(Path(__file__).with_name("jumping_clock.c"))]
+    subprocess.run(command, check=True, timeout=60)  # noqa: S603 - our own
+    shutil.copy(library, place[0].root / "opt" / library.name)
+    return f"Environment=LD_PRELOAD=/opt/{library.name}\n"
+
+
+def test_a_clock_that_is_set_moves_nothing_that_happens(post: Post, clock: str) -> None:
+    """A day ahead and a day back, while a vehicle charges and at a start; by the clock that the CSMS tells all is told.
+
+    The process sees such a clock, no other does. What else could hang on it are timers of the kernel: there are none.
+    """
+    begun = datetime.now(UTC)
+    post.set_up(clock)
+    set_clock(post, timedelta(0))
+    post.start()
+    post.csms.wait_for("BootNotification")
+    post.plug_in_and_swipe()
+    post.until_more_events()
+    main = post.machine.show("MainPID")
+    timers = post.machine.shell(f"cat /proc/{main}/timers /proc/{main}/fdinfo/* | grep -i clockid || true")
+    assert "clockid: 0" not in timers.lower()
+
+    for by in (timedelta(days=1), timedelta(days=-1)):
+        set_clock(post, by)
+        post.until_more_events(3)
+        assert (post.interruptions(), post.machine.show("MainPID")) == (0, main)
+    for number, by in enumerate((timedelta(days=1), timedelta(days=-1)), 2):
+        set_clock(post, by)
+        post.machine.run("systemctl", "restart", UNIT)
+        post.csms.wait_for("BootNotification", number, 60.0)
+        post.until_more_events(3)
+    post.stop_charging()
+    corrected = [float(each["BY_S"]) for each in post.entries("EVENT=clock.stepped", f"--since=@{begun.timestamp()}")]
+    assert any(abs(by_s + 86400) < 60 for by_s in corrected), f"it has not seen that clock: {corrected}"
+
+    events = post.judge()
+    times = [moment(each["timestamp"]) for each in events]
+    assert begun < times[0]
+    assert times[-1] < datetime.now(UTC)
+    assert max(other - one for one, other in pairwise(times)) < timedelta(seconds=30)
+    values = [each.at for each in energy(events)]
+    assert begun - timedelta(seconds=5) < min(values)
+    assert max(values) < datetime.now(UTC)
+
+
+def test_what_happened_before_the_time_was_known_is_told_by_the_right_time(post: Post, clock: str) -> None:
+    """The machine starts in 1970 and without a CSMS; the first one that answers tells what time it was."""
+    post.csms_goes()
+    post.set_up(clock)
+    set_clock(post, datetime.fromtimestamp(10, UTC) - datetime.now(UTC))
+    post.start()
+    plugged = datetime.now(UTC)
+    post.plug_in_and_swipe()
+    assert post.machine.status()["clock"] == "not yet trusted"
+    post.meanwhile()
+    charged = datetime.now(UTC)
+    post.csms_returns()
+    post.until_more_events(4)
+    assert post.machine.status()["clock"] == "BootNotification"
+    post.stop_charging()
+
+    started = moment(post.judge()[0]["timestamp"])
+    assert plugged - timedelta(seconds=2) < started < charged
+    corrected = float(post.entries("EVENT=clock.stepped")[-1]["BY_S"])
+    assert abs(charged.timestamp() - BUILT - corrected) < 60, "it has not seen that clock"
+    assert post.restarts() == 0
+
+
+def set_clock(post: Post, by: timedelta) -> None:
+    """Off by so much from now on, at once."""
+    post.machine.put("/etc/clock-is-off-by.new", f"{round(by.total_seconds())}\n")
+    post.machine.shell("mv /etc/clock-is-off-by.new /etc/clock-is-off-by")
