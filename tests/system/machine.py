@@ -25,7 +25,12 @@ from tests.system import packages
 
 T = TypeVar("T")
 
-TREE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ocpp-station" / "machine"
+RELEASE = os.environ.get("DEBIAN_RELEASE") or "bookworm"
+TREE = (
+    Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    / "ocpp-station"
+    / ("machine" if RELEASE == "bookworm" else f"machine-{RELEASE}")
+)
 UNIT = "ocpp-station.service"
 DROP_INS = f"/etc/systemd/system/{UNIT}.d"
 PATIENCE_S = 120.0

@@ -52,6 +52,7 @@ def digest(path: Path) -> str:
     return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
+@pytest.mark.timeout(400)  # the first time it fetches the libraries for three Pythons
 def test_two_builds_in_different_places_give_the_same_package(package: Path, elsewhere: Path, tmp_path: Path) -> None:
     """Another directory, other times of files, another umask of whoever checked out, another time zone."""
     again = build(
