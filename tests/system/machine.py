@@ -113,6 +113,11 @@ class Machine:
         """Its only interface, where it was booted with `--private-network`."""
         _host("nsenter", "-t", self._leader, "-n", "ip", "link", "set", "lo", "up" if up else "down")
 
+    @property
+    def inside(self) -> Path:
+        """Its files as its own processes see them, those in memory too."""
+        return Path(f"/proc/{self._leader}/root")
+
     def run(self, *command: str, check: bool = True) -> str:
         """A command in it; what it says."""
         return self.tried(*command, check=check).stdout
@@ -152,7 +157,7 @@ class Machine:
         end = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end, f"waited for {what}: {self._told()}"
-            time.sleep(0.1)
+            time.sleep(0.02)
 
     def _booted(self) -> bool:
         assert self._process is not None
