@@ -47,6 +47,9 @@ LIBRARY = Path("opt/ocpp-station/lib")
 INSTALLED = {
     "packaging/deb/ocpp-station": "opt/ocpp-station/bin/ocpp-station",
     "systemd/ocpp-station-launch": "opt/ocpp-station/bin/ocpp-station-launch",
+    "systemd/ocpp-station-clock": "opt/ocpp-station/bin/ocpp-station-clock",
+    "systemd/ocpp-station-clock.socket": "usr/lib/systemd/system/ocpp-station-clock.socket",
+    "systemd/ocpp-station-clock@.service": "usr/lib/systemd/system/ocpp-station-clock@.service",
     "systemd/ocpp-station.service": "usr/lib/systemd/system/ocpp-station.service",
     "systemd/ocpp-station.sysusers.conf": "usr/lib/sysusers.d/ocpp-station.conf",
     "systemd/60-ocpp-station.rules": "usr/lib/udev/rules.d/60-ocpp-station.rules",

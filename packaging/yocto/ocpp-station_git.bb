@@ -32,8 +32,10 @@ USERADD_PARAM:${PN} = "--system --no-create-home --home-dir / --shell /sbin/nolo
 
 do_install:append() {
     install -D -m 0644 ${S}/systemd/ocpp-station.service ${D}${systemd_system_unitdir}/ocpp-station.service
+    install -m 0644 ${S}/systemd/ocpp-station-clock.socket ${S}/systemd/ocpp-station-clock@.service ${D}${systemd_system_unitdir}
     install -D -m 0755 ${S}/systemd/ocpp-station-launch ${D}${bindir}/ocpp-station-launch
-    sed -i 's,/opt/ocpp-station/bin/,${bindir}/,' ${D}${systemd_system_unitdir}/ocpp-station.service
+    install -m 0755 ${S}/systemd/ocpp-station-clock ${D}${bindir}/ocpp-station-clock
+    sed -i 's,/opt/ocpp-station/bin/,${bindir}/,' ${D}${systemd_system_unitdir}/ocpp-station*.service
     install -D -m 0644 ${S}/systemd/60-ocpp-station.rules ${D}${nonarch_base_libdir}/udev/rules.d/60-ocpp-station.rules
     install -d ${D}${datadir}/ocpp-station/drop-ins
     install -m 0644 ${S}/systemd/drop-ins/*.conf ${D}${datadir}/ocpp-station/drop-ins/

@@ -141,7 +141,7 @@ def _integrity(database: Path) -> Finding:
 def clock(machine: Machine) -> Iterator[Finding]:
     """Certificates are judged by the system clock."""
     if machine.wall() < BUILT:
-        remedy = "let NTP set it, or `clock: {set_system_clock: true}` and CAP_SYS_TIME"
+        remedy = "let NTP set it, or `clock: {set_system_clock: true}` and `ocpp-station drop-in`"
         yield Finding(Grade.ERROR, "clock", "the system clock is before this agent was made", remedy)
     elif machine.synchronised():
         yield Finding(Grade.OK, "clock", "kept by NTP")

@@ -21,6 +21,9 @@ from station.config.credentials import name_of
 
 PLACE = "/etc/systemd/system/ocpp-station.service.d/10-station.conf"
 
+CLOCK = "ocpp-station-clock.socket"
+"""Who sets the machine's clock for the agent, which has no right to."""
+
 SERIAL = ("char-ttyS", "char-ttyAMA", "char-ttyUSB", "char-ttyACM")
 """What a name of udev's may stand for while its device is away."""
 
@@ -63,13 +66,11 @@ def lines(config: Config, path: Path, systemd: int) -> Iterator[str]:
     if file.keys.store == "tpm":
         yield "SupplementaryGroups=tss"
         yield "Environment=TSS2_LOG=all+none"
-    if file.clock.set_system_clock:
-        yield from ("ProtectClock=no", "PrivateUsers=no")
-        yield from ("CapabilityBoundingSet=CAP_SYS_TIME", "AmbientCapabilities=CAP_SYS_TIME")
-        yield "SystemCallFilter=clock_settime clock_adjtime adjtimex settimeofday"
     yield from (f"LoadCredential={name_of(secret)}:{secret}" for secret in _secrets(config))
     if systemd >= _GROWING_RESTARTS:
         yield from ("RestartSteps=6", "RestartMaxDelaySec=120")
+    if file.clock.set_system_clock:
+        yield from ("[Unit]", f"Wants={CLOCK}", f"After={CLOCK}")
 
 
 def _secrets(config: Config) -> Iterator[Path]:

@@ -108,7 +108,7 @@ class Clock(Section, frozen=True):
     """Who may set what."""
 
     set_system_clock: bool = False
-    """Whether the agent sets the machine's clock by what the CSMS tells; needs CAP_SYS_TIME."""
+    """Whether the agent sets the machine's clock by what the CSMS tells: `ocpp-station drop-in` lets it."""
 
 
 class Transfers(Section, frozen=True):

@@ -11,6 +11,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import socket
 import subprocess
 import threading
 import time
@@ -39,6 +40,12 @@ LOOK_EVERY_S = 60.0
 
 FROM_CSMS = frozenset({"Heartbeat", "BootNotification"})
 """Sources that TimeSource calls `Heartbeat`."""
+
+SETTER = Path("/run/ocpp-station-clock.sock")
+"""Who sets the system clock for an agent that may not: systemd/ocpp-station-clock."""
+
+SETTER_S = 3.0
+"""So long the core waits for it, where it has to."""
 
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 _RTC = Path("/sys/class/rtc/rtc0")
@@ -74,8 +81,11 @@ class Machine:
         return _RTC.exists()
 
     def set(self, wall: float) -> None:
-        """Set the system clock. Raises OSError (PermissionError without CAP_SYS_TIME)."""
-        time.clock_settime(time.CLOCK_REALTIME, wall)
+        """Set the system clock, or have it set. Raises OSError (PermissionError without CAP_SYS_TIME)."""
+        if SETTER.exists():
+            _have_set(wall - self.mono())
+        else:
+            time.clock_settime(time.CLOCK_REALTIME, wall)
 
 
 class PatientMachine(Machine):
@@ -212,7 +222,7 @@ class StationClock:
             self.machine.set(wall)
         except OSError as error:
             log.warning("clock.not_permitted", extra={"reason": str(error)})
-            self._may_set = False
+            self._may_set = isinstance(error, TimeoutError)  # one that is slow may be quicker the next time
         self._system_offset = self._measured()
 
     def _measured(self) -> float:
@@ -244,6 +254,18 @@ class SavedTime:
     def rolled_back(self) -> None:
         """Try again with the next commit."""
         self._due = 0.0
+
+
+def _have_set(ahead_s: float) -> None:
+    """Ask for a clock that is so far ahead of the monotonic one."""
+    with socket.socket(socket.AF_UNIX) as wire:
+        wire.settimeout(SETTER_S)
+        wire.connect(str(SETTER))
+        wire.sendall(f"{ahead_s}\n".encode())
+        with wire.makefile("r", encoding="utf-8", errors="replace") as stream:
+            said = stream.readline(200).strip()
+    if said != "ok":
+        raise OSError(said or f"{SETTER} gives no answer")
 
 
 def boot_token() -> str:

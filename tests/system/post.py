@@ -58,10 +58,10 @@ class Post:
         self.csms = csms
         self._changes = len(site.board.changes)
 
-    def set_up(self, unit: str = "") -> None:
-        """As an installer does; `unit` is one more drop-in."""
+    def set_up(self, unit: str = "", more: str = "") -> None:
+        """As an installer does; `unit` is one more drop-in, `more` is for station.yaml."""
         machine = self.machine
-        machine.put("/etc/ocpp-station/station.yaml", STATION.format(url=self.csms.url))
+        machine.put("/etc/ocpp-station/station.yaml", STATION.format(url=self.csms.url) + more)
         machine.shell("chown root:ocpp-station /etc/ocpp-station/station.yaml")
         machine.put("/etc/ocpp-station/password", PASSWORD + "\n", 0o600)
         machine.put(f"{DROP_INS}/90-short.conf", f"[Service]\nRestartSec=0.3\n{unit}")

@@ -11,6 +11,7 @@ import json
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -264,6 +265,35 @@ def test_what_happened_before_the_time_was_known_is_told_by_the_right_time(post:
     corrected = float(post.entries("EVENT=clock.stepped")[-1]["BY_S"])
     assert abs(charged.timestamp() - BUILT - corrected) < 60, "it has not seen that clock"
     assert post.restarts() == 0
+
+
+def test_the_agent_has_the_clock_set_by_somebody_who_can_do_nothing_else(post: Post, clock: str) -> None:
+    """Under the shipped units, without any right of its own. The last step, the kernel's leave, no container has."""
+    helper = "/etc/systemd/system/ocpp-station-clock@.service.d/90-test.conf"
+    outside = "[Service]\nCapabilityBoundingSet=\nAmbientCapabilities=\nSystemCallErrorNumber=EUCLEAN\n"
+    post.machine.put(helper, f"{outside}{clock}ReadWritePaths=/etc/clock-is-off-by\n")
+    post.set_up(clock, more="clock: {set_system_clock: true}\n")
+    set_clock(post, timedelta(hours=1))
+    post.machine.shell("chmod 666 /etc/clock-is-off-by")
+
+    post.start()
+    post.csms.wait_for("BootNotification")
+    post.until(lambda: abs(int(post.machine.run("cat", "/etc/clock-is-off-by"))) <= 1, "the clock to be set")
+
+    assert "CapBnd:\t0000000000000000" in post.machine.shell(f"cat /proc/{post.machine.show('MainPID')}/status")
+    post.machine.put(helper, outside)
+    post.machine.run("systemctl", "daemon-reload")
+    assert ask_setter(post, "1e9") == "no clock shows such a time and is right"
+    assert ask_setter(post, str(time.time() - time.monotonic())) == "Operation not permitted", "not by its own filter"
+    post.machine.run("systemctl", "stop", "ocpp-station-clock.socket")
+    assert not (post.machine.root / "run/ocpp-station-clock.sock").exists()
+
+
+def ask_setter(post: Post, ahead: str) -> str:
+    """What it says to somebody who is let at its socket."""
+    talk = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect('/run/ocpp-station-clock.sock'); "
+    talk += "s.sendall(sys.argv[1].encode() + b'\\n'); print(s.makefile().read().strip())"
+    return post.machine.run("python3", "-c", talk, ahead).strip()
 
 
 def set_clock(post: Post, by: timedelta) -> None:

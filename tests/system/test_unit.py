@@ -54,14 +54,14 @@ def test_systemd_accepts_the_unit_and_every_drop_in_without_a_word(unit: Path) -
 
 
 @pytest.mark.parametrize(
-    "drop_in, tenths", [("", 15), ("can.conf", 15), ("tpm.conf", 15), ("parts.conf", 12), ("clock.conf", 22)]
+    "drop_in, tenths", [("", 15), ("can.conf", 15), ("tpm.conf", 15), ("parts.conf", 12), ("clock.conf", 12), ("*", 15)]
 )
 def test_the_service_is_exposed_no_more_than_it_must(
     unit: Path, drop_in: str, tenths: int, record_property: Callable[[str, object], None]
 ) -> None:
     """Exposure in tenths of systemd's scale of 0 to 10."""
-    if drop_in:
-        add(unit, drop_in)
+    for each in (SYSTEMD / "drop-ins").glob(drop_in or "nothing"):
+        add(unit, each.name)
 
     done = analyze("security", "--offline=true", f"--threshold={tenths}", unit)
 
@@ -69,6 +69,22 @@ def test_the_service_is_exposed_no_more_than_it_must(
     level = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
     assert level, done.stdout
     record_property("figure", f"exposure of the unit {f'with {drop_in}' if drop_in else 'as shipped'}: {level[1]}")
+
+
+def test_who_sets_the_clock_can_do_nothing_else(tmp_path: Path, record_property: Callable[[str, object], None]) -> None:
+    """So that the agent needs no right to; systemd understands every word of it."""
+    for name in ("ocpp-station-clock@.service", "ocpp-station-clock.socket"):
+        text = (SYSTEMD / name).read_text("utf-8").replace("/opt/ocpp-station/bin/ocpp-station-clock", "/bin/true")
+        (tmp_path / name).write_text(text, "utf-8")
+
+    said = analyze("verify", tmp_path / "ocpp-station-clock.socket", tmp_path / "ocpp-station-clock@.service")
+    done = analyze("security", "--offline=true", "--threshold=10", tmp_path / "ocpp-station-clock@.service")
+
+    assert [line for line in said.stdout.splitlines() if "ocpp-station-clock" in line] == []
+    assert done.returncode == 0, done.stdout
+    level = re.search(r"exposure level for \S+: ([\d.]+)", done.stdout)
+    assert level, done.stdout
+    record_property("figure", f"exposure of who sets the clock: {level[1]}")
 
 
 def test_the_station_is_started_again_for_ever() -> None:
