@@ -139,6 +139,57 @@ def test_a_register_that_falls_or_leaps_is_not_believed_and_the_last_value_stays
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    "before, seconds, after, believed",
+    [
+        (7, 0, 7, True),  # it stands still
+        (7, 0, 6, False),  # a milliwatt-hour less is a fall
+        (0, 0, 1_000, True),  # a step of the register, in no time
+        (0, 0, 1_001, False),
+        (0, 3_600, 22_001_000, True),  # what 22 kW bring in an hour, and a step
+        (0, 3_600, 22_001_001, False),
+        (500, 1, 7_611, True),  # 6111.1 mWh in a second
+        (500, 1, 7_612, False),
+        (9, -5, 1_009, True),  # samples of one instant that came in the other order
+        (9, -5, 1_010, False),
+    ],
+)
+def test_energy_is_doubted_to_the_milliwatt_hour(before: int, seconds: float, after: int, *, believed: bool) -> None:
+    """As much as the most power brings in the time between, and one step of the register: no more."""
+    guard = EnergyGuard("main", max_power_w=22_000, resolution_wh=1)
+    assert guard.judge(before, 1_000.0) is Quality.GOOD
+    if believed:
+        assert guard.judge(after, 1_000.0 + seconds) is Quality.GOOD
+    else:
+        with pytest.raises(BadReply, match=f"from {before / 1000:.3f} Wh to {after / 1000:.3f} Wh"):
+            guard.judge(after, 1_000.0 + seconds)
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_a_register_may_begin_at_nothing_but_not_below(first: int) -> None:
+    """A new meter shows 0; a negative register is never believed, however often it is told."""
+    assert EnergyGuard("main", max_power_w=22_000, resolution_wh=1).judge(first, 0) is Quality.GOOD
+    guard = EnergyGuard("main", max_power_w=22_000, resolution_wh=1)
+    for at in range(5):
+        with pytest.raises(BadReply, match=r"from nothing to -0\.001 Wh"):
+            guard.judge(-1, at)
+
+
+def test_what_is_doubted_is_measured_by_the_doubted_before() -> None:
+    """Each may be as far above the one before as power and register allow, to the milliwatt-hour."""
+    for step, believed in ((1_000, True), (1_001, False)):
+        guard = EnergyGuard("main", max_power_w=22_000, resolution_wh=1)
+        guard.judge(5_000_000, 0)
+        for told in (0, step):
+            with pytest.raises(BadReply):
+                guard.judge(told, 0)
+        if believed:
+            assert guard.judge(2 * step, 0) is Quality.SUSPECT
+        else:
+            with pytest.raises(BadReply):
+                guard.judge(2 * step, 0)
+
+
 def test_a_new_meter_is_believed_after_three_readings_that_agree() -> None:
     """The first is marked, so that a session can see that its register is not continuous."""
     guard = EnergyGuard("main", max_power_w=22_000, resolution_wh=1)

@@ -301,6 +301,85 @@ def test_a_channel_that_fails_is_told_once_and_again_when_it_is_well() -> None:
     asyncio.run(scenario())
 
 
+def test_three_bad_looks_of_a_channel_are_passed_over_the_fourth_is_its_fault() -> None:
+    """And one good look between them begins the count anew; the other channel is told nothing of it."""
+
+    async def scenario() -> None:
+        board = Scripted(now, poll_s=1.0)
+        told: list[tuple[float, int, bool]] = []
+
+        async def listen() -> None:
+            async for event in board.events():
+                assert isinstance(event, BoardSnapshot)
+                told.append((now(), event.channel, Fault.INTERNAL in event.faults))
+
+        await board.open()
+        listening = asyncio.ensure_future(listen())
+        await asyncio.sleep(0.5)
+        board.failures[2] = BadReply("left", "noise")
+        await asyncio.sleep(3.0)  # looks at 1, 2 and 3
+        del board.failures[2]
+        await asyncio.sleep(1.0)
+        board.failures[2] = BadReply("left", "noise")
+        await asyncio.sleep(3.4)  # looks at 5, 6 and 7
+        assert told == [(0.0, 1, False), (0.0, 2, False)]
+        await asyncio.sleep(1.0)
+        assert told[2:] == [(8.0, 2, True)]
+        listening.cancel()
+        await board.close()
+
+    virtualloop.run(scenario())
+
+
+@pytest.mark.parametrize("last, error", [(Timeout("left", "silent"), Timeout), (BadReply("left", "noise"), BadReply)])
+def test_the_third_look_that_no_channel_answers_is_the_loss_of_the_board(
+    last: DeviceError, error: type[DeviceError]
+) -> None:
+    """Not the second; and a board that is not found is lost at once."""
+
+    async def scenario() -> None:
+        board = Scripted(now, poll_s=1.0)
+        await board.open()
+        lost = asyncio.ensure_future(_drain(board))
+        await asyncio.sleep(0.5)
+        board.failures = {1: last, 2: last}
+        await asyncio.sleep(2.4)  # looks at 1 and 2
+        assert not lost.done()
+        with pytest.raises(error):
+            await lost
+        assert now() == 3.0
+
+        board.failures.clear()
+        await board.open()
+        lost = asyncio.ensure_future(_drain(board))
+        await asyncio.sleep(0.5)
+        board.failures[2] = NotFound("left", "unplugged")
+        with pytest.raises(NotFound, match="unplugged"):
+            await lost
+        assert now() == 4.0
+        await board.close()
+
+    virtualloop.run(scenario())
+
+
+def test_a_channel_that_never_showed_itself_is_not_available() -> None:
+    """Nobody is permitted by a guess."""
+
+    async def scenario() -> None:
+        board = Scripted(now, poll_s=1.0)
+        await board.open()
+        board._lines[2].last = None
+        board.failures[2] = BadReply("left", "noise")
+        events = board.events()
+        await anext(events)
+        told = await anext(events)
+        assert isinstance(told, BoardSnapshot)
+        assert (told.pilot, told.contactor_closed, told.faults) == (PilotState.F, False, frozenset())
+        await board.close()
+
+    virtualloop.run(scenario())
+
+
 def test_a_board_that_does_not_answer_is_not_found_and_let_go_of() -> None:
     """Any other error of opening stays what it is."""
 
