@@ -15,7 +15,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Protocol
 
 from hal.aside import in_thread
@@ -25,6 +25,7 @@ from hal.errors import DeviceError, NotFound, Timeout
 
 log = logging.getLogger(__name__)
 
+_WHOLE_ID = 0x1FFFFFFF
 _MAX_DRAIN = 256  # frames per wake-up: other callbacks get their turn
 
 
@@ -44,6 +45,7 @@ class _Interface(Protocol):
     """A way to a bus."""
 
     async def open(self, heard: Callable[[Frame], None], lost: Callable[[DeviceError], None]) -> None: ...
+    def only(self, ids: Collection[int]) -> None: ...
     def send(self, frame: Frame) -> None: ...
     def close(self) -> None: ...
 
@@ -72,14 +74,17 @@ class CanBus:
         for identifier in ids:
             others = (held for held in self._listeners.get(identifier, ()) if held is not listener)
             self._listeners[identifier] = (*others, listener)
+        self._interface.only(self._listeners.keys())
 
     async def detach(self, listener: Listener) -> None:
         """No more frames for `listener`; the last one to leave closes the interface. Harmless twice."""
-        for identifier, held in list(self._listeners.items()):
-            self._listeners[identifier] = tuple(other for other in held if other is not listener)
+        left = {at: tuple(other for other in held if other is not listener) for at, held in self._listeners.items()}
+        self._listeners = {identifier: held for identifier, held in left.items() if held}
         self._users.discard(id(listener))
         if not self._users:
             self._shut()
+        elif self._open:
+            self._interface.only(self._listeners.keys())
 
     async def close(self) -> None:
         """Closes the interface; every driver on it is told that it is lost."""
@@ -151,6 +156,11 @@ class PythonCan:
             raise NotFound(self._name, f"{where} has no file descriptor to wait on")
         self._bus, self._fd, self._heard, self._lost = bus, fd, heard, lost
         asyncio.get_running_loop().add_reader(self._fd, self._readable)
+
+    def only(self, ids: Collection[int]) -> None:
+        """No other identifiers wake us: for socketcan the kernel drops them."""
+        with contextlib.suppress(Exception):  # as above; what comes all the same is passed over
+            self._bus.set_filters([{"can_id": identifier, "can_mask": _WHOLE_ID} for identifier in sorted(ids)])
 
     def send(self, frame: Frame) -> None:
         """Raises NotFound, Timeout."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Annotated, NamedTuple
 
 import msgspec
@@ -85,6 +85,9 @@ class Slcan:
             await asyncio.sleep(self._options.settle_s)
         self._port.write(f"\rC\rS{speed}\rO\r".encode())  # it may still be open since a crash
 
+    def only(self, ids: Collection[int]) -> None:
+        """All come: the acceptance registers of adapters mean something else in each."""
+
     def send(self, frame: Frame) -> None:
         """Raises NotFound, Timeout."""
         head = f"T{frame.id:08X}" if frame.extended else f"t{frame.id:03X}"
@@ -159,6 +162,9 @@ class Socketcand:
                 raise NotFound(self._name, f"socketcand does not share {self._options.channel}: {said}")
             if say:
                 writer.write(f"< {say} >".encode())
+
+    def only(self, ids: Collection[int]) -> None:
+        """All come: raw mode knows no filter."""
 
     def send(self, frame: Frame) -> None:
         """Raises NotFound, Timeout."""

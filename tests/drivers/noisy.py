@@ -209,6 +209,11 @@ class WbCar(RtuCar):
         self._board.vehicle, self._board.cable_a = "A", 0
         self._settle()
 
+    @property
+    def there(self) -> bool:
+        """Whether it is plugged in."""
+        return self._board.vehicle != "A"
+
     def looks(self) -> None:
         """It takes what is offered."""
         self._board.vehicle = "C" if self._board.held[1006] == 2 else "B"

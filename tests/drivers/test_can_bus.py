@@ -118,6 +118,35 @@ class KernelBus:
         raise can.CanOperationError("Could not close")
 
 
+def test_the_kernel_keeps_frames_away_that_nobody_listens_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What other nodes say to each other wakes no station."""
+
+    class Filtering(KernelBus):
+        def set_filters(self, filters: list[dict[str, int]]) -> None:
+            kept.append([(each["can_id"], each["can_mask"]) for each in filters])
+
+    kept: list[list[tuple[int, int]]] = []
+    whole = 0x1FFFFFFF
+
+    async def scenario() -> None:
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        monkeypatch.setattr(can, "Bus", lambda **_options: Filtering(ours))
+        bus, one, other = CanBus("can0", {"interface": "socketcan", "channel": "can0"}), Ear(), Ear()
+        await bus.attach(one, {0x110, 0x100})
+        await bus.attach(other, {0x100, 0x18FF0001})
+        await bus.detach(one)
+        await bus.detach(other)
+        theirs.close()
+
+    asyncio.run(scenario())
+
+    assert kept == [
+        [(0x100, whole), (0x110, whole)],
+        [(0x100, whole), (0x110, whole), (0x18FF0001, whole)],
+        [(0x100, whole), (0x18FF0001, whole)],
+    ]
+
+
 def test_an_interface_that_cannot_be_waited_on_is_let_go_of(monkeypatch: pytest.MonkeyPatch) -> None:
     """Not kept open for each attempt to open it."""
 
