@@ -19,6 +19,7 @@ from tests.wire_order import Payload
 pytestmark = pytest.mark.system
 
 CARDS = {1: "04A1B2C3D4E501", 2: "04A1B2C3D4E502", 3: "010063E9A3", 4: "010063E9A4"}
+ROUNDING_WH = 0.0015
 MEASURED_S = 10.0
 MOST_CPU = 0.05
 """Of one core, with four polled or listening boards at 1 Hz and two meters. A busy machine counts more; see the log."""
@@ -55,6 +56,28 @@ class Mixed(NamedTuple):
         self.until_ended(evse)
         self.site.until(lambda: evse not in self.site.closed(), f"EVSE {evse} to open")
         self.site.plug_out(evse)
+
+    def charge_on(self, seconds: float, evses: tuple[int, ...] = (1, 2, 3, 4)) -> None:
+        """For so long none of these opens; looked at far more often than a contactor moves."""
+        end = time.monotonic() + seconds
+        while time.monotonic() < end:
+            closed = self.site.do(self.site.closed)
+            assert set(evses) <= set(closed), f"closed: {closed}"
+            time.sleep(0.02)
+
+    def until_sampled(self) -> None:
+        """Two more samples of each meter."""
+        counts = {evse: len(self.events(evse)) for evse in (1, 2)}
+        self.csms.until(lambda: all(len(self.events(e)) >= count + 2 for e, count in counts.items()), "two samples")
+
+    def were_shown(self, evse: int, told: list[float]) -> bool:
+        """Whether its meter has shown each of these, to a milliwatt-hour: a float may be rounded either way."""
+        shown = self.site.do(lambda: list(self.site.rs485.shown[evse]))
+        return all(min(abs(wh - value) for value in shown) < ROUNDING_WH for wh in told)
+
+    def transactions(self) -> dict[int, str]:
+        """The one of each EVSE that was begun last."""
+        return {evse: self.events(evse)[-1]["transactionInfo"]["transactionId"] for evse in CARDS}
 
     def until_ended(self, evse: int) -> Payload:
         """The Ended of its transaction."""
@@ -103,9 +126,54 @@ def test_four_evses_of_three_kinds_charge_at_once(mixed: Mixed) -> None:
         assert events[-1]["transactionInfo"]["stoppedReason"] == "Local"
     for evse in (1, 2):
         told = [each.wh for each in energy(mixed.events(evse))]
-        assert set(told) <= set(mixed.site.rs485.shown[evse])
+        assert mixed.were_shown(evse, told)
         assert told[0] < told[-1]
     assert mixed.agent.stop() == 0
+
+
+def test_adapters_that_are_pulled_out_under_load_open_no_contactor_and_end_no_session(mixed: Mixed) -> None:
+    """Each of the five for a second, then all at once; each comes back as another pty by the same name."""
+    for evse in CARDS:
+        mixed.start(evse)
+    began = mixed.transactions()
+    adapters = tuple(mixed.site.adapters)
+
+    for pulled in (*((name,) for name in adapters), adapters):
+        for name in pulled:
+            mixed.site.pull(name)
+        mixed.charge_on(1.0)
+        for name in pulled:
+            mixed.site.put_back(name)
+        mixed.charge_on(1.5)
+        mixed.until_sampled()
+
+    assert mixed.transactions() == began
+    for evse in CARDS:
+        mixed.stop(evse)
+    assert mixed.transactions() == began
+    for evse in (1, 2):
+        assert mixed.were_shown(evse, [each.wh for each in energy(mixed.events(evse))])
+
+
+def test_wires_that_are_away_for_longer_than_a_lease_cost_the_others_nothing(mixed: Mixed) -> None:
+    """CAN and RS-485 are out: the CAN board opens by itself; EVSE 4 charges on; all charge again in what they began."""
+    for evse in CARDS:
+        mixed.start(evse)
+    began = mixed.transactions()
+
+    for name in ("rs485", "can"):
+        mixed.site.pull(name)
+    mixed.charge_on(12.0, (1, 2, 4))
+    assert mixed.site.do(mixed.site.closed) == [1, 2, 4]
+    for name in ("rs485", "can"):
+        mixed.site.put_back(name)
+
+    mixed.site.until(lambda: mixed.site.closed() == [1, 2, 3, 4], "the board on CAN to close")
+    mixed.site.until(lambda: mixed.site.offered_a() == [16, 16, 16, 16], "all to be offered all")
+    assert mixed.transactions() == began
+    for evse in CARDS:
+        mixed.stop(evse)
+    assert mixed.transactions() == began
 
 
 def test_an_agent_that_is_killed_leaves_what_each_board_makes_of_it(mixed: Mixed) -> None:
