@@ -24,10 +24,11 @@ import msgspec
 from certs.errors import BadCertificate, CertsError
 from station.commands import errors
 from station.commands.check import findings, row
-from station.commands.commissioning import keymaking, record, tried, writing
+from station.commands.commissioning import keymaking, lines, record, tried, writing
 from station.commands.commissioning.dialogue import KEPT, Dialogue, Known, Stopped, agreed, shown
 from station.commands.commissioning.given import BadSource, payload, told
 from station.commands.commissioning.judging import Judge
+from station.commands.commissioning.lines import Lines
 from station.commands.commissioning.questions import KEYS, QUESTIONS, Answers
 from station.commands.commissioning.steps import Steps, fitting, steps
 from station.commands.commissioning.writing import Piece
@@ -139,6 +140,7 @@ class _Installation:
         self._folder = given.config.absolute().parent
         self._place = keymaking.Place(self._folder, base.sections, _owner())
         self.steps = Steps()
+        self.lines = Lines(base.sections)
         self.installer = ""
 
     def done(self) -> bool:
@@ -151,6 +153,7 @@ class _Installation:
         known = Known(sections, own=self._base.own, secret=self._base.own and self._has_password())
         judge = Judge(self._folder, said.folder, known, self._place.store)
         answers = Dialogue(said.answers, known, judge, unattended=given.yes).held()
+        self._scan()
         if not given.yes:
             self._confirm(answers, judge.copies)
         self.installer = answers["installer"]
@@ -164,6 +167,14 @@ class _Installation:
         sys.stdout.write(f"have {request} signed, then: ocpp-station commission --set certificate=FILE\n")
         return True
 
+    def _scan(self) -> None:
+        """Who is on the lines of this station; where hardware is simulated there is none."""
+        said = self.steps
+        if said.scan is not None or said.take is not None:
+            lines.said(self.lines, said.scan or (), said.take or {})
+        elif not self._given.yes and "simulator" not in self._base.sections:
+            lines.by_person(self.lines)
+
     def _has_password(self) -> bool:
         csms = self._base.sections.get("csms")
         name = csms.get("password_file") if isinstance(csms, dict) else None
@@ -175,6 +186,8 @@ class _Installation:
 
     def _confirm(self, answers: Answers, copies: Mapping[str, Path]) -> None:
         sys.stdout.write(shown({key: "as it is" if each is KEPT else each for key, each in answers.items()}))
+        for section, change in self.lines.changes.items():
+            sys.stdout.write(f"  {section:<18}{change}\n")
         for name, path in copies.items():
             instead = " (the one that is there stays as .before)" if (self._folder / name).exists() else ""
             sys.stdout.write(f"  {path} is copied to {self._folder / name}{instead}\n")
@@ -214,7 +227,7 @@ class _Installation:
         if answers.get("password", KEPT) is not KEPT:
             changes["csms"]["password_file"] = _PASSWORD
             pieces.append(Piece(self._folder / _PASSWORD, answers["password"].encode()))
-        text = writing.edited(self._base.text, changes)
+        text = writing.edited(self._base.text, {**changes, **self.lines.changes})
         path = self._given.config.absolute()
         if self._waiting(answers):
             writing.write_draft(path, text, pieces, self._place.owner)
@@ -235,9 +248,10 @@ def _owner() -> tuple[int, int] | None:
 
 def _installed(given: Given, installation: _Installation) -> int:
     """What is tried with the station as it stands there, then the check, then the record."""
-    found = []
+    found = list(installation.lines.findings)
     config = load(given.config, cached=False)
-    for each in chain(tried.found(config, installation.steps, unattended=given.yes), findings(given.config)):
+    trial = tried.found(config, installation.steps, unattended=given.yes)
+    for each in chain(trial, findings(given.config)):
         found.append(each)
         sys.stdout.write(row(each, colours=sys.stdout.isatty()) + "\n")
         sys.stdout.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -40,12 +41,14 @@ class Bench:
         (folder / "base.yaml").write_text(base, "utf-8")
         self.words = ("commission", "--base", str(folder / "base.yaml"), "--config", str(self.file))
 
-    def set_up(self, terminal: Terminal) -> None:
-        """Enter for everything that the base says."""
+    def set_up(self, terminal: Terminal, *lines: str) -> None:
+        """Enter for everything that the base says, after a look at these lines."""
         for question in ("Identity", "Vendor", "Model", "Serial", "Security profile", "URL"):
             terminal.answers(question, "")
         terminal.answers("Password", PASSWORD)
         terminal.answers("Who sets the station up", "Anna")
+        for line in (*lines, ""):
+            terminal.answers("Lines to look at, in turn .rs485; all; ", line)
         terminal.answers(r"Write .*\[y/N\]: ", "y")
 
     @property
@@ -69,8 +72,10 @@ def site(bench: Bench) -> Iterator[MixedSite]:
 
 def test_meters_are_compared_and_vehicles_charged_at_three_kinds_of_board(bench: Bench, site: MixedSite) -> None:
     """EVSE-WB with a meter, the reference board on CAN, an OpenEVSE; at EVSE 2 nobody agrees."""
+    for address, value in {0x00: 230.0, 0x46: 50.0}.items():  # what a scan knows mains by
+        site.do(functools.partial(site.rs485.do_set, 1, "input", address, float=value))
     with Terminal(*bench.words) as terminal:
-        bench.set_up(terminal)
+        bench.set_up(terminal, "rs485")
         terminal.answers("What does the display of one show", "1.2345")
         terminal.answers("What does the display of two show", "what?")
         terminal.answers("expected a number(.|\n)*What does the display of two show", "1234.5")
@@ -87,6 +92,8 @@ def test_meters_are_compared_and_vehicles_charged_at_three_kinds_of_board(bench:
         assert terminal.ends() == 1
 
     assert PASSWORD not in terminal.screen + bench.record
+    assert re.search(r"address 1: eastron-sdm\w+, .* kWh \(meter one\)", bench.record)
+    assert "address 12 answers, by no register map of a meter (board second)" in bench.record
     rows = {
         row[0]: row[1] for row in re.findall(r"^\w+ +(test EVSE \d|reading \w+) +(.*)$", bench.record, re.MULTILINE)
     }

@@ -15,7 +15,6 @@ import yaml
 from certs.throwaway import Authority
 from station.cli import main
 from station.commands.commissioning import record, writing
-from station.commands.commissioning.dialogue import Dialogue
 from station.config import ConfigError, load, source
 
 PASSWORD = "a secret of sixteen"
@@ -123,28 +122,42 @@ def test_somebody_is_asked_and_asked_again_with_the_reason(
     assert load(folder / "station.yaml").file.station.vendor == "Example"
 
 
+class Person:
+    """Types these lines, then presses Ctrl-C, or leaves."""
+
+    def __init__(self, lines: tuple[str, ...], last: type[BaseException] | None) -> None:
+        self._lines = iter(lines)
+        self._last = last
+
+    def readline(self) -> str:
+        """The next one."""
+        line = next(self._lines, None)
+        if line is None and self._last is not None:
+            raise self._last
+        return "" if line is None else f"{line}\n"
+
+    def isatty(self) -> bool:
+        """No terminal, which would be asked in another way for the password."""
+        return False
+
+
+@pytest.mark.parametrize("last", [None, KeyboardInterrupt], ids=["end of input", "ctrl-c"])
 @pytest.mark.parametrize("lines", range(10))
 def test_who_stops_before_the_last_answer_changes_nothing(
-    folder: Path, commission: Commission, capsys: pytest.CaptureFixture[str], lines: int
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    lines: int,
+    last: type[BaseException] | None,
 ) -> None:
-    """The line ends, or the last question is answered by no."""
+    """At each question; or the last one is answered by no."""
     typed = ("CS-1", "", "", "", "1", "ws://127.0.0.1:9/ocpp", PASSWORD, "Anna", "n")[:lines]
     before = files(folder)
+    monkeypatch.setattr(sys, "stdin", Person(typed, last))
 
-    assert commission(typed=typed) == 2
+    assert main(["commission", "--config", str(folder / "station.yaml"), "--base", str(folder / "base.yaml")]) == 2
 
     assert "nothing was changed" in capsys.readouterr().err
-    assert files(folder) == before
-
-
-def test_ctrl_c_changes_nothing(folder: Path, commission: Commission, monkeypatch: pytest.MonkeyPatch) -> None:
-    def pressed(*_given: object) -> str:
-        raise KeyboardInterrupt
-
-    before = files(folder)
-    monkeypatch.setattr(Dialogue, "_asked", pressed)
-
-    assert commission() == 2
     assert files(folder) == before
 
 

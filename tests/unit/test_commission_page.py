@@ -96,6 +96,17 @@ def test_a_qr_code_does_the_same(follower: Follower) -> None:
     assert Path("password").read_text("utf-8") == "a password of this station"
 
 
+def test_what_is_done_at_the_station_stands_in_a_qr_code_too(follower: Follower) -> None:
+    """Lists and mappings as in a file."""
+    steps_ = "energise: [2]\ndisplays: {meter-1: 0.0}\nscan: false\n"
+    (follower.folder / "answers.yaml").write_text(follower.given + steps_, "utf-8")
+
+    _, told = follower.types("--answers -", stdin=follower.types("--payload")[1])
+
+    assert re.search("^ok +test EVSE 2 ", told, re.MULTILINE)
+    assert "its display shows 0 kWh" in told
+
+
 def test_a_certificate_comes_later(follower: Follower) -> None:
     """The request that the first round has written is signed, and the command of the page goes on."""
     pki = Authority.create("Root", follower.folder)

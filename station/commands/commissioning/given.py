@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import getpass
+import json
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -54,7 +55,8 @@ def told(name: str | None, settings: Iterable[str], serial: str) -> Told:
 
 def payload(answers: Mapping[str, Any]) -> str:
     """The same answers as the text of a QR code: one line of plain ASCII."""
-    return SCHEME + urlencode({"v": _VERSION, **{key: str(value) for key, value in answers.items()}})
+    texts = {key: each if isinstance(each, str) else json.dumps(each) for key, each in answers.items()}
+    return SCHEME + urlencode({"v": _VERSION, **texts})
 
 
 def _in_folder(folder: Path, serial: str) -> Path:

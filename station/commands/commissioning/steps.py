@@ -16,6 +16,10 @@ Kwh = float
 class Steps(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """By their names in a file of answers. None: nobody has said it."""
 
+    scan: bool | tuple[str, ...] | None = None
+    """Which Modbus lines are looked at: all of the file, or those of this list."""
+    take: Mapping[str, str] | None = None
+    """By its place, as what somebody who answers there is put into the file."""
     displays: Mapping[str, Kwh] | None = None
     """By the name of a meter, what its display shows."""
     energise: tuple[int, ...] | None = None
@@ -28,6 +32,8 @@ KEYS = Steps.__struct_fields__
 def steps(told: Mapping[str, Any]) -> Steps:
     """What is said of them. Raises Stopped."""
     given = {key: _plain(key, told[key]) for key in KEYS if key in told}
+    if isinstance(given.get("scan"), str):
+        given["scan"] = (given["scan"],)
     if isinstance(given.get("energise"), int) and not isinstance(given["energise"], bool):
         given["energise"] = (given["energise"],)
     try:
@@ -37,7 +43,9 @@ def steps(told: Mapping[str, Any]) -> Steps:
         raise Stopped(f"{place.rstrip('`') or 'answers'}: {shape.plain(reason)}", _FORMS) from error
 
 
-_FORMS = "displays: {METER: KWH, ...}, energise: [EVSE, ...]"
+_FORMS = (
+    "scan: true or [LINE, ...], take: {LINE/ADDRESS: NAME@EVSE}, displays: {METER: KWH, ...}, energise: [EVSE, ...]"
+)
 
 
 def _plain(key: str, given: Any) -> Any:
