@@ -12,6 +12,7 @@ import json
 from collections.abc import Callable
 from http import HTTPStatus
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 from tests.agent import PASSWORD
@@ -157,6 +158,14 @@ class Post:
         assert last in [each.wh for each in self.site.meter.told], "a register that the meter never showed"
         assert abs(last - self.site.do(lambda: self.site.board.wh)) < 1.0, "energy that nobody pays for"
         return events
+
+
+def wires(folder: Path) -> list[str]:
+    """How a machine is booted that hangs on the wires of the `Site` in this folder."""
+    ends = {name: (folder / name).resolve() for name in ("can", "rs485", "reader")}
+    for end in ends.values():
+        end.chmod(0o666)
+    return [f"--bind={end}:/dev/{name}" for name, end in ends.items()]
 
 
 def transaction(machine: Machine) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.agent import PASSWORD
 from tests.live_csms import LiveCsms
 from tests.system import packages
 from tests.system.machine import DROP_INS, UNIT, Machine, install, installed, needs_machine
+from tests.system.post import Post, wires
+from tests.system.post import transaction as running
+from tests.system.site import Site
 
 pytestmark = [pytest.mark.system, needs_machine]
 
@@ -143,25 +147,35 @@ def test_a_package_makes_a_station_that_heals_itself(
     assert (machine.show("ActiveState"), machine.show("Result")) == ("inactive", "success")
 
 
-def test_an_upgrade_loses_no_session_and_only_a_purge_forgets(
-    fitted: Machine, package: Path, csms: LiveCsms, tmp_path: Path
+def test_an_upgrade_goes_on_with_the_session_and_only_a_purge_forgets(
+    fitted: Machine, package: Path, csms: LiveCsms, tmp_path: Path, record_property: Callable[[str, object], None]
 ) -> None:
-    """The next revision is installed while a vehicle charges; then removed, installed again, purged."""
+    """A vehicle on real wires charges on through the next revision: one transaction, paid for as its meter counts."""
     machine = fitted
-    machine.boot()
-    commission(machine, csms.url)
-    machine.run("systemctl", "start", UNIT)
-    csms.wait_for("BootNotification")
-    session = charge(machine)
+    with Site(tmp_path) as site:
+        machine.boot(*wires(tmp_path))
+        post = Post(machine, site, csms)
+        post.set_up()
+        post.start()
+        csms.wait_for("BootNotification")
+        post.plug_in_and_swipe()
+        session = running(machine)["id"]
+        post.until_more_events()
 
-    install(machine, packages.newer(package, tmp_path))
+        newer = packages.newer(package, tmp_path)
+        shutil.copy(newer, machine.root / "root" / newer.name)
+        machine.run("apt-get", "install", "-y", f"/root/{newer.name}")
 
-    csms.wait_for("BootNotification", 2)
-    csms.until(lambda: events(csms, "Ended"), "the end of the session")
-    ended = events(csms, "Ended")[0]  # a simulated vehicle is gone with the process; a real one would go on charging
-    assert (ended["transactionInfo"]["transactionId"], len(events(csms, "Started"))) == (session, 1)
-    assert ended["meterValue"], "its last reading"
-    assert machine.run("dpkg-query", "-W", "-f", "${Version}", "ocpp-station").endswith("-2")
+        assert machine.run("dpkg-query", "-W", "-f", "${Version}", "ocpp-station").endswith("-2")
+        assert csms.wait_for("BootNotification", 2, 60.0)[1]["reason"] == "ApplicationReset"
+        site.until(lambda: site.board.power_w > 0, "current", 60.0)
+        assert running(machine)["id"] == session
+        assert post.interruptions() == 1
+        opened, closed = (each.at for each in site.board.changes[-2:])
+        record_property("figure", f"an upgrade of the package takes the current away for {(closed - opened).seconds} s")
+        post.until_more_events()
+        post.stop_charging()
+        post.judge()
 
     machine.run("dpkg", "--remove", "ocpp-station")
     assert machine.shell("ls /var/lib/ocpp-station/").split(), "what the station knows is kept"

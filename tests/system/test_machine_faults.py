@@ -24,7 +24,7 @@ from tests.agent import PASSWORD
 from tests.live_csms import LiveCsms
 from tests.system import machine as machines
 from tests.system.machine import UNIT, Machine, needs_machine
-from tests.system.post import STATE, Post, transaction
+from tests.system.post import STATE, Post, transaction, wires
 from tests.system.rig import energy, moment
 from tests.system.site import Site
 
@@ -42,10 +42,7 @@ def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Machine, S
     with Site(folder) as site, contextlib.ExitStack() as opened:
         machine = Machine(folder / "machine", machines.installed(tmp_path_factory))
         opened.callback(machine.end)
-        wires = {name: (folder / name).resolve() for name in ("can", "rs485", "reader")}
-        for wire in wires.values():
-            wire.chmod(0o666)
-        machine.boot("--private-network", *(f"--bind={wire}:/dev/{name}" for name, wire in wires.items()))
+        machine.boot("--private-network", *wires(folder))
         yield machine, site
 
 
