@@ -14,6 +14,7 @@ seconds.
 
 from __future__ import annotations
 
+import functools
 import random
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -78,6 +79,7 @@ from station.store import files
 from station.store.boots import Boots
 from station.store.db import Database
 from station.store.fallback import Fallback
+from tests.crash.medium import memory
 from tests.csms import EPOCH, Csms
 
 MEASURANDS = (
@@ -113,6 +115,14 @@ class CountedIds:
         """The next one."""
         self.count += 1
         return f"00000000-0000-4000-8000-{self.count:012d}"
+
+
+@functools.cache
+def empty_database() -> bytes:
+    """What the first start makes, made once: the migrations take half the time of a whole start."""
+    with memory() as path:
+        Database.open(path / "station.db").close()
+        return (path / "station.db").read_bytes()
 
 
 def setup(  # noqa: PLR0913 - by keyword, what a test wants different
@@ -305,6 +315,9 @@ class Bench:
 
     def boot(self) -> None:
         """Start the station over whatever the database holds."""
+        if self._vfs is None and not any(self.path.glob("station.db*")):
+            files.make_directory(self.path)
+            files.create(self.path / "station.db", [empty_database()])
         self.database = Database.open(self.path / "station.db", vfs=self._vfs)
         boots = Boots(self.database)
         disk = Fallback(self.database)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import gc
 import os
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -37,6 +38,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     wrong = [f"{item.nodeid}: {', '.join(unknown(item))}" for item in items if unknown(item)]
     if wrong and "PYTEST_XDIST_WORKER" not in os.environ:
         raise pytest.UsageError("markers with ids that are in no index:\n" + "\n".join(wrong))
+
+
+def pytest_collection_finish() -> None:
+    """Thousands of tests and all modules stay until the end: the collector of garbage need not look at them again."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

@@ -50,6 +50,10 @@ WARNINGS = 100
 """So many different unknown fields are told in the log; a CSMS cannot fill the disk with inventions."""
 
 
+_RULES = Rules(rules_v201.OBJECTS, rules_v201.ENUMS)
+"""Of all speakers that announce no other lengths: what judges is built once, however many stations there are."""
+
+
 class Speaker201:
     """OCPP 2.0.1.
 
@@ -63,7 +67,7 @@ class Speaker201:
 
     def __init__(self, *, strict: bool = False, lengths: Mapping[str, int] | None = None) -> None:
         self._strict = strict
-        self._rules = Rules(rules_v201.OBJECTS, rules_v201.ENUMS, lengths)
+        self._rules = Rules(rules_v201.OBJECTS, rules_v201.ENUMS, lengths) if lengths else _RULES
         self._warned: set[str] = set()
 
     def can(self, message: type[Message]) -> bool:

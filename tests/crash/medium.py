@@ -257,11 +257,16 @@ def _variants(medium: _Medium, rng: random.Random, *, dropped: bool) -> Iterator
         yield "torn", list(medium.torn(rng))
 
 
+_MEMORY = Path("/dev/shm")  # noqa: S108  # only where it exists
+_ENOUGH = 500_000_000
+"""Bytes for all workers together; a container's share, 64 MB, is too small."""
+
+
 @contextlib.contextmanager
 def memory() -> Iterator[Path]:
-    """A temporary directory, in memory if the machine has such a place."""
-    place = Path("/dev/shm")  # noqa: S108  # only where it exists
-    with tempfile.TemporaryDirectory(dir=place if place.is_dir() else None) as name:
+    """A temporary directory, in memory if the machine has such a place with enough room."""
+    there = _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _ENOUGH
+    with tempfile.TemporaryDirectory(dir=_MEMORY if there else None) as name:
         yield Path(name)
 
 

@@ -12,6 +12,12 @@ from tests.scenarios.e_transactions.story import bench as station
 
 
 @pytest.fixture
+def tmp_path(fast: Path) -> Path:
+    """In memory: what the disk keeps is the crash tests' to ask."""
+    return fast
+
+
+@pytest.fixture
 def make(tmp_path: Path) -> Make:
     """A station with these variables and points, and two EVSEs."""
 
