@@ -300,12 +300,15 @@ def prepare(path: Path, *, vfs: str | None, schema: Path) -> Path:
         files.remove(name)
     files.create_empty(temporary)  # SQLite gives its log and journal the same mode
     files.sync_directory(path.parent)
-    connection = connect(temporary, vfs)
+    connection, memory = connect(temporary, vfs), sqlite3.connect(":memory:", isolation_level=None)
     try:
-        connection.execute("PRAGMA page_size = 1024")
+        memory.execute("PRAGMA page_size = 1024")
+        migrate(memory, schema)
+        connection.execute(f"PRAGMA synchronous = {_CREATING}")
+        memory.backup(connection)  # one commit; a file that is migrated where it lies waits for the disk each time
         configure(connection, _CREATING)
-        migrate(connection, schema)
     finally:
+        memory.close()
         connection.close()
     return temporary
 
