@@ -19,7 +19,7 @@ from tests.system.post import Post, wires
 from tests.system.post import transaction as running
 from tests.system.site import Site
 
-pytestmark = [pytest.mark.system, needs_machine]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600), needs_machine]
 
 STATION = """\
 station: {{identity: CS001, vendor: Example, model: Wallbox}}
