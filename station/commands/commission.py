@@ -92,12 +92,13 @@ def show_payload(name: str) -> int:
 
 def commission(given: Given) -> int:
     """Ask, write, check, record. 1 if the check finds an error, 2 if an answer is missing, 78 if the file is wrong."""
+    kept: list[str] = []
     try:
-        installation = _Installation(given, _base(given))
+        installation = _Installation(given, _base(given), kept)
         waiting = installation.done()
     except (KeyboardInterrupt, EOFError):
         sys.stdout.write("\n")
-        return errors.tell("stopped: nothing was changed", "", EX_USAGE)
+        return errors.tell(f"stopped: nothing was changed{''.join(kept)}", "", EX_USAGE)
     except (Stopped, BadSource) as stopped:
         return errors.tell(stopped.args[0], stopped.args[1], EX_USAGE)
     except ConfigError as error:
@@ -134,8 +135,9 @@ def _base(given: Given) -> _Base:
 class _Installation:
     """From the answers to the files."""
 
-    def __init__(self, given: Given, base: _Base) -> None:
+    def __init__(self, given: Given, base: _Base, kept: list[str]) -> None:
         self._given = given
+        self._kept = kept  # what stays, whatever happens
         self._base = base
         self._folder = given.config.absolute().parent
         self._place = keymaking.Place(self._folder, base.sections, _owner())
@@ -210,6 +212,8 @@ class _Installation:
         except (ValueError, msgspec.ValidationError) as error:
             raise Stopped(str(error), "correct the names, or the section `keys`") from error
         sys.stdout.write(f"key {answers['key']}: {'made' if made else 'there already'}\n")
+        if made:
+            self._kept.append(f", but the key {answers['key']} is there now, and will be used")
         data = path.read_bytes() if keymaking.same(path, request) else request.encode()
         return Piece(path, data, writing.PUBLIC, kept=True)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -71,13 +71,12 @@ def make(place: Place, answers: Answers) -> tuple[str, bool]:
     station = place.sections.get("station")
     told = station if isinstance(station, dict) else {}
     subject = Subject(answers["serial"] or answers["identity"], told.get("organization") or answers["vendor"])
-    try:
-        store.create(name, KeyKind(place.keys(answers).kind))
-    except KeyExists:
-        made = False
-    request = store.csr(name, subject)
-    _give(place, answers)
-    return request, made
+    with _given(place.owner, place.directory(answers)):
+        try:
+            store.create(name, KeyKind(place.keys(answers).kind))
+        except KeyExists:
+            made = False
+        return store.csr(name, subject), made
 
 
 def same(file: Path, request: str) -> bool:
@@ -88,11 +87,14 @@ def same(file: Path, request: str) -> bool:
     return False
 
 
-def _give(place: Place, answers: Answers) -> None:
-    """What root has made is for the service's user to use."""
-    if place.owner is None:
-        return
-    directory = place.directory(answers)
-    for each in (directory, *directory.glob("*")):
-        if each.stat().st_uid == os.geteuid():
-            os.chown(each, *place.owner)
+@contextlib.contextmanager
+def _given(owner: tuple[int, int] | None, directory: Path) -> Iterator[None]:
+    """What root makes inside, folders too, is for the service's user to use."""
+    absent = [each for each in (directory, *directory.parents) if not each.exists()]
+    before = set(directory.glob("*"))
+    try:
+        yield
+    finally:
+        for each in (*absent, *(set(directory.glob("*")) - before)):
+            if owner is not None and each.exists():
+                os.chown(each, *owner)
