@@ -84,9 +84,9 @@ class Wallbox:
 
     def commission(self, hardware: str) -> str:
         """As docs/commission.md says, with nobody there; then what the service may touch is written from the file."""
-        self.machine.put("/root/hardware.yaml", hardware)
-        self.machine.put("/root/answers.yaml", ANSWERS.format(url=self.csms.url, password=PASSWORD), 0o600)
-        words = ("--base", "/root/hardware.yaml", "--answers", "/root/answers.yaml", "--yes")
+        self.machine.put("/srv/hardware.yaml", hardware)
+        self.machine.put("/srv/answers.yaml", ANSWERS.format(url=self.csms.url, password=PASSWORD), 0o600)
+        words = ("--base", "/srv/hardware.yaml", "--answers", "/srv/answers.yaml", "--yes")
         told = self.machine.run("ocpp-station", "commission", *words)
         self.machine.put(f"{DROP_INS}/90-short.conf", SHORT)
         self.machine.shell(f"ocpp-station drop-in > {DROP_INS}/10-station.conf; systemctl daemon-reload")
