@@ -51,7 +51,7 @@ class _Line(ChannelLine):
         super().__init__(number)
         self.failed_looks = 0
         self.given: Permit | None = None
-        """What was permitted last, if nothing has spoken against it since."""
+        """What was permitted last; it stands only while its lease runs."""
         self.given_at = math.inf
         self.lease_ends = -math.inf
         self.timer: asyncio.TimerHandle | None = None
@@ -179,8 +179,7 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
         """Ends the lease. Raises NotFound, Timeout, BadReply: then it is over all the same, see `_lapsed`."""
         line = self._line(channel)
         self._check()
-        order, line.given = line.command(), None
-        line.lease_ends = min(line.lease_ends, self._clock())
+        order, line.lease_ends = line.command(), min(line.lease_ends, self._clock())
         try:
             await self._withdraw(channel)
         except BaseException:  # a cancelled denial is one, too
@@ -275,7 +274,7 @@ class PolledBoard(ChannelBoard[_Line], abc.ABC):
     async def _lapsed(self, line: _Line) -> None:
         """The lease is over: withdraws the permission, again and again until that has worked or another was given."""
         log.warning("board.lease_ended", extra={"board": self.name, "channel": line.number})
-        order, line.given = line.command(), None
+        order = line.command()
         while line.order == order and self._lost is None:
             try:
                 await self._withdraw(line.number)

@@ -25,6 +25,7 @@ class Scripted(PolledBoard):
         self.written: list[str] = []
         self.permitted: dict[int, float] = {1: 0.0, 2: 0.0}
         self.half_way: asyncio.Event | None = None
+        self.renewable: asyncio.Event | None = None
         self.failures: dict[int, DeviceError] = {}
         self.refusal = ""
         self.withdrawals_fail = 0
@@ -59,8 +60,8 @@ class Scripted(PolledBoard):
     async def _renew(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
         del permit, current
         self.written.append(f"renew {channel}")
-        if self.half_way is not None:
-            await self.half_way.wait()
+        if self.renewable is not None:
+            await self.renewable.wait()
 
     async def _withdraw(self, channel: int) -> None:
         if self.withdrawals_fail:
@@ -513,8 +514,9 @@ async def _comes_between(board: Scripted, what: str) -> None:
         await asyncio.sleep(2.5)  # more than two periods
 
 
-def test_a_renewal_that_a_denial_overtakes_does_not_stand() -> None:
-    """What comes after it is given anew."""
+@pytest.mark.parametrize("by", ["a denial", "another limit", "a failure"])
+def test_a_renewal_that_is_overtaken_or_fails_does_not_stand(by: str) -> None:
+    """The same permission is given anew after that."""
 
     async def scenario() -> None:
         board = Scripted(now, poll_s=1.0)
@@ -522,18 +524,43 @@ def test_a_renewal_that_a_denial_overtakes_does_not_stand() -> None:
         await board.allow(1, Permit(16.0, 3))
         await asyncio.sleep(0.1)
         await board.snapshot(1)
-        board.half_way = asyncio.Event()
+        board.renewable = asyncio.Event()
         renewing = asyncio.ensure_future(board.allow(1, Permit(16.0, 3)))
         await asyncio.sleep(0.1)
-        await board.deny(1)
-        board.half_way.set()
-        await renewing
+        if by == "a denial":
+            await board.deny(1)
+        elif by == "another limit":
+            await board.allow(1, Permit(10.0, 3))
+        else:
+            renewing.cancel()
+        board.renewable.set()
+        await asyncio.wait({renewing})
         await board.snapshot(1)
         board.written.clear()
 
         await board.allow(1, Permit(16.0, 3))
 
         assert board.written == ["limit 16", "enable 1"]
+        await board.close()
+
+    virtualloop.run(scenario())
+
+
+def test_a_denial_that_fails_ends_the_lease_at_once_and_is_repeated_each_second() -> None:
+    """Not only when the lease would have ended."""
+
+    async def scenario() -> None:
+        board = Scripted(now)
+        await board.open()
+        await board.allow(1, Permit(16.0, 3))
+        await asyncio.sleep(2.0)
+        board.withdrawals_fail = 3
+        with pytest.raises(Timeout):
+            await board.deny(1)
+        await asyncio.sleep(2.9)
+        assert board.permitted[1] == 16
+        await asyncio.sleep(0.2)
+        assert board.permitted[1] == 0
         await board.close()
 
     virtualloop.run(scenario())
