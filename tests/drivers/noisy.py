@@ -1,7 +1,7 @@
 """Bad lines and bad networks in memory, for days in virtual time, and boards with their cars at the far end of each.
 
 Frames are damaged, late or lost by chance, the same each time from the same seed. A car has `comes`, `goes` and
-`looks`; `note` is told whether the contactor is closed, whenever that may have changed.
+`looks`, and knows what it is offered; `note` is told whether the contactor is closed, whenever that may have changed.
 """
 
 from __future__ import annotations
@@ -199,6 +199,11 @@ class WbCar(RtuCar):
         del unit, address, values
         self._settle()
 
+    @property
+    def offered_a(self) -> float:
+        """What it offers to a car."""
+        return self._board.held[1001]
+
     def comes(self) -> None:
         """The car is plugged in."""
         self._board.vehicle, self._board.cable_a = "B", 32
@@ -237,6 +242,11 @@ class EvCcCar(EvCcBoard, RtuCar):
         super().settle()
         self._note(self.relay)
 
+    @property
+    def offered_a(self) -> float:
+        """What it offers to a car."""
+        return self.shown[24003]
+
     def comes(self) -> None:
         """The car is plugged in."""
         self.do_plug_in()
@@ -257,6 +267,11 @@ class CharxCar(CharxStation):
         super().__init__(1)
         self.points = {1: NotedPoint(self.held, note)}
         network.station = self
+
+    @property
+    def offered_a(self) -> float:
+        """What it offers to a car."""
+        return self.points[1].get(297)
 
     def comes(self) -> None:
         """The car is plugged in."""
@@ -297,6 +312,11 @@ class BenderCar(BenderStation):
         super().settle()
         self._note(self.relays != 0)
 
+    @property
+    def offered_a(self) -> float:
+        """What it offers to a car."""
+        return self.held[706]
+
     def comes(self) -> None:
         """The car is plugged in."""
         self.do_plug_in()
@@ -328,6 +348,11 @@ class OpenEvseCar(OpenEvseBoard):
         """As the board, noted."""
         super().settle()
         self._note(self.relay)
+
+    @property
+    def offered_a(self) -> float:
+        """What it offers to a car."""
+        return self.capacity_a
 
     def comes(self) -> None:
         """The car is plugged in."""

@@ -28,6 +28,7 @@ class Scripted(PolledBoard):
         self.renewable: asyncio.Event | None = None
         self.failures: dict[int, DeviceError] = {}
         self.refusal = ""
+        self.faults: set[Fault] = set()
         self.withdrawals_fail = 0
         self.looked_at: list[float] = []
 
@@ -45,6 +46,7 @@ class Scripted(PolledBoard):
             pilot=PilotState.C,
             contactor_closed=self.permitted[channel] > 0,
             limit_a=self.permitted[channel],
+            faults=frozenset(self.faults),
         )
 
     async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
@@ -168,6 +170,25 @@ def test_a_permission_that_is_refused_changes_no_lease() -> None:
 
         await until(lambda: board.permitted[1] == 0)
         assert "disable 2" not in board.written
+        await board.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_jammed_lock_refuses_no_permission_as_other_faults_do() -> None:
+    """Whether it is needed is what the core knows; all that is wrong is named."""
+
+    async def scenario() -> None:
+        board = await opened()
+        board.faults = {Fault.LOCK_JAMMED}
+        await board.snapshot(1)
+        await board.allow(1, Permit(16.0, 3))
+        assert board.permitted[1] == 16
+
+        board.faults = {Fault.LOCK_JAMMED, Fault.RCD, Fault.DIODE}
+        await board.snapshot(1)
+        with pytest.raises(Refused, match=r"a fault is active: DiodeFault, ResidualCurrent$"):
+            await board.allow(1, Permit(16.0, 3))
         await board.close()
 
     asyncio.run(scenario())
