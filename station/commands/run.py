@@ -193,6 +193,9 @@ async def _serve(config: Config, station: Station, parts: Parts) -> int:
     unlocking.retune = runner.retune
     station.data_transfers.in_step = _in_step(runner)
     code = await runner.run()
+    lost = station.engine.fallback.leave()  # what is in memory only has no other chance
+    if lost is not None:
+        log.error("store.not_written", extra={"kind": lost.kind.name, "detail": lost.detail})
     log.info("agent.stopped", extra={"code": code})
     return code
 

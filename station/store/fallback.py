@@ -2,7 +2,7 @@
 
 A full or failing disk is a state, not a bug (design 6). The copy holds all that was committed, so every step stays a
 transaction and running sessions go on with their events; when the disk works again the whole copy is written back in
-one transaction. What was told meanwhile is lost only if the power fails too.
+one transaction, at an orderly stop at the latest. What was told meanwhile is lost only if the power fails too.
 Invariant: the connection to the disk stays open (a restart cannot open what a running process can still read).
 """
 

@@ -84,7 +84,11 @@ def test_the_journal_has_the_fields_of_an_event_as_fields(post: Post) -> None:
 
 
 def test_a_full_disk_costs_nothing_that_was_stored_and_stops_nobody(post: Post) -> None:
-    """It fills up while a vehicle charges and no CSMS is there; the agent is killed on it; then there is room again."""
+    """While a vehicle charges and no CSMS is there. Room is made and it is restarted; the next time it is killed.
+
+    A restart in order has time to write what was kept in memory; after a kill what the disk had is there, and it starts
+    and goes on although the disk is still full.
+    """
     post.machine.shell(f"mkdir -p {STATE}; mount -t tmpfs -o size=4m,mode=700 tmpfs {STATE}")
     post.start()
     post.csms.wait_for("BootNotification")
@@ -94,16 +98,18 @@ def test_a_full_disk_costs_nothing_that_was_stored_and_stops_nobody(post: Post) 
     post.meanwhile()
 
     fill(post)
-    post.meanwhile()
-    post.machine.shell(f"rm {STATE}/fill")
-    post.until(lambda: post.store() == "ok", "the store to recover")
-    recovered = datetime.now(UTC)
+    full = datetime.now(UTC)
+    post.meanwhile(3)
     assert (post.interruptions(), post.restarts()) == (0, 0)
+    restarted = datetime.now(UTC)
+    post.machine.shell(f"rm {STATE}/fill; systemctl restart {UNIT}")
+    post.site.until(lambda: post.site.board.power_w > 0, "the session to go on")
+    assert post.store() == "ok"
 
     fill(post)
     post.machine.run("systemctl", "kill", "--kill-who=main", "--signal=KILL", UNIT)
     post.until(lambda: post.restarts() == 1 and transaction(post.machine), "it to run on a full disk")
-    post.site.until(lambda: post.site.board.closed, "the session to go on")
+    post.site.until(lambda: post.site.board.power_w > 0, "the session to go on")
     assert post.store() != "ok"
     post.machine.shell(f"rm {STATE}/fill")
     post.until(lambda: post.store() == "ok", "the store to recover")
@@ -111,11 +117,8 @@ def test_a_full_disk_costs_nothing_that_was_stored_and_stops_nobody(post: Post) 
     post.until_more_events()
     post.stop_charging()
 
-    events = post.judge()
-    times = [moment(each["timestamp"]) for each in events]
-    before = [one for one in times if one < recovered]
-    assert max(other - one for one, other in pairwise(before)) < timedelta(seconds=6), "what was in memory is lost"
-    assert recovered - before[-1] < timedelta(seconds=6)
+    times = [moment(each["timestamp"]) for each in post.judge()]
+    assert sum(full < each < restarted for each in times) >= 2, "what was kept in memory was not written"
     assert post.restarts() == 1
 
 
