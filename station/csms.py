@@ -159,10 +159,12 @@ class StepCsms:
                 return None
             made = Made(message, {})  # its turn comes all the same, and then it turns out
         read_off = QUEUEING.get(type(message))
+        judged, text = next(iter(made.texts.items()), ("", b""))
         queueing = {"key": key or "", **(read_off(message) if read_off is not None else {})}
         return Told(
             action=action,
-            payload=next(iter(made.texts.values()), None) or codec.dump(made.request),
+            payload=text or codec.dump(made.request),
+            judged=judged,
             instant=at or self._now.instant,
             stamped=self._now.wall if at is None else self._wall_of(at),
             asked=asked,

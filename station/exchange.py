@@ -409,6 +409,7 @@ def _read(row: rows.Row) -> rows.Row:
     if row.made is not None:
         return row
     try:
-        return msgspec.structs.replace(row, made=rows.Made(row.request, {}))
+        texts = {row.judged: row.payload} if row.judged else {}
+        return msgspec.structs.replace(row, made=rows.Made(row.request, texts))
     except ValueError as error:
         raise CannotRender(str(error)) from error

@@ -175,6 +175,7 @@ class Outbox:
             by=by,
             context=told.context,
             made=told.made,
+            judged=told.judged,
         )
 
     # -- sending -----------------------------------------------------------------------------------------------
@@ -413,5 +414,7 @@ class Outbox:
         if self._ledger.hides(record[0]):
             return None
         row = revived(record)
+        if row.judged and not self.is_of_this_run(row):  # by another agent, perhaps, or by other limits
+            row = msgspec.structs.replace(row, judged="")
         attempts = self._ledger.attempts(row.id, row.attempts)
         return row if attempts == row.attempts else msgspec.structs.replace(row, attempts=attempts)

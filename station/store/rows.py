@@ -1,8 +1,9 @@
 """What a queued message is, and the one table that says how each action is delivered (design 3, "A message goes out").
 
 A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec;
-mostly the very text that was judged when it was told, and that leaves. A row that is still in memory remembers what it
-was made of; one that comes from the disk is read and rendered. Two things are added as it leaves:
+mostly the very text that was judged when it was told (`judged` names the version by whose rules), and that leaves. A row
+that is still in memory remembers what it was made of; one that comes from the disk is read, and rendered and judged
+anew unless it was judged in this very run. Two things are added as it leaves:
 
 - *Time.* The payload's timestamps were written with the clock as known when it was told. A row keeps the `instant` of
   the event and the wall time `stamped` that the payload gives to it. If the clock has since been learned better,
@@ -117,6 +118,7 @@ class Made(msgspec.Struct, frozen=True):
 class Told(msgspec.Struct, frozen=True):
     """A message as a step tells it.
 
+    `judged`: the version by whose rules the payload may leave as it stands; "": by none's.
     `key`: order is kept among messages of one action with the same key: the transaction id; the connector for LATEST.
     `stamped`: the wall time that the payload gives to `instant`.
     `droppable`: an Updated that may go when the disk is full (E04.FR.07).
@@ -134,6 +136,7 @@ class Told(msgspec.Struct, frozen=True):
     asked: bool = False
     context: object = None
     made: Made | None = None
+    judged: str = ""
 
 
 class Row(msgspec.Struct, frozen=True):
@@ -155,6 +158,7 @@ class Row(msgspec.Struct, frozen=True):
     by: Mono | None = None
     context: object = None
     made: Made | None = None
+    judged: str = ""
 
     @property
     def stored(self) -> bool:

@@ -15,8 +15,8 @@ from .db import Database
 from .rows import DELIVERY, Delivery, Lane, Row, lane_range
 
 WINDOW = 64
-_COLUMNS = "id, message_id, action, key, droppable, attempts, boot, mono, stamped, payload"
-Record = tuple[int, str, str, str, int, int, int, float, float, bytes]
+_COLUMNS = "id, message_id, action, key, droppable, attempts, boot, mono, stamped, payload, judged"
+Record = tuple[int, str, str, str, int, int, int, float, float, bytes, str]
 
 
 class Spool:
@@ -28,9 +28,12 @@ class Spool:
     def insert(self, rows: Iterable[Row]) -> None:
         """Store new rows."""
         self._db.connection.executemany(
-            f"INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constant text
+            f"INSERT INTO outbox ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",  # noqa: S608  # constant text
             [
-                (r.id, r.message_id, r.action, r.key, r.droppable, r.attempts, *r.instant, r.stamped, r.payload)
+                (
+                    *(r.id, r.message_id, r.action, r.key, r.droppable, r.attempts),
+                    *(*r.instant, r.stamped, r.payload, r.judged),
+                )
                 for r in rows
             ],
         )
@@ -160,7 +163,7 @@ class Window:
 
 def revived(record: Record) -> Row:
     """A row as it was stored. An action of a newer agent is durable to this one."""
-    number, message_id, action, key, droppable, attempts, boot, mono, stamped, payload = record
+    number, message_id, action, key, droppable, attempts, boot, mono, stamped, payload, judged = record
     rule = DELIVERY.get(action)
     return Row(
         id=number,
@@ -174,4 +177,5 @@ def revived(record: Record) -> Row:
         stamped=Wall(stamped),
         droppable=bool(droppable),
         attempts=attempts,
+        judged=judged,
     )

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from station.ocpp.messages import TransactionEventRequest
+from station.ocpp.v201 import Speaker201
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, values
 
@@ -56,6 +58,31 @@ def test_a_long_time_offline_costs_updated_events_only_and_the_csms_is_told_whic
     telling = [event["seqNo"] for event in events]
     assert all(later - earlier <= gaps for earlier, later in itertools.pairwise(telling))
     assert max(later - earlier for earlier, later in itertools.pairwise(telling)) < 64, "not evenly"
+
+
+@pytest.mark.parametrize(("restarted", "judged_anew"), [(False, 0), (True, 200)])
+def test_a_long_queue_is_judged_again_only_by_another_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, restarted: bool, judged_anew: int
+) -> None:
+    """What this run has judged leaves as it lies on the disk; an earlier run may have been another agent."""
+    station = charging(tmp_path, **{"SampledDataCtrlr.TxUpdatedInterval": "10"})
+    online = len(station.events())
+    station.csms.disconnect()
+    station.advance(seconds=2000)
+    made_texts = station.database.execute("SELECT CAST(payload AS TEXT) FROM outbox ORDER BY id").fetchall()
+    if restarted:
+        station.crash()
+    encoded: list[object] = []
+    encode = Speaker201.encode
+    monkeypatch.setattr(Speaker201, "encode", lambda its, told: (encoded.append(told), encode(its, told))[1])
+    station.csms.connect()
+    station.advance(5)
+
+    late = station.events()[online:]
+    assert len(made_texts) == 200
+    assert late[:200] == [{**json.loads(text), "offline": True} for (text,) in made_texts]
+    assert len([told for told in encoded if isinstance(told, TransactionEventRequest)]) >= judged_anew
+    assert bool(encoded) is restarted
 
 
 @pytest.mark.req("E13.FR.02", "E13.FR.04")
