@@ -204,6 +204,8 @@ class DeviceModel:
         self._fallback = lru_cache(maxsize=256)(default)
         self._asked: dict[tuple[str | ComponentId, str, str], Attribute | None] = {}
         """What typed questions were asked about, and where its value is; None for what the station lacks."""
+        self.settings = 0
+        """Grows whenever anything but a measured value (`measure`) may have changed."""
         for variable in variables:
             self.add(variable)
 
@@ -236,6 +238,7 @@ class DeviceModel:
         bucket[variable.id.key] = variable
         self._exact[variable.component, variable.id] = variable
         self._asked.clear()
+        self.settings += 1
 
     def remove(self, component: ComponentId) -> None:
         """Remove a component with all its variables; nothing happens if it is not there."""
@@ -243,6 +246,7 @@ class DeviceModel:
         self._ids.pop(component.key, None)
         self._exact = {(each.component, each.id): each for each in self}
         self._asked.clear()
+        self.settings += 1
 
     def find(self, component: ComponentId, variable: VariableId) -> Variable | Status:
         """The variable, or which of the two names is unknown.
@@ -295,6 +299,7 @@ class DeviceModel:
 
     def apply(self, settable: Settable) -> Change:
         """Do what `check_set` allowed."""
+        self.settings += 1
         return _set(settable.variable, settable.attribute, settable.value)
 
     def set_by_csms(
@@ -319,6 +324,7 @@ class DeviceModel:
         holder = found.attribute(attribute) if isinstance(found, Variable) else None
         if isinstance(found, Status) or holder is None:
             raise UnknownVariableError(f"{component} {variable} {attribute.value}: {found}")
+        self.settings += 1
         return _measured(found, holder, value)
 
     def measure(self, component: ComponentId, variable: VariableId, value: str) -> Change | None:
@@ -331,6 +337,7 @@ class DeviceModel:
 
     def restore(self, stored: Iterable[tuple[Variable, Attribute, str]] = ()) -> None:
         """All persistent attributes back to their initial values, then those of `stored`: the way of every boot."""
+        self.settings += 1
         for variable in self:
             for holder in variable.attributes:
                 if holder.persistent:

@@ -54,9 +54,10 @@ from station.ocpp.types import MeterValueType
 from station.ports import Csms, Hardware, Times
 from station.state.connectors import Connectors
 from station.state.limits import Limits, limit_a
+from station.state.listings import Listings
 from station.state.meters import MOMENT, Meters, Sample, Wanted, purpose_of, sampled_values, signing
 from station.state.sessions import Session, Sessions
-from station.state.signatures import printed_key, signs
+from station.state.signatures import printed_key
 from station.state.variables import Variables
 
 log = logging.getLogger(__name__)
@@ -124,6 +125,7 @@ class Metering(Block):
         self._limits = limits
         self._meters = meters
         self._variables = variables
+        self._listings = Listings(variables)
         self._csms = csms
         self._hardware = hardware
         self._times = times
@@ -231,7 +233,7 @@ class Metering(Block):
         for evse_id in evse_ids:
             reasons = [reason for of, reason in self._agenda if of == evse_id]
             rhythm = None
-            if reasons and not any(signs(self._variables, *LISTED[reason]) for reason in reasons):
+            if reasons and not any(self._listings.of(*LISTED[reason]).signs for reason in reasons):
                 moments = [self._agenda[evse_id, reason] for reason in reasons]
                 rhythm = Rhythm(moments[0].since, tuple(sorted({each.every_s for each in moments})))
             (self._kept.discard if rhythm is None else self._kept.add)(evse_id)
@@ -289,10 +291,14 @@ class Metering(Block):
         """Whether something is told signed of this reading."""
         if wait.tells and self._variables.boolean("AlignedDataCtrlr", "SignReadings"):
             return True
-        return any(signs(self._variables, *LISTED[reason]) for reason in wait.reasons)
+        for reason in wait.reasons:  # noqa: SIM110 - `any` would make a generator for each event
+            if self._listings.of(*LISTED[reason]).signs:
+                return True
+        return False
 
     def _wait_s(self) -> float:
-        able = any(self._variables.boolean(each, "SignReadings") for each in ("SampledDataCtrlr", "AlignedDataCtrlr"))
+        able = self._listings.of("SampledDataCtrlr", "TxEndedMeasurands").signs
+        able = able or self._listings.of("AlignedDataCtrlr", "TxEndedMeasurands").signs
         return SIGNING_S if able else ROUND_S
 
     def metered(self, fact: MeterSampled, now: Now) -> None:

@@ -20,9 +20,9 @@ from station.ocpp.enums import ReadingContextEnumType
 from station.ocpp.messages import TransactionEventRequest
 from station.ocpp.types import EVSEType, MeterValueType, SampledValueType, TransactionType
 from station.ports import Times
+from station.state.listings import Listings
 from station.state.meters import Sample, Wanted, sampled_values
 from station.state.sessions import Session, Sessions
-from station.state.signatures import signs
 from station.state.variables import Variables
 
 MAX_BYTES = 60_000
@@ -73,7 +73,7 @@ class Writer:
 
     def __init__(self, *, sessions: Sessions, variables: Variables, times: Times) -> None:
         self._sessions = sessions
-        self._variables = variables
+        self._listings = Listings(variables)
         self._times = times
 
     def write(
@@ -194,17 +194,17 @@ class Writer:
     def _sampled_values(
         self, session: Session, what: Readings, offered_a: float | None, *, key_told: bool
     ) -> list[SampledValueType]:
-        component, variables = what.component, self._variables
-        if not variables.boolean(component, "Enabled"):
+        listing = self._listings.of(what.component, what.variable)
+        if not listing.enabled:
             return []
-        policy = variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue")
+        policy = listing.public_key
         wanted = Wanted(
-            measurands=variables.members(component, what.variable),
+            measurands=listing.measurands,
             context=what.context,
-            without_phases=variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+            without_phases=listing.without_phases,
             offered_a=offered_a,
             phases=session.phases or 3,
-            sign=signs(variables, component, what.variable),
+            sign=listing.signs,
             public_key=policy == "EveryMeterValue" or (policy == "OncePerTransaction" and not key_told),
         )
         return sampled_values(what.sample.reading, wanted)
