@@ -115,10 +115,11 @@ Outcome = Answered[Q] | Refused[Q] | TimedOut[Q] | NotSent[Q]
 
 
 class Route(msgspec.Struct, frozen=True):
-    """One action that a block answers."""
+    """One action that a block answers; `reads`: by reading alone, so that no deadline moves."""
 
     request: type[Request[Any, Any]]
     handle: Callable[[Any, Now], Response | Later]
+    reads: bool = False
 
 
 class OutcomeRow(msgspec.Struct, frozen=True):
@@ -177,9 +178,9 @@ Guards = Sequence[Guard]
 Results = Sequence[ResultRow]
 
 
-def route(request: type[Request[Q, R]], handler: Callable[[Q, Now], R | Later]) -> Route:
+def route(request: type[Request[Q, R]], handler: Callable[[Q, Now], R | Later], *, reads: bool = False) -> Route:
     """A row of `routes()`; mypy rejects a handler that returns the response of another action."""
-    return Route(request, handler)  # type: ignore[arg-type]  # the pair is checked by this signature
+    return Route(request, handler, reads)  # type: ignore[arg-type]  # the pair is checked by this signature
 
 
 def outcome(

@@ -135,8 +135,10 @@ class Engine:
         self._hearing: object = None
         self._due: Deadline | None = None
         self._due_is_known = False
+        self._only_reads = False
         self._changes = 0
         self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
+        self._reading = {row.request for block in blocks for row in block.routes() if row.reads}
         self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
         self._unless_empty = {row.request for block in blocks for row in block.outcomes() if row.unless_empty}
         self._results = _unique((row.result, (block, row.handle)) for block in blocks for row in block.results())
@@ -169,8 +171,12 @@ class Engine:
 
     def step(self, given: Input, now: Now) -> Done:
         """Do one input. Raises EngineFailed only."""
+        self._only_reads = False
         try:
-            return self._attempt(given, now)
+            done = self._attempt(given, now)
+            self._only_reads = (
+                isinstance(given, Call) and type(given.request) in self._reading and self._hearing is None
+            )
         except RpcError as error:
             if not isinstance(given, Call):  # nobody waits for a CALLERROR: as much a bug as any other
                 return self._recover(given, now, error)
@@ -179,8 +185,10 @@ class Engine:
             return self._degrade(given, now, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a bug to recover from
             return self._recover(given, now, error)
+        else:
+            return done
         finally:
-            self._due_is_known = False
+            self._due_is_known = self._due_is_known and self._only_reads
 
     def _attempt(self, given: Input, now: Now) -> Done:
         self._running = self._hearing = None
@@ -271,7 +279,8 @@ class Engine:
     def next_due(self, now: Now) -> Deadline | None:
         """The earliest deadline of all blocks; a muted one waits until it may be tried again.
 
-        Deadlines change in steps, and so does what the wall clock shows of them: the blocks are asked once after each.
+        Deadlines change in steps, and so does what the wall clock shows of them: the blocks are asked once after each
+        that does more than read.
         """
         if not self._due_is_known:
             self._due, self._due_is_known = self._earliest(now), True

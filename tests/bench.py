@@ -293,6 +293,9 @@ class Bench:
         due += [failed.at.mono for failed in self._late]
         due += [at for at, _ in self._rhythms.values()]
         deadline = self.station.exchange.next_deadline(self.now)
+        assert self.station.engine.next_due(self.now) == self.station.engine._earliest(self.now), (
+            "a deadline moved unseen"
+        )
         if deadline is not None:
             due.append(self.mono + deadline)
         return min(due)

@@ -65,7 +65,7 @@ class LocalAuthorizationList(Block):
         """D01, D02."""
         return [
             route(SendLocalListRequest, self.send),
-            route(GetLocalListVersionRequest, self.tell_version),
+            route(GetLocalListVersionRequest, self.tell_version, reads=True),
         ]
 
     def results(self) -> Results:

@@ -1,8 +1,8 @@
 """What a queued message is, and the one table that says how each action is delivered (design 3, "A message goes out").
 
 A message is kept as it was told: the 2.x message as JSON bytes (camelCase, unset fields left out), made by the codec;
-mostly the very text that was judged when it was told (`judged` names the version by whose rules), and that leaves. A row
-that is still in memory remembers what it was made of; one that comes from the disk is read, and rendered and judged
+mostly the very text that was judged when it was told (`judged` names the version by whose rules), and that leaves. A
+row that is still in memory remembers what it was made of; one that comes from the disk is read, and rendered and judged
 anew unless it was judged in this very run. Two things are added as it leaves:
 
 - *Time.* The payload's timestamps were written with the clock as known when it was told. A row keeps the `instant` of

@@ -20,6 +20,8 @@ from station.ocpp.messages import (
     ClearCacheResponse,
     DataTransferRequest,
     DataTransferResponse,
+    GetLocalListVersionRequest,
+    GetLocalListVersionResponse,
     UnlockConnectorRequest,
     UnlockConnectorResponse,
 )
@@ -77,7 +79,7 @@ class Unlocked(BaseResult, frozen=True):
 
 
 class Core(Block):
-    """Writes a note for each plug, and answers two actions."""
+    """Writes a note for each plug, and answers three actions."""
 
     essential = True
 
@@ -88,8 +90,12 @@ class Core(Block):
         self.heard: list[object] = []
 
     def routes(self) -> Routes:
-        """Two actions."""
-        return [route(ClearCacheRequest, self.clear), route(UnlockConnectorRequest, self.unlock)]
+        """Three actions."""
+        return [
+            route(ClearCacheRequest, self.clear),
+            route(UnlockConnectorRequest, self.unlock),
+            route(GetLocalListVersionRequest, self.version, reads=True),
+        ]
 
     def reactions(self) -> Reactions:
         """Plugs, and what the engine tells."""
@@ -101,6 +107,12 @@ class Core(Block):
     def results(self) -> Results:
         """The unlocking."""
         return [result(Unlocked, self.unlocked)]
+
+    def version(self, request: GetLocalListVersionRequest, now: Now) -> GetLocalListVersionResponse:
+        """Read, then perhaps fail."""
+        del request, now
+        self.trouble("version")
+        return GetLocalListVersionResponse(version_number=len(self.notes.rows))
 
     def clear(self, request: ClearCacheRequest, now: Now) -> ClearCacheResponse:
         """Write, then perhaps fail."""
@@ -365,6 +377,30 @@ def test_blocks_are_asked_for_their_deadlines_once_after_each_step(rig: Rig) -> 
 
     assert first == [MonoDeadline(Mono(201.0))] * 3
     assert then == MonoDeadline(Mono(202.0))
+
+
+def test_a_call_that_only_reads_moves_no_deadline(rig: Rig) -> None:
+    """Nobody is asked after it; after the same call that writes, or that failed, everybody is."""
+    asked: list[float] = []
+
+    def next_due() -> MonoDeadline:
+        asked.append(NOW.mono)
+        return MonoDeadline(Mono(200.0))
+
+    rig.core.next_due = next_due  # type: ignore[method-assign]  # to see who asks
+    rig.engine.next_due(NOW)
+    rig.engine.step(Call(GetLocalListVersionRequest()), NOW)
+    rig.engine.next_due(NOW)
+    assert len(asked) == 1
+
+    rig.engine.step(Call(ClearCacheRequest()), NOW)
+    rig.engine.next_due(NOW)
+    assert len(asked) == 2
+
+    rig.core.trouble = failing("version")
+    assert isinstance(rig.engine.step(Call(GetLocalListVersionRequest()), NOW).reply, RpcError)
+    rig.engine.next_due(NOW)
+    assert len(asked) == 3
 
 
 def test_a_timer_that_stays_due_is_a_bug_and_does_not_spin(rig: Rig) -> None:

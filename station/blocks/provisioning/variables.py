@@ -48,7 +48,7 @@ class VariableAccess(Block):
 
     def routes(self) -> Routes:
         """B05, B06."""
-        return [route(GetVariablesRequest, self.get), route(SetVariablesRequest, self.set)]
+        return [route(GetVariablesRequest, self.get, reads=True), route(SetVariablesRequest, self.set)]
 
     def get(self, request: GetVariablesRequest, now: Now) -> GetVariablesResponse:
         """B06: one result for each element, in order."""

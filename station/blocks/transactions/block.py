@@ -76,7 +76,7 @@ class Transactions(Block):
 
     def routes(self) -> Routes:
         """E14."""
-        return [route(GetTransactionStatusRequest, self._answers.status)]
+        return [route(GetTransactionStatusRequest, self._answers.status, reads=True)]
 
     def outcomes(self) -> Outcomes:
         """What the CSMS says to an event: cost, priority, whether the token is valid."""
@@ -342,7 +342,7 @@ class Transactions(Block):
 
     def next_due(self) -> Deadline | None:
         """The earliest of what is awaited: a handful of sessions to look at."""
-        times = [*self._left_over.deadlines(), *self._registers.allowances().values()]
+        times = self._left_over.deadlines() + self._registers.deadlines()
         for session in self._present():
             times += awaited(session)
         return MonoDeadline(min(times)) if times else None

@@ -136,7 +136,7 @@ class LeftOver:
 
     def deadlines(self) -> list[Mono]:
         """When each is looked at again."""
-        return [each.next_at for each in self._waiting.values()]
+        return [each.next_at for each in self._waiting.values()] if self._waiting else []
 
     def due(self, now: Now) -> None:
         """The hardware has not spoken in time."""

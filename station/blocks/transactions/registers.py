@@ -158,14 +158,21 @@ class Registers:
         """Look at once again."""
         self._allowance_at.clear()
 
-    def allowances(self) -> dict[int, Mono]:
+    def deadlines(self) -> list[Mono]:
         """When the meters of EVSEs with an allowance are to be read next."""
-        limited = [each for each in self._sessions.running() if each.energy_until_mwh is not None and each.flowing]
-        return {each.evse_id: self._allowance_at.get(each.evse_id, Mono(0.0)) for each in limited}
+        limited = self._limited()
+        return [at for _, at in limited] if limited else []
+
+    def _limited(self) -> list[tuple[int, Mono]]:
+        return [
+            (each.evse_id, self._allowance_at.get(each.evse_id, Mono(0.0)))
+            for each in self._sessions.running()
+            if each.energy_until_mwh is not None and each.flowing
+        ]
 
     def due(self, now: Now) -> None:
         """Read the meters whose time has come."""
-        for evse_id, at in self.allowances().items():
+        for evse_id, at in self._limited():
             if at <= now.mono:
                 self._allowance_at[evse_id] = now.after(ALLOWANCE_S)
                 self._hardware.sample(evse_id, "allowance", now.after(ALLOWANCE_S))
