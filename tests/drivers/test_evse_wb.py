@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import logging
 from pathlib import Path
 
 import pytest
 
 from hal.api import Fault, Identified, Permit, PilotState
-from hal.errors import BadOptions, BadReply
+from hal.drivers.evse_wb import Options
+from hal.errors import BadOptions, BadReply, NotFound
 from tests import virtualloop
-from tests.drivers.boards import EvseWbRig, running
+from tests.drivers.boards import EvseWbRig, now, running
 from tests.drivers.emulators.modbus_slave import crc16
 
 
@@ -189,6 +192,52 @@ def test_that_it_does_not_watch_its_host_is_said_once(tmp_path: Path, caplog: py
         virtualloop.hurry(scenario())
 
     assert [record.message for record in caplog.records].count("board.does_not_watch_its_host") == 1
+
+
+def test_the_board_is_asked_no_faster_than_it_likes(tmp_path: Path) -> None:
+    """200 ms between two requests, as the data sheet wants, if nothing else is configured; `timeout_s` is kept, too."""
+
+    async def scenario() -> None:
+        async with running(EvseWbRig, tmp_path) as r:
+            driver = r.build(gap_s=0.2)
+            await driver.open()
+            asked_at = []
+            for _ in range(3):
+                await driver.snapshot(1)
+                asked_at.append(now())
+            assert all(after - before >= 0.2 for before, after in itertools.pairwise(asked_at))
+
+            r.board.do_drop(1_000)
+            for timeout_s in (0.1, 0.4):
+                impatient = r.build(gap_s=0.0, timeout_s=timeout_s)
+                began = now()
+                with pytest.raises(NotFound):
+                    await impatient.open()
+                assert 2 * timeout_s <= now() - began < 2 * timeout_s + 0.5  # asked twice
+            await driver.close()
+
+        assert Options(bus="bus").gap_s == 0.2
+
+    virtualloop.hurry(scenario())
+
+
+def test_who_waits_for_a_board_that_is_closed_is_told_at_once(tmp_path: Path) -> None:
+    """And not when the board would have had to answer."""
+
+    async def scenario() -> None:
+        async with running(EvseWbRig, tmp_path) as r:
+            driver = r.build(timeout_s=5.0)
+            await driver.open()
+            r.board.do_drop(1_000)
+            asked = [asyncio.ensure_future(driver.snapshot(1)) for _ in range(2)]
+            await asyncio.sleep(0.05)
+            began = now()
+            await driver.close()
+            await asyncio.wait(asked)
+            assert [type(each.exception()) for each in asked] == [NotFound, NotFound]
+            assert now() - began < 1
+
+    virtualloop.hurry(scenario())
 
 
 def test_limits_that_permit_nothing_are_a_mistake_in_the_configuration(tmp_path: Path) -> None:
