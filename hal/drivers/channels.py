@@ -77,7 +77,7 @@ class ChannelBoard(Generic[L]):
     def _check(self) -> None:
         """Raises what the board was lost by: anew, for a traceback that is kept would grow."""
         if self._lost is not None:
-            raise type(self._lost)(self.name, self._lost.reason)
+            raise NotFound(self.name, self._lost.reason)
 
     def _check_limits(self, permit: Permit) -> None:
         info = self._info

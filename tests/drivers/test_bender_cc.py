@@ -129,6 +129,22 @@ def test_each_state_of_the_registers_is_understood(
     virtualloop.hurry(scenario())
 
 
+def test_a_current_that_is_signalled_no_more_is_not_shown(tmp_path: Path) -> None:
+    """While the limit pauses, register 706 may still hold what was signalled before."""
+
+    async def scenario() -> None:
+        async with running(BenderRig, tmp_path) as r:
+            driver = r.build()
+            await driver.open()
+            r.board.settle = lambda: None
+            for limit_a, shown in ((0, 0), (16, 13)):
+                r.board.held.update({122: 2, 1000: limit_a, 706: 13})
+                assert (await driver.snapshot(1)).limit_a == shown
+            await driver.close()
+
+    virtualloop.hurry(scenario())
+
+
 def test_whether_current_flows_is_known_by_its_meter(tmp_path: Path) -> None:
     """0xFFFFFFFF is no value: some controllers show it for a moment."""
 

@@ -106,6 +106,7 @@ STATES = [  # letters, errors (bits as the manual counts, from 1) -> pilot, cont
     ("B2", [], PilotState.B, False, set()),
     ("C1", [], PilotState.C, False, set()),
     ("C2", [], PilotState.C, True, set()),
+    ("C\0", [], PilotState.C, False, set()),
     ("D1", [27], PilotState.D, False, set()),
     ("D2", [], PilotState.D, True, set()),
     ("E0", [20], PilotState.E, False, {Fault.PILOT_LOST}),
@@ -141,10 +142,12 @@ def test_each_state_and_error_is_understood(
             r.board.points[1].set(299, int.from_bytes(shown.encode(), "big"))
             r.board.points[1].set(293, errors >> 16)
             r.board.points[1].set(294, errors & 0xFFFF)
+            r.board.points[1].set(297, 16)
 
             seen = await driver.snapshot(1)
 
             assert (seen.pilot, seen.contactor_closed, seen.faults) == (pilot, closed, faults)
+            assert seen.limit_a == (16 if shown in {"B2", "C2", "D2"} else 0)  # to nobody, or without PWM: none
             await driver.close()
 
     virtualloop.hurry(scenario())

@@ -244,3 +244,4 @@ def test_limits_that_permit_nothing_are_a_mistake_in_the_configuration(tmp_path:
     """Found when the driver is built, not at the first session."""
     with pytest.raises(BadOptions, match="min_a 6 is more than max_a 5"):
         EvseWbRig(tmp_path).build(max_a=5.0)
+    assert EvseWbRig(tmp_path).build(max_a=6.0).info(1).max_a == 6.0  # the one current of an outlet

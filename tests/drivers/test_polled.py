@@ -175,6 +175,36 @@ def test_a_permission_that_is_refused_changes_no_lease() -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize(
+    "limit_a, phases, taken",
+    [
+        (6.0, 1, True),
+        (32.0, 3, True),
+        (16.0, 2, True),
+        (5.99, 3, False),
+        (32.01, 3, False),
+        (16.0, 0, False),
+        (16.0, 4, False),
+    ],
+)
+def test_a_permission_outside_of_what_the_channel_can_do_is_refused(
+    limit_a: float, phases: int, *, taken: bool
+) -> None:
+    """Before anything is written, and with what it can."""
+
+    async def scenario() -> None:
+        board = await opened()
+        if taken:
+            await board.allow(1, Permit(limit_a, phases))
+        else:
+            with pytest.raises(Refused, match=r"is not 6 to 32 A on 1 to 3 phases"):
+                await board.allow(1, Permit(limit_a, phases))
+        assert bool(board.written) is taken
+        await board.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_jammed_lock_refuses_no_permission_as_other_faults_do() -> None:
     """Whether it is needed is what the core knows; all that is wrong is named."""
 
