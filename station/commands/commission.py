@@ -277,4 +277,7 @@ def _installed(given: Given, installation: _Installation) -> int:
 
 def _user() -> str:
     """Who has typed the command, behind sudo, too."""
-    return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    try:
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
