@@ -19,22 +19,20 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import msgspec
-
 from certs.errors import BadCertificate, CertsError
 from station.commands import errors
 from station.commands.check import findings, row
 from station.commands.commissioning import keymaking, lines, record, tried, writing
 from station.commands.commissioning.dialogue import KEPT, Dialogue, Known, Stopped, agreed, shown
 from station.commands.commissioning.given import BadSource, payload, told
-from station.commands.commissioning.judging import Judge
+from station.commands.commissioning.judging import Folders, Judge
 from station.commands.commissioning.lines import Lines
 from station.commands.commissioning.questions import KEYS, QUESTIONS, Answers
 from station.commands.commissioning.steps import Steps, fitting, steps
 from station.commands.commissioning.writing import Piece
 from station.commands.findings import Grade
 from station.commands.readable import USER
-from station.config import ConfigError, load, source
+from station.config import Config, ConfigError, load, source
 from station.store import files
 
 EX_USAGE = 2
@@ -104,9 +102,9 @@ def commission(given: Given) -> int:
     except ConfigError as error:
         return errors.tell_config(error)
     except CertsError as error:
-        return errors.tell(f"{error}", "station.yaml is as it was; see docs/keys.md", errors.EX_BUSY)
+        return errors.tell(f"{error}", f"see docs/keys.md; nothing was changed{''.join(kept)}", errors.EX_BUSY)
     except OSError as error:
-        return errors.tell(f"{error.filename}: {error.strerror}", "nothing was changed", errors.EX_BUSY)
+        return errors.tell(f"{error.filename}: {error.strerror}", f"nothing was changed{''.join(kept)}", errors.EX_BUSY)
     if waiting:
         return EX_WAITING
     try:
@@ -128,8 +126,10 @@ def _base(given: Given) -> _Base:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or "not UTF-8"
         raise Stopped(f"{path}: {reason}", "name a file that describes the hardware by --base") from error
-    data = source.parse(text.encode()).data
-    return _Base(text, data if isinstance(data, dict) else {}, own=given.base is None or path == draft)
+    parsed = source.parse(text.encode())
+    if parsed.mistakes:
+        raise ConfigError([f"{path}:{each.line}: {each.reason} - {each.remedy}" for each in parsed.mistakes])
+    return _Base(text, parsed.data if isinstance(parsed.data, dict) else {}, own=given.base is None or path == draft)
 
 
 class _Installation:
@@ -153,7 +153,8 @@ class _Installation:
         said = told(given.answers, given.settings, serial)
         self.steps = steps(said.answers)
         known = Known(sections, own=self._base.own, secret=self._base.own and self._has_password())
-        judge = Judge(self._folder, said.folder, known, self._place.store)
+        reserved = frozenset({given.config.name, _PASSWORD, RECORD})
+        judge = Judge(Folders(self._folder, said.folder, reserved), known, self._place.store)
         answers = Dialogue(said.answers, known, judge, unattended=given.yes).held()
         self._scan()
         if not given.yes:
@@ -209,8 +210,8 @@ class _Installation:
         path = self._folder / f"{answers['key']}.csr"
         try:
             request, made = keymaking.make(self._place, answers)
-        except (ValueError, msgspec.ValidationError) as error:
-            raise Stopped(str(error), "correct the names, or the section `keys`") from error
+        except ValueError as error:
+            raise Stopped(str(error), "no certificate can name that: correct the names") from error
         sys.stdout.write(f"key {answers['key']}: {'made' if made else 'there already'}\n")
         if made:
             self._kept.append(f", but the key {answers['key']} is there now, and will be used")
@@ -234,9 +235,12 @@ class _Installation:
         text = writing.edited(self._base.text, {**changes, **self.lines.changes})
         path = self._given.config.absolute()
         if self._waiting(answers):
-            writing.write_draft(path, text, pieces, self._place.owner)
+            writing.write_draft(path, text, pieces, self._fits)
         else:
-            writing.write(path, text, pieces, self._place.owner, lambda config: fitting(self.steps, config))
+            writing.write(path, text, pieces, self._place.owner, self._fits)
+
+    def _fits(self, config: Config) -> None:
+        fitting(self.steps, config)
 
 
 def _owner() -> tuple[int, int] | None:

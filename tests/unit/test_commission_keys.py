@@ -313,6 +313,47 @@ def test_what_lies_beside_the_file_by_the_same_name_is_kept(bench: Bench) -> Non
     assert (bench.station / "root.pem.before").read_text("ascii") == bench.pki.root_pem
 
 
+def test_no_copy_wipes_out_what_belongs_to_the_station(bench: Bench) -> None:
+    """A PEM file may have any name on the stick."""
+    issued = bench.pki.issue("0042")
+    (bench.stick / "password").write_bytes(issued.chain.read_bytes())
+
+    done = bench.begin(key=None, key_file=str(issued.key), certificate="password")
+
+    assert (done.code, bench.files()) == (2, {})
+    assert "where password is another file - rename it" in done.error
+
+
+def test_a_key_that_was_made_before_something_failed_is_told(bench: Bench) -> None:
+    """It is used the next time."""
+    bench.request.mkdir()
+
+    done = bench.begin()
+
+    assert done.code == 75
+    assert "nothing was changed, but the key station-1 is there now" in done.error
+    bench.request.rmdir()
+    assert "there already" in bench.begin().out
+
+
+@pytest.mark.parametrize(
+    "keys, told",
+    [
+        ("keys: {store: usb}\n", "keys: invalid enum value 'usb'"),
+        ("keys: [1\n", "base.yaml:"),
+        ("main_meter: grid\n", "no meter is called 'grid'"),
+    ],
+)
+def test_a_base_that_is_wrong_is_told(tmp_path: Path, keys: str, told: str) -> None:
+    """With exit code 78, and no traceback."""
+    bench = Bench(tmp_path, keys)
+
+    done = bench.begin()
+
+    assert done.code == 78
+    assert told in done.error
+
+
 @pytest.mark.parametrize("keys", ["tpm", "pkcs11"])
 def test_a_chip_that_is_away_is_told_before_anything_is_written(tmp_path: Path, keys: str) -> None:
     """With what to do about it."""

@@ -126,6 +126,15 @@ def test_a_meter_is_compared_with_its_display(run: Run, shown: float | None, gra
     assert re.search(rf"^{grade} +reading meter-1 +EVSE 1.*energy_import 12.345 kWh.*{told}", record(), re.MULTILINE)
 
 
+def test_what_is_no_number_is_asked_for_again(run: Run) -> None:
+    """Nor what no file can hold, from a terminal of another encoding."""
+    _, told = run(typed="y\nnan\n1e999\n\udce4\n12,3 kWh\n")
+
+    assert told.count("expected a number of kilowatt-hours") == 2
+    assert told.count("no plain text in UTF-8: once more") == 1
+    assert "its display shows 12.3 kWh" in record()
+
+
 def broken_meter(monkeypatch: pytest.MonkeyPatch, world: list[SimWorld]) -> None:
     """It shows what it showed, and no power."""
     del world

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import sys
 from collections.abc import Mapping
@@ -97,12 +98,21 @@ class Dialogue:
 
 def asked(prompt: str) -> str:
     """The line that somebody types. Raises EOFError."""
-    sys.stdout.write(prompt)
-    sys.stdout.flush()
-    line = sys.stdin.readline()
-    if not line:
-        raise EOFError
-    return line.strip()
+    while True:
+        sys.stdout.write(prompt)
+        sys.stdout.flush()
+        with contextlib.suppress(UnicodeDecodeError):
+            line = sys.stdin.readline()
+            if not line:
+                raise EOFError
+            if is_text(line.strip()):
+                return line.strip()
+        sys.stdout.write("  that was no plain text in UTF-8: once more\n")
+
+
+def is_text(line: str) -> bool:
+    """Whether it can be written to a file: a terminal of another encoding gives what cannot."""
+    return line.isprintable()
 
 
 def agreed(prompt: str) -> bool:

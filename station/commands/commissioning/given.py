@@ -106,8 +106,8 @@ def _settings(given: Iterable[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for each in given:
         key, equals, value = each.partition("=")
-        if not equals:
-            raise BadSource(f"{each!r} is no setting", "write KEY=VALUE")
+        if not equals or not each.isprintable():
+            raise BadSource(f"{each!r} is no setting", "write KEY=VALUE, in UTF-8")
         if key in KEYS and KEYS[key].secret:
             raise BadSource(f"{key}: not on a command line, which others on this machine see", "use --answers")
         found[key] = value

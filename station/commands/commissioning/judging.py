@@ -9,7 +9,7 @@ from __future__ import annotations
 import typing
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -32,14 +32,19 @@ class BadAnswer(ValueError):  # noqa: N818 - reads as what it says
     """An answer that cannot be; the text says why, and what to do."""
 
 
+class Folders(NamedTuple):
+    """Where files are: station.yaml and what belongs to it, and the file of answers. No copy is called `reserved`."""
+
+    station: Path
+    answers: Path
+    reserved: frozenset[str]
+
+
 class Judge:
     """Takes answers one after the other. `kept` tells what stands in the file already, and is left where it is."""
 
-    def __init__(
-        self, folder: Path, beside: Path, kept: Mapping[str, Any], store: Callable[[Answers], KeyStore]
-    ) -> None:
-        self._folder = folder
-        self._beside = beside
+    def __init__(self, folders: Folders, kept: Mapping[str, Any], store: Callable[[Answers], KeyStore]) -> None:
+        self._folder, self._beside, self._reserved = folders
         self._kept = kept
         self._store = store
         self.copies: dict[str, Path] = {}
@@ -96,6 +101,8 @@ class Judge:
                 raise BadAnswer(f"{path}: {error}") from error
         if not copied:
             return name
+        if path.name in self._reserved:
+            raise BadAnswer(f"{path} is copied beside station.yaml, where {path.name} is another file - rename it")
         other = self.copies.get(path.name)
         if other not in (None, path):
             raise BadAnswer(f"{other} has the same name, and both are copied beside station.yaml - rename one of them")

@@ -15,6 +15,7 @@ from certs.errors import KeyExists
 from certs.keystore import KeyKind, KeyStore, Subject
 from station.commands import keystore
 from station.commands.commissioning.questions import Answers
+from station.config import ConfigError, shape
 from station.config.keys import OF
 from station.config.schema import File, Keys
 
@@ -27,8 +28,11 @@ class Place(NamedTuple):
     owner: tuple[int, int] | None
 
     def keys(self, answers: Answers) -> Keys:
-        """The section. Raises msgspec.ValidationError for one that `load` refuses, too."""
-        return msgspec.convert({**_section(self.sections), **changes(self.sections, answers, gone=False)}, Keys)
+        """The section. Raises ConfigError for one that `load` refuses, too."""
+        try:
+            return msgspec.convert({**_section(self.sections), **changes(self.sections, answers, gone=False)}, Keys)
+        except msgspec.ValidationError as error:
+            raise ConfigError([f"keys: {shape.plain(str(error))}"]) from error
 
     def directory(self, answers: Answers) -> Path:
         """Where its files are."""

@@ -167,7 +167,8 @@ class Lines:
 
     def _put(self, number: int, kind: str, name: str) -> list[Any]:
         """The EVSEs, with this device; a board may make the next one. Raises BadAnswer."""
-        evses = list(self.changes.get("evses") or self._sections.get("evses") or ())
+        given = self.changes.get("evses") or self._sections.get("evses")
+        evses = list(given) if isinstance(given, list) else []
         if kind == "board" and number == len(evses) + 1:
             return [*evses, {"board": name}]
         if not 1 <= number <= len(evses):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
 import sys
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -71,10 +73,11 @@ def by_person(seen: Seen) -> float | None:
             return None
         if not line:
             return None
-        try:
-            return float(line.removesuffix("kWh").replace(",", "."))
-        except ValueError:
-            sys.stdout.write("  expected a number of kilowatt-hours, such as 1234.5\n")
+        with contextlib.suppress(ValueError):
+            shown_kwh = float(line.removesuffix("kWh").replace(",", "."))
+            if math.isfinite(shown_kwh):
+                return shown_kwh
+        sys.stdout.write("  expected a number of kilowatt-hours, such as 1234.5\n")
 
 
 def judged(seen: Seen, display_kwh: float | None) -> Finding:

@@ -24,6 +24,14 @@ PUBLIC = 0o644
 DRAFT = ".draft"
 """After the name of station.yaml: what it will be when the certificate is there."""
 
+_WITHOUT: Mapping[str, Any] = {
+    "security_profile": 1,
+    "url": "ws://localhost",
+    **dict.fromkeys(("certificate", "key", "key_file", "ca_file")),
+}
+_NO_PASSWORD = b"of nobody's station"
+"""In place of who the station will be, for a look at everything else."""
+
 _KEY = re.compile(r"""["']?([A-Za-z_]+)["']?[ ]*:""")
 
 Changes = Mapping[str, Any]
@@ -119,11 +127,21 @@ def write(
     files.remove(draft_of(path))
 
 
-def write_draft(path: Path, text: str, pieces: Sequence[Piece], owner: tuple[int, int] | None) -> None:
-    """As `write`, for a file that the agent cannot start with yet: it gets another name."""
-    draft = draft_of(path)
+def write_draft(path: Path, text: str, pieces: Sequence[Piece], accept: Callable[[Config], object]) -> None:
+    """As `write`, for a file that only lacks its certificate: it gets another name.
+
+    What else the agent would refuse is found out now, and not when the certificate has come.
+    """
+    draft, trial, secret = draft_of(path), path.with_name(f"{path.name}.trial"), path.with_name(f"{path.name}.secret")
     with _undone(draft, *_touched(pieces)):
-        _put_all(pieces, owner)
+        try:
+            _put(Piece(secret, _NO_PASSWORD), None)
+            _put(Piece(trial, edited(text, {"csms": {**_WITHOUT, "password_file": secret.name}}).encode()), None)
+            accept(_accepted(trial, path.name))
+        finally:
+            files.remove(trial)
+            files.remove(secret)
+        _put_all(pieces, None)
         _put(Piece(draft, text.encode(), MODE), None)
 
 
