@@ -51,6 +51,8 @@ INSTALLED = {
     "systemd/ocpp-station-clock.socket": "usr/lib/systemd/system/ocpp-station-clock.socket",
     "systemd/ocpp-station-clock@.service": "usr/lib/systemd/system/ocpp-station-clock@.service",
     "systemd/ocpp-station.service": "usr/lib/systemd/system/ocpp-station.service",
+    "systemd/ocpp-station-reboot.path": "usr/lib/systemd/system/ocpp-station-reboot.path",
+    "systemd/ocpp-station-reboot.service": "usr/lib/systemd/system/ocpp-station-reboot.service",
     "systemd/ocpp-station.sysusers.conf": "usr/lib/sysusers.d/ocpp-station.conf",
     "systemd/60-ocpp-station.rules": "usr/lib/udev/rules.d/60-ocpp-station.rules",
     "systemd/99-ocpp-station.rules": "usr/share/doc/ocpp-station/examples/99-ocpp-station.rules",

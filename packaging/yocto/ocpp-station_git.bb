@@ -33,6 +33,7 @@ USERADD_PARAM:${PN} = "--system --no-create-home --home-dir / --shell /sbin/nolo
 do_install:append() {
     install -D -m 0644 ${S}/systemd/ocpp-station.service ${D}${systemd_system_unitdir}/ocpp-station.service
     install -m 0644 ${S}/systemd/ocpp-station-clock.socket ${S}/systemd/ocpp-station-clock@.service ${D}${systemd_system_unitdir}
+    install -m 0644 ${S}/systemd/ocpp-station-reboot.path ${S}/systemd/ocpp-station-reboot.service ${D}${systemd_system_unitdir}
     install -D -m 0755 ${S}/systemd/ocpp-station-launch ${D}${bindir}/ocpp-station-launch
     install -m 0755 ${S}/systemd/ocpp-station-clock ${D}${bindir}/ocpp-station-clock
     sed -i 's,/opt/ocpp-station/bin/,${bindir}/,' ${D}${systemd_system_unitdir}/ocpp-station*.service

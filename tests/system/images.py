@@ -92,7 +92,7 @@ def cpio(name: str, data: bytes) -> bytes:
 class Machine:
     """What a machine has on its disk."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, size: int = SIZE) -> None:
         self.folder = folder
         folder.mkdir()
         said = {"boot": BOOT, "primary": "A\n", "booted": "A\n", "state-A": "good\n", "state-B": "bad\n"}
@@ -100,7 +100,8 @@ class Machine:
             (folder / name).write_text(text, "ascii")
         (folder / "boot").chmod(0o755)
         for name in ("a.img", "b.img"):
-            (folder / name).write_bytes(b"\0" * SIZE)
+            with (folder / name).open("wb") as file:
+                file.truncate(size)
         self._certify()
 
     def _certify(self) -> None:

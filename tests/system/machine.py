@@ -83,6 +83,13 @@ class Machine:
             self._process.wait(PATIENCE_S)
             self._process, self._leader = None, ""
 
+    def until_off(self, what: str) -> None:
+        """It restarts, or goes off by itself; `boot` switches it on again."""
+        assert self._process is not None
+        process = self._process
+        self.until(lambda: process.poll() is not None, what)
+        self._process, self._leader = None, ""
+
     def end(self) -> None:
         """Off, and nothing of it is left."""
         self.cut_power()

@@ -22,7 +22,7 @@ from tests.live_csms import LiveCsms
 from tests.system import packages
 from tests.system.machine import UNIT, installed, needs_machine
 from tests.system.releases import release
-from tests.system.wallbox import HARDWARE, Around, Wallbox
+from tests.system.wallbox import HARDWARE, Around, Wallbox, charges_once
 
 pytestmark = [pytest.mark.system, needs_machine]
 
@@ -94,14 +94,6 @@ def exposure(box: Wallbox) -> str:
     told = box.machine.run("systemd-analyze", "security", "--no-pager", UNIT).strip().splitlines()[-1]
     assert "Overall exposure level" in told
     return told.split(":")[1].split()[0]
-
-
-def charges_once(box: Wallbox) -> str:
-    """From plug to plug."""
-    session = box.charge()
-    box.leave()
-    box.until(lambda: not box.transaction(), "the end")
-    return session
 
 
 def goes_back_from_a_version_that_the_csms_refuses(box: Wallbox, new: bytes) -> str:

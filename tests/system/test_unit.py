@@ -87,6 +87,15 @@ def test_who_sets_the_clock_can_do_nothing_else(tmp_path: Path, record_property:
     record_property("figure", f"exposure of who sets the clock: {level[1]}")
 
 
+def test_who_restarts_the_machine_is_understood_by_systemd() -> None:
+    """Every word of it."""
+    units = [SYSTEMD / f"ocpp-station-reboot.{kind}" for kind in ("path", "service")]
+
+    said = analyze("verify", *units)
+
+    assert [line for line in said.stdout.splitlines() if "ocpp-station-reboot" in line] == []
+
+
 def test_the_station_is_started_again_for_ever() -> None:
     """Nobody is there to reset a start limit."""
     lines = (SYSTEMD / UNIT).read_text("utf-8").splitlines()

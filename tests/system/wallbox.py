@@ -221,6 +221,14 @@ class Wallbox:
         assert {name: _whole(told) for name, told in self.sessions().items()} == dict.fromkeys(sessions, True)
 
 
+def charges_once(box: Wallbox) -> str:
+    """From plug to plug."""
+    session = box.charge()
+    box.leave()
+    box.until(lambda: not box.transaction(), "the end")
+    return session
+
+
 def _id(event: dict[str, Any]) -> str:
     return str(event["transactionInfo"]["transactionId"])
 
