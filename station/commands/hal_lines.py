@@ -197,7 +197,7 @@ def _built(name: str, options: Mapping[str, object]) -> ModbusBus:
 @asynccontextmanager
 async def _device(given: argparse.Namespace) -> AsyncIterator[Any]:
     """The device that is meant, not opened. Raises BadOptions, ConfigError, InUse."""
-    if given.driver is not None:
+    if given.driver is not None or _elsewhere(given):
         async with built(chosen(given)) as (device, _):
             yield device
         return
@@ -206,6 +206,15 @@ async def _device(given: argparse.Namespace) -> AsyncIterator[Any]:
         yield meter
     finally:
         await bus.close()
+
+
+def _elsewhere(given: argparse.Namespace) -> bool:
+    """Whether a device of the file is meant that is no meter on a Modbus line."""
+    if given.port or given.host:
+        return False
+    file = load(Path(given.config))
+    named = [each for each in file.wiring.devices if each.name == given.name]
+    return any(each.kind != "meter" or "bus" not in each.options for each in named)
 
 
 def _meter(given: argparse.Namespace) -> tuple[ModbusMeter, ModbusBus]:

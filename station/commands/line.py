@@ -277,7 +277,7 @@ def _add_bundle(bundle: argparse.ArgumentParser) -> None:
 
 def _add_hal(hal: argparse.ArgumentParser) -> None:
     hal.add_argument("what", choices=("list", "scan", "read", "record", "test"))
-    named = "of station.yaml: a bus (scan), a meter (read, record), a device (test)"
+    named = "of station.yaml: a bus (scan), a device (read, test), a meter (record)"
     hal.add_argument("name", nargs="?", metavar="NAME", help=named)
     hal.add_argument("--config", default=CONFIG, metavar="FILE", help=f"default: {CONFIG}")
     hal.add_argument("--port", metavar="DEVICE", help="a serial line instead of a bus of station.yaml")
@@ -299,7 +299,7 @@ def _add_hal(hal: argparse.ArgumentParser) -> None:
 _HAL = """\
 list     the drivers there are, and the register maps they know
 scan     who answers on a Modbus line, and by which register map; only reads
-read     what a meter shows, in units
+read     what a meter shows, in units; what a board or a sensor sees
 record   a dump of a meter's registers, for a test or a bug report
 test     what every driver promises, on the real device
 

@@ -79,6 +79,26 @@ simulator: {{evses: 1}}
     assert "an agent runs with this hardware" in capsys.readouterr().err
 
 
+def test_any_device_of_the_file_is_read_by_its_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Boards and sensors, too, and meters that are on no line."""
+    config = tmp_path / "station.yaml"
+    config.write_text("""\
+station: {identity: CS1, vendor: Acme, model: One}
+csms: {url: "ws://localhost:9000", security_profile: 1, password_file: password}
+state_directory: state
+simulator: {evses: 2, energy_wh: 1500}
+""")
+    (tmp_path / "password").write_text("0123456789abcdef0123")
+    (tmp_path / "password").chmod(0o600)
+
+    assert main(["hal", "read", "simulator", "--config", str(config)]) == 0
+    assert "channel 2: pilot A" in capsys.readouterr().out
+    assert main(["hal", "read", "meter-2", "--config", str(config)]) == 0
+    assert "energy_import           1.500 kWh" in capsys.readouterr().out
+    assert main(["hal", "record", "simulator", "--config", str(config)]) == 78
+    assert "has no registers to record" in capsys.readouterr().err
+
+
 def test_a_board_is_tested_and_shown_before_it_stands_in_a_file(
     nowhere: tuple[str, str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -68,6 +68,23 @@ def test_a_vehicle_is_charged_and_a_meter_compared(follower: Follower) -> None:
     assert re.search("^ok +reading meter-1 .*its display shows 0 kWh", told, re.MULTILINE)
 
 
+def test_the_dialogue_asks_what_the_page_says(follower: Follower) -> None:
+    """For a wallbox whose line is not there: its parts are errors, and the station is set up."""
+    pki = Authority.create("Root", follower.folder)
+    (follower.stick / "root.pem").write_text(pki.root_pem, "ascii")
+    root = str(follower.stick / "root.pem")
+    typed = ["CS-1", "", "", "", "", "wss://127.0.0.1:9/ocpp", "a password of this station", root, "", "Anna", "", "y"]
+
+    code, told = follower.types("home-wallbox", stdin="".join(f"{line}\n" for line in typed))
+
+    assert code == 1
+    assert "Lines to look at, in turn (rs485; all; a port such as /dev/ttyUSB0@9600; Enter: no more): " in told
+    assert re.search("^error +reading meter ", told, re.MULTILINE)
+    assert re.search("^warning test EVSE 1 +no vehicle was charged: nobody agreed to it", told, re.MULTILINE)
+    assert (follower.folder / "root.pem").exists()
+    assert "by: Anna" in Path("commissioning.txt").read_text("utf-8")
+
+
 @pytest.mark.parametrize("name", ["ocpp-station.yaml", "ocpp-station-00004711.yaml"])
 def test_a_stick_does_the_same(follower: Follower, name: str) -> None:
     """One for any station, or one for each, by the serial number that the base file has."""
@@ -126,13 +143,20 @@ def test_a_certificate_comes_later(follower: Follower) -> None:
 
 
 def test_every_key_that_is_asked_for_is_on_the_page() -> None:
-    """And nothing is typed that no test types."""
-    assert {key for key in KEYS if f"`{key}`" not in PAGE} == set()
+    """In the order in which it is; and nothing is typed that no test types."""
+    rows = re.findall(r"^\| (`.*?) \|", PAGE.partition("| asked |")[2].partition("\n\n")[0], re.MULTILINE)
+    assert re.findall("`(.*?)`", " ".join(rows)) == list(KEYS)
     assert {key for key in steps.KEYS if f"`{key}`" not in PAGE} == set()
-    parts = ("--answers answers.yaml", "--answers /media/usb", "--payload", "--answers -", "--set cert", "--verify")
-    left = [each for each in COMMANDS if not any(part in each for part in parts)]
-    assert left == ["ocpp-station commission --base docs/examples/home-wallbox.yaml"]
-    assert (ROOT / "docs/examples/home-wallbox.yaml").exists()
+    parts = (
+        "home-wallbox",
+        "--answers answers.yaml",
+        "--answers /media/usb",
+        "--payload",
+        "--answers -",
+        "--set cert",
+        "--verify",
+    )
+    assert [each for each in COMMANDS if not any(part in each for part in parts)] == []
 
 
 @pytest.mark.parametrize(
