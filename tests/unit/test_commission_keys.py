@@ -313,6 +313,16 @@ def test_what_lies_beside_the_file_by_the_same_name_is_kept(bench: Bench) -> Non
     assert (bench.station / "root.pem.before").read_text("ascii") == bench.pki.root_pem
 
 
+def test_another_store_takes_nothing_of_the_one_before_along(tmp_path: Path) -> None:
+    """What no store minds stays."""
+    bench = Bench(tmp_path, "keys: {store: pkcs11, module: x.so, token: t, pin_file: pin, kind: rsa-2048}\n")
+
+    assert bench.begin(store="file").code == 3
+
+    draft = yaml.safe_load((bench.station / "station.yaml.draft").read_text("utf-8"))
+    assert draft["keys"] == {"store": "file", "kind": "rsa-2048"}
+
+
 def test_no_copy_wipes_out_what_belongs_to_the_station(bench: Bench) -> None:
     """A PEM file may have any name on the stick."""
     issued = bench.pki.issue("0042")

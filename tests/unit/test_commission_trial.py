@@ -207,6 +207,44 @@ def test_what_goes_wrong_is_told_with_a_remedy_and_the_contactor_opened(
     assert told in row
 
 
+def coarse_meter(monkeypatch: pytest.MonkeyPatch, since: list[float], counts_after_s: float) -> None:
+    """Its register stands for so long after the first look; the power it shows at once."""
+    read = SimMeter.read
+
+    async def coarse(self: SimMeter) -> MeterReading:
+        found = await read(self)
+        since.append(found.sampled_at)
+        counts = found.sampled_at - since[0] >= counts_after_s
+        return MeterReading(
+            sampled_at=found.sampled_at,
+            energy_import_mwh=12_345_000 + counts * 100_000,
+            power_import_w=found.power_import_w,
+        )
+
+    monkeypatch.setattr(SimMeter, "read", coarse)
+
+
+def test_the_permission_is_renewed_for_as_long_as_it_takes(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leases of a second, a meter that counts after three."""
+    monkeypatch.setattr(session, "LEASE_S", 1.0)
+    monkeypatch.setattr(session, "_RENEW_S", 0.3)
+    coarse_meter(monkeypatch, [], 3.0)
+
+    run(energise=[2])
+
+    assert re.search(r"^ok +test EVSE 2 .*, 100.0 Wh counted in [3-9] s, ", record(), re.MULTILINE)
+
+
+def test_power_that_is_not_counted_is_doubtful(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A register may have coarse steps: whether it counts is not known."""
+    monkeypatch.setattr(session, "COUNTS_S", 1.5)
+    coarse_meter(monkeypatch, [], 3600.0)
+
+    run(energise=[2])
+
+    assert re.search(r"^warning test EVSE 2 .* W, which the meter did not count within", record(), re.MULTILINE)
+
+
 def test_an_agent_that_has_the_hardware_is_left_in_peace(run: Run, folder: Path) -> None:
     """Its sessions are none of the installer's."""
     with owned(folder / "state"):

@@ -22,8 +22,8 @@ from station.shell.wiring import Wiring
 TOLERANCE_KWH = 1.0
 """Displays round, and time passes between two looks. A wrong scale or another meter is further off."""
 
-_LEAST_TELLING = ("energy_import", "power_import", "voltage", "current")
-"""What is told of a reading."""
+_TOLD = ("energy_import ", "power_import ", "voltage ", "current ")
+"""What is told of a reading, as `hal read` has it."""
 
 
 class Seen(NamedTuple):
@@ -61,7 +61,7 @@ def told(seen: Seen) -> Iterator[str]:
     """For people: who it is, then its quantities in units."""
     yield f"meter {seen.name} of {seen.place}: {seen.identity or 'does not say who it is'}"
     if seen.reading is not None:
-        yield from (f"  {line}" for line in shown(seen.reading) if line.startswith(_LEAST_TELLING))
+        yield from (f"  {line}" for line in shown(seen.reading) if line.startswith(_TOLD))
 
 
 def by_person(seen: Seen) -> float | None:

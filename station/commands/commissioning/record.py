@@ -113,7 +113,7 @@ def _lines(config: Config, path: Path, told: Made) -> Iterator[str]:
     yield f"by: {told.by}"
     yield f"station: {station.identity}, {station.vendor} {station.model}, serial {station.serial or '-'}"
     yield f"agent: ocpp-station {VERSION}, firmware {config.layout.firmware_version}"
-    yield f"configuration: {path}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+    yield f"configuration: {path.absolute()}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
     yield f"csms: {csms.url}, security profile {csms.security_profile}"
     if csms.security_profile > 1:
         yield f"keys: kept in {config.file.keys.store}" + (f", the station's is {csms.key}" if csms.key else "")
