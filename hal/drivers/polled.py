@@ -1,9 +1,10 @@
 """What boards have in common that must be asked: looking at them in turn, and keeping their leases.
 
 A driver says how its device is reached (`_find`), looked at (`_look`), and given and denied permission (`_give`,
-`_withdraw`). A board that can watch its host is told to by `_find`, and falls back by itself. As a second line, and as
-the only one for a board that cannot, the lease is kept here: when it ends unrenewed, the permission is withdrawn. That
-covers a core that stands still; a wire that was cut, or an agent that is gone, only the board itself can notice.
+`_withdraw`), and may say how a permission that stands is renewed (`_renew`). A board that can watch its host is told to
+by `_find`, and falls back by itself. As a second line, and as the only one for a board that cannot, the lease is kept
+here: when it ends unrenewed, the permission is withdrawn. That covers a core that stands still; a wire that was cut, or
+an agent that is gone, only the board itself can notice.
 
 Invariant: what is written to allow never follows what was written to deny.
 """

@@ -3,85 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import time
-from collections.abc import Callable
 
 import pytest
 
 from hal.api import BoardSnapshot, Fault, Permit, PilotState
-from hal.context import DriverContext
 from hal.drivers import polled
-from hal.drivers.polled import PolledBoard, PolledOptions
 from hal.errors import BadReply, DeviceError, NotFound, Refused, Timeout
 from tests import virtualloop
 from tests.drivers.boards import now, until
-
-
-class Scripted(PolledBoard):
-    """A board of two channels whose wire is this object: `written` is what went over it, in order."""
-
-    def __init__(self, clock: Callable[[], float] = time.monotonic, poll_s: float = 0.05) -> None:
-        super().__init__("left", (1, 2), PolledOptions(poll_s=poll_s), DriverContext(clock, {}))
-        self.written: list[str] = []
-        self.permitted: dict[int, float] = {1: 0.0, 2: 0.0}
-        self.half_way: asyncio.Event | None = None
-        self.renewable: asyncio.Event | None = None
-        self.failures: dict[int, DeviceError] = {}
-        self.refusal = ""
-        self.faults: set[Fault] = set()
-        self.withdrawals_fail = 0
-        self.looked_at: list[float] = []
-
-    async def _find(self) -> None:
-        if error := self.failures.get(0):
-            raise error
-
-    async def _look(self, channel: int) -> BoardSnapshot:
-        self.looked_at.append(self._clock())
-        if error := self.failures.get(channel):
-            raise error
-        return BoardSnapshot(
-            channel=channel,
-            sampled_at=self._clock(),
-            pilot=PilotState.C,
-            contactor_closed=self.permitted[channel] > 0,
-            limit_a=self.permitted[channel],
-            faults=frozenset(self.faults),
-        )
-
-    async def _give(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
-        self.written.append(f"limit {permit.limit_a:g}")
-        if self.half_way is not None:
-            await self.half_way.wait()
-        if self.refusal:
-            raise Refused(self.name, self.refusal)
-        current()
-        self.written.append(f"enable {channel}")
-        self.permitted[channel] = permit.limit_a
-
-    async def _renew(self, channel: int, permit: Permit, current: Callable[[], None]) -> None:
-        del permit, current
-        self.written.append(f"renew {channel}")
-        if self.renewable is not None:
-            await self.renewable.wait()
-
-    async def _withdraw(self, channel: int) -> None:
-        if self.withdrawals_fail:
-            self.withdrawals_fail -= 1
-            raise Timeout(self.name, "no answer")
-        self.written.append(f"disable {channel}")
-        self.permitted[channel] = 0.0
-
-    async def _leave(self) -> None:
-        self.written.append("left")
-
-
-async def opened() -> Scripted:
-    """Found, with nothing permitted."""
-    board = Scripted()
-    await board.open()
-    board.written.clear()
-    return board
+from tests.drivers.scripted_board import Scripted, drain, opened
 
 
 def test_a_permission_that_is_half_written_when_it_is_denied_is_not_finished() -> None:
@@ -392,7 +322,7 @@ def test_the_third_look_that_no_channel_answers_is_the_loss_of_the_board(
     async def scenario() -> None:
         board = Scripted(now, poll_s=1.0)
         await board.open()
-        lost = asyncio.ensure_future(_drain(board))
+        lost = asyncio.ensure_future(drain(board))
         await asyncio.sleep(0.5)
         board.failures = {1: last, 2: last}
         await asyncio.sleep(2.4)  # looks at 1 and 2
@@ -403,7 +333,7 @@ def test_the_third_look_that_no_channel_answers_is_the_loss_of_the_board(
 
         board.failures.clear()
         await board.open()
-        lost = asyncio.ensure_future(_drain(board))
+        lost = asyncio.ensure_future(drain(board))
         await asyncio.sleep(0.5)
         board.failures[2] = NotFound("left", "unplugged")
         with pytest.raises(NotFound, match="unplugged"):
@@ -447,176 +377,3 @@ def test_a_board_that_does_not_answer_is_not_found_and_let_go_of() -> None:
                 await board.snapshot(1)
 
     asyncio.run(scenario())
-
-
-def test_boards_are_looked_at_together_on_the_beat_of_their_period() -> None:
-    """All boards of one rhythm share the wake-up, whenever each was opened; a command is looked after at once."""
-
-    async def scenario() -> None:
-        boards = [Scripted(now, poll_s=1.0), Scripted(now, poll_s=1.0)]
-        await asyncio.sleep(0.3)
-        for board in boards:
-            await board.open()
-            await asyncio.sleep(0.25)
-        listening = [asyncio.ensure_future(_drain(board)) for board in boards]
-        await asyncio.sleep(2.75)
-        await boards[0].allow(1, Permit(16.0, 3))
-        await asyncio.sleep(0.5)
-
-        beats = [sorted({at for at in board.looked_at if at > 0.9}) for board in boards]
-        assert beats[1] == [1.0, 2.0, 3.0, 4.0]
-        assert beats[0] == [1.0, 2.0, 3.0, 3.55, 4.0]
-        for task in listening:
-            task.cancel()
-        for board in boards:
-            await board.close()
-
-    virtualloop.run(scenario())
-
-
-def test_a_look_just_before_the_beat_stands_for_it() -> None:
-    """Else a timer that is a moment early would have everything asked twice."""
-
-    async def scenario() -> None:
-        board = Scripted(now, poll_s=1.0)
-        await board.open()
-        listening = asyncio.ensure_future(_drain(board))
-        await asyncio.sleep(1.95)
-        board.wake()
-        await asyncio.sleep(1.5)
-        assert [at for at in board.looked_at[::2] if at > 0.9] == [1.0, 1.95, 3.0]
-        listening.cancel()
-        await board.close()
-
-    virtualloop.run(scenario())
-
-
-def test_a_permission_that_was_seen_to_stand_is_renewed_not_given_again() -> None:
-    """And nobody looks at the board more often for that."""
-
-    async def scenario() -> None:
-        board = Scripted(now, poll_s=1.0)
-        await board.open()
-        listening = asyncio.ensure_future(_drain(board))
-        await board.allow(1, Permit(16.0, 3))
-        board.written.clear()
-        for _ in range(6):
-            await asyncio.sleep(4.0)
-            await board.allow(1, Permit(16.0, 3))
-        assert board.written == ["renew 1"] * 6
-        assert board.looked_at[-6:] == [21.0, 21.0, 22.0, 22.0, 23.0, 23.0]
-        assert board.permitted[1] == 16.0  # its lease never ended
-        listening.cancel()
-        await board.close()
-
-    virtualloop.run(scenario())
-
-
-AGAINST = ("another limit", "denied", "denial failed", "lapsed", "reopened", "failed look", "no look", "none since")
-
-
-@pytest.mark.parametrize("between", AGAINST)
-def test_a_permission_that_may_not_stand_is_given_anew(between: str) -> None:
-    """Whatever has spoken against it since it was given, and where nobody has looked lately."""
-
-    async def scenario() -> None:
-        board = Scripted(now, poll_s=1.0)
-        await board.open()
-        await asyncio.sleep(0.1)
-        await board.allow(1, Permit(16.0, 3, lease_s=8.0))
-        if between != "none since":
-            await asyncio.sleep(0.1)
-            await board.snapshot(1)
-        await _comes_between(board, between)
-        board.written.clear()
-
-        await board.allow(1, Permit(16.0, 3, lease_s=8.0))
-
-        assert board.written == ["limit 16", "enable 1"]
-        await board.close()
-
-    virtualloop.run(scenario())
-
-
-async def _comes_between(board: Scripted, what: str) -> None:
-    if what == "another limit":
-        await board.allow(1, Permit(10.0, 3))
-        await board.snapshot(1)
-    elif what == "denied":
-        await board.deny(1)
-        await board.snapshot(1)
-    elif what == "denial failed":
-        board.withdrawals_fail = 1
-        with pytest.raises(Timeout):
-            await board.deny(1)
-    elif what == "lapsed":
-        await asyncio.sleep(9.0)
-        await board.snapshot(1)
-    elif what == "reopened":
-        await board.close()
-        await board.open()
-    elif what == "failed look":
-        board.failures[1] = BadReply("left", "noise")
-        listening = asyncio.ensure_future(_drain(board))
-        await asyncio.sleep(1.0)
-        listening.cancel()
-        await asyncio.wait({listening})
-    elif what == "no look":
-        await asyncio.sleep(2.5)  # more than two periods
-
-
-@pytest.mark.parametrize("by", ["a denial", "another limit", "a failure"])
-def test_a_renewal_that_is_overtaken_or_fails_does_not_stand(by: str) -> None:
-    """The same permission is given anew after that."""
-
-    async def scenario() -> None:
-        board = Scripted(now, poll_s=1.0)
-        await board.open()
-        await board.allow(1, Permit(16.0, 3))
-        await asyncio.sleep(0.1)
-        await board.snapshot(1)
-        board.renewable = asyncio.Event()
-        renewing = asyncio.ensure_future(board.allow(1, Permit(16.0, 3)))
-        await asyncio.sleep(0.1)
-        if by == "a denial":
-            await board.deny(1)
-        elif by == "another limit":
-            await board.allow(1, Permit(10.0, 3))
-        else:
-            renewing.cancel()
-        board.renewable.set()
-        await asyncio.wait({renewing})
-        await board.snapshot(1)
-        board.written.clear()
-
-        await board.allow(1, Permit(16.0, 3))
-
-        assert board.written == ["limit 16", "enable 1"]
-        await board.close()
-
-    virtualloop.run(scenario())
-
-
-def test_a_denial_that_fails_ends_the_lease_at_once_and_is_repeated_each_second() -> None:
-    """Not only when the lease would have ended."""
-
-    async def scenario() -> None:
-        board = Scripted(now)
-        await board.open()
-        await board.allow(1, Permit(16.0, 3))
-        await asyncio.sleep(2.0)
-        board.withdrawals_fail = 3
-        with pytest.raises(Timeout):
-            await board.deny(1)
-        await asyncio.sleep(2.9)
-        assert board.permitted[1] == 16
-        await asyncio.sleep(0.2)
-        assert board.permitted[1] == 0
-        await board.close()
-
-    virtualloop.run(scenario())
-
-
-async def _drain(board: Scripted) -> None:
-    async for _ in board.events():
-        pass
