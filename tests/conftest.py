@@ -14,6 +14,7 @@ from hypothesis import settings
 
 from tests import indexes
 from tests.crash.medium import memory
+from tests.order import dealt
 
 # No deadline: two shared cores. The same examples in CI each time, so that a red run can be repeated.
 settings.register_profile("project", deadline=None, derandomize="CI" in os.environ)
@@ -33,10 +34,16 @@ def unknown(item: pytest.Item) -> list[str]:
     ]
 
 
+@pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """A marker that names an unknown id would claim a proof of nothing: the run stops."""
+    """A marker that names an unknown id would claim a proof of nothing: the run stops. Workers deal out the tests."""
+    if workers := int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "0")):
+        items[:] = dealt(
+            items, workers, waits=lambda item: item.get_closest_marker("system"), module=lambda item: item.path
+        )
+        return
     wrong = [f"{item.nodeid}: {', '.join(unknown(item))}" for item in items if unknown(item)]
-    if wrong and "PYTEST_XDIST_WORKER" not in os.environ:
+    if wrong:
         raise pytest.UsageError("markers with ids that are in no index:\n" + "\n".join(wrong))
 
 
