@@ -230,13 +230,14 @@ class DeviceModel:
 
     def add(self, variable: Variable) -> None:
         """Add a variable and, if need be, its component. Raises ValueError if it is there already."""
-        key = variable.component.key
+        component, id_ = variable.component, variable.id
+        key, id_key = component.key, id_.key
         bucket = self._components.setdefault(key, {})
-        if variable.id.key in bucket:
+        if id_key in bucket:
             raise ValueError(f"{describe(variable)} is there twice")
-        self._ids.setdefault(key, variable.component)
-        bucket[variable.id.key] = variable
-        self._exact[variable.component, variable.id] = variable
+        self._ids.setdefault(key, component)
+        bucket[id_key] = variable
+        self._exact[component, id_] = variable
         self._asked.clear()
         self.settings += 1
 

@@ -94,9 +94,9 @@ class Catalogue(msgspec.Struct, frozen=True):
         """
         known: dict[tuple[str, ...], str] = {}
         for component in self.components:
+            folded = component.name.casefold()
             for one in component.variables:
-                key = (component.name.casefold(), one.name.casefold(), one.instance.casefold())
-                known.setdefault(key, one.default or "")
+                known.setdefault((folded, one.name.casefold(), one.instance.casefold()), one.default or "")
         return lambda *names: known.get(tuple(map(str.casefold, names)))
 
     def features(self) -> frozenset[str]:
