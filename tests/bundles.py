@@ -105,9 +105,10 @@ class Place:
         """The outcome, and the words."""
         return tuple(asyncio.run(self.installer(**more).install(update, file)))  # type: ignore[return-value]  # its two
 
-    def start(self, *arguments: str, python: str = "", check: bool = True) -> str:
-        """What the launcher starts says."""
+    def start(self, *arguments: str, python: str = "", check: bool = True, runtime: str = "") -> str:
+        """What the launcher starts says. `runtime`: the service's directory in memory, where it counts failures."""
         environment = {**os.environ, VARIABLE: str(self.root), "OCPP_STATION_PYTHON": python or sys.executable}
+        environment["RUNTIME_DIRECTORY"] = runtime
         done = subprocess.run(  # noqa: S603 - our own launcher
             [str(self.bin / LAUNCHER.name), *(arguments or ("run",))],
             env=environment,

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -37,8 +36,6 @@ _KINDS = {
     "/dev/input/": ("char-input",),
     "/dev/tpm": ("char-tpm",),
 }
-_GROWING_RESTARTS = 254
-"""The systemd that knows RestartSteps=."""
 
 
 def drop_in(path: Path) -> int:
@@ -47,11 +44,11 @@ def drop_in(path: Path) -> int:
         config = load(path, cached=False)
     except ConfigError as error:
         return errors.tell_config(error)
-    sys.stdout.write("".join(f"{line}\n" for line in lines(config, path.absolute(), _systemd())))
+    sys.stdout.write("".join(f"{line}\n" for line in lines(config, path.absolute())))
     return 0
 
 
-def lines(config: Config, path: Path, systemd: int) -> Iterator[str]:
+def lines(config: Config, path: Path) -> Iterator[str]:
     """The drop-in."""
     file = config.file
     yield f"# What this station's unit may touch, from {path}. Make it anew when buses, devices or secrets change:"
@@ -67,8 +64,6 @@ def lines(config: Config, path: Path, systemd: int) -> Iterator[str]:
         yield "SupplementaryGroups=tss"
         yield "Environment=TSS2_LOG=all+none"
     yield from (f"LoadCredential={name_of(secret)}:{secret}" for secret in _secrets(config))
-    if systemd >= _GROWING_RESTARTS:
-        yield from ("RestartSteps=6", "RestartMaxDelaySec=120")
     if file.clock.set_system_clock:
         yield from ("[Unit]", f"Wants={CLOCK}", f"After={CLOCK}")
 
@@ -114,13 +109,3 @@ def _named(*sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 waiting += several
             case _:
                 pass
-
-
-def _systemd() -> int:
-    """The version of the machine's systemd; 0 if it has none."""
-    try:
-        said = subprocess.run(["systemctl", "--version"], capture_output=True, text=True, check=False).stdout  # noqa: S607 - the system's
-    except OSError:
-        return 0
-    found = re.match(r"systemd (\d+)", said)
-    return int(found[1]) if found else 0

@@ -27,9 +27,9 @@ def config(folder: Path, text: str) -> Config:
     return load(path)
 
 
-def told(folder: Path, text: str, systemd: int = 252) -> list[str]:
+def told(folder: Path, text: str) -> list[str]:
     """The drop-in without its comments."""
-    return [line for line in lines(config(folder, text), folder / "station.yaml", systemd) if line[0] != "#"]
+    return [line for line in lines(config(folder, text), folder / "station.yaml") if line[0] != "#"]
 
 
 def test_a_station_without_buses_may_touch_no_device(tmp_path: Path) -> None:
@@ -67,12 +67,6 @@ def test_keys_in_a_tpm_and_a_clock_to_set_bring_what_they_need(tmp_path: Path) -
 
     assert {"DeviceAllow=char-tpm rw", "SupplementaryGroups=tss"} <= set(made)
     assert made[-3:] == ["[Unit]", "Wants=ocpp-station-clock.socket", "After=ocpp-station-clock.socket"]
-
-
-def test_pauses_between_starts_grow_where_systemd_can_do_that(tmp_path: Path) -> None:
-    """An older one would complain of words that it does not know."""
-    assert "RestartSteps=6" not in told(tmp_path, SIMULATED, 252)
-    assert "RestartSteps=6" in told(tmp_path, SIMULATED, 254)
 
 
 @pytest.mark.parametrize(

@@ -175,3 +175,48 @@ def test_a_start_that_cannot_be_counted_is_none(place: Place, tmp_path: Path, mo
 
     assert place.start() == "the packaged agent runs run"
     assert list(place.pointers()) == ["trial-0"]
+
+
+def test_after_three_failures_in_a_row_each_start_waits_longer(place: Place, tmp_path: Path) -> None:
+    """And no more than 80 s; after ten minutes of work it counts anew, as after an end in order."""
+    slept, runs = tmp_path / "slept", tmp_path / "runs"
+    sleep = tmp_path / "sleep"
+    sleep.write_text(f'#!/bin/sh\necho "$1" >>{slept}\n')
+    sleep.chmod(0o755)
+    launcher = place.bin / LAUNCHER.name
+    launcher.write_text(launcher.read_text().replace(" sleep ", f" {sleep} "))
+
+    for _ in range(9):
+        assert place.start(runtime=str(tmp_path)) == "the packaged agent runs run"
+    assert slept.read_text().split() == ["5", "10", "20", "40", "80", "80"]
+
+    long_ago = time.time() - 12 * 60
+    os.utime(runs, (long_ago, long_ago))
+    place.start(runtime=str(tmp_path))
+    assert (runs.read_text(), len(slept.read_text().split())) == ("1\n", 6)
+
+
+@pytest.mark.parametrize("said", ["", "many\n", "-1\n", "1; rm -rf x\n"])
+def test_a_count_that_is_none_stops_no_start(place: Place, tmp_path: Path, said: str) -> None:
+    (tmp_path / "runs").write_text(said)
+
+    assert place.start(runtime=str(tmp_path)) == "the packaged agent runs run"
+    assert (tmp_path / "runs").read_text() == "1\n"
+
+
+def test_a_version_on_trial_does_not_wait(place: Place, tmp_path: Path) -> None:
+    """Nor does the one that comes after it: after three starts it is over."""
+    put_on_trial(place, tmp_path)
+    (tmp_path / "runs").write_text("9\n")
+
+    for _ in range(3):
+        assert place.start(runtime=str(tmp_path)) == "version 9.0.0 runs run"
+    assert place.start(runtime=str(tmp_path)) == "the packaged agent runs run"
+
+
+def test_only_the_service_waits(place: Place, tmp_path: Path) -> None:
+    """Not who asks something by the launcher."""
+    (tmp_path / "runs").write_text("9\n")
+
+    assert place.start("status", runtime=str(tmp_path)) == "the packaged agent runs status"
+    assert (tmp_path / "runs").read_text() == "9\n"
