@@ -26,9 +26,10 @@ COMMANDS = re.findall(
 
 @pytest.mark.parametrize("block", BLOCKS)
 def test_the_agent_accepts_what_the_page_configures(tmp_path: Path, block: str) -> None:
-    folder = Folder(tmp_path)
+    """An installer, or how the machine restarts."""
+    file = Folder(tmp_path).load(GOOD + block).file
 
-    assert folder.load(GOOD + block).file.firmware is not None
+    assert file.firmware is not None or file.reboot_command
 
 
 @pytest.mark.parametrize("key", ["rauc", "swupdate", "command"])
@@ -53,7 +54,7 @@ def test_every_command_of_the_page_is_known() -> None:
         parser.parse_args(command.split()[1:])
 
     assert len(ours) == 3
-    assert others == ["pip", "openssl"]
+    assert others == ["pip", "openssl", "systemctl"]
     assert (ROOT / "requirements.lock").exists()
 
 
