@@ -113,6 +113,15 @@ def test_a_qr_code_does_the_same(follower: Follower) -> None:
     assert Path("password").read_text("utf-8") == "a password of this station"
 
 
+def test_the_line_may_stand_in_a_file(follower: Follower) -> None:
+    """In place of the `KEY: VALUE` lines."""
+    (follower.folder / "answers.yaml").write_text(follower.types("--payload")[1], "utf-8")
+
+    assert follower.types("--answers answers.yaml --yes$")[0] == 1
+
+    assert load(Path("station.yaml")).file.station.identity == "CS-2026-0001"
+
+
 def test_what_is_done_at_the_station_stands_in_a_qr_code_too(follower: Follower) -> None:
     """Lists and mappings as in a file."""
     steps_ = "energise: [2]\ndisplays: {meter-1: 0.0}\nscan: false\n"
