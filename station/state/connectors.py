@@ -54,6 +54,7 @@ class Connectors:
         self._quarantined: set[int] = set()
         self._busy: set[int] = set()
         self._blocked: dict[str, frozenset[int]] = {}
+        self._welcoming: set[str] = set()  # of those: who has a transaction there may still be authorized for it
         self._shown: Volatile[Mapping[Place, Shown]] = Volatile(db, {})
         self._started = Instant(BootId(0), Mono(0.0))
         self.reserved: Callable[[int], bool] = lambda _evse: False
@@ -211,15 +212,17 @@ class Connectors:
         """Whether a transaction runs on the EVSE, or on any."""
         return bool(self._busy) if evse_id is None else evse_id in self._busy
 
-    def block(self, why: str, evse_ids: frozenset[int] | None) -> None:
+    def block(self, why: str, evse_ids: frozenset[int] | None, *, but_busy: bool = False) -> None:
         """Take EVSEs out of service for a while (a reset on idle, a failing store); None: no longer.
 
+        `but_busy`: only for who comes; in a transaction that runs, a driver may still show the card.
         No table knows it: whoever blocks says so again in its own `load`.
         """
         if evse_ids is None:
             self._blocked.pop(why, None)
         else:
             self._blocked[why] = evse_ids
+        (self._welcoming.add if but_busy else self._welcoming.discard)(why)
 
     # what is ordered
 
@@ -258,6 +261,10 @@ class Connectors:
     def _is_blocked(self, evse_id: int) -> bool:
         return any(evse_id in evse_ids for evse_ids in self._blocked.values())
 
+    def _keeps_out(self, evse_id: int) -> bool:
+        busy = evse_id in self._busy
+        return any(evse_id in ids and not (busy and why in self._welcoming) for why, ids in self._blocked.items())
+
     def _is_faulted(self, evse_id: int) -> bool:
         return evse_id in self._lost or bool(self._faults.get(evse_id, set()) - NOT_BLOCKING)
 
@@ -267,7 +274,7 @@ class Connectors:
             return Refusal("UnknownEvse")
         if self._is_faulted(evse_id):
             return Refusal("InternalError", "the EVSE is faulted")
-        if not self._allowed(evse_id, self._plugged.get(evse_id)) or self._is_blocked(evse_id):
+        if not self._allowed(evse_id, self._plugged.get(evse_id)) or self._keeps_out(evse_id):
             return Refusal("NotEnabled", "the EVSE is out of service")
         return None
 

@@ -139,6 +139,7 @@ def comes_to_the_new_version_through_power_cuts(box: Wallbox, new: bytes) -> lis
     second = box.plug_in()  # before the CSMS can be heard
     box.csms.refuse_with = None
     box.until_told("InstallScheduled")
+    box.swipe()
     assert "Installing" not in box.statuses()
     box.leave()
 

@@ -52,7 +52,8 @@ class Service:
         return any(each.started or each.authorized or each.holds_cable for each in self._sessions.all())
 
     def _block(self) -> None:
-        self._connectors.block(BLOCKING, frozenset(self._connectors.evse_ids()) if self._blocked else None)
+        evse_ids = frozenset(self._connectors.evse_ids()) if self._blocked else None
+        self._connectors.block(BLOCKING, evse_ids, but_busy=True)
 
     def _takes_out(self, now: Now, *, restarting: bool) -> bool:
         """L01.FR.07, L02.FR.04."""

@@ -294,6 +294,26 @@ def test_a_restart_that_puts_firmware_in_place_waits_for_transactions(tmp_path: 
     assert bench.reboots == ["FirmwareUpdate"]
 
 
+@pytest.mark.req("L01.FR.07")
+def test_a_driver_who_was_plugged_in_already_may_still_show_the_card(tmp_path: Path, maker: Manufacturer) -> None:
+    """The transaction began with the cable, so the update waits for it; nobody else may come meanwhile."""
+    bench = Bench(tmp_path, variables={"TxCtrlr.TxStartPoint": "EVConnected"}, firmware=FirmwareTerms())
+    maker.is_trusted_by(bench)
+    bench.evse(1).plug_in()
+    update(bench, maker)
+    downloaded(bench)
+    verified(bench)
+    assert statuses(bench)[-1] == "InstallScheduled"
+
+    bench.evse(1).present_token(CARD)
+    bench.evse(2).present_token("04DDEEFF")
+    bench.advance(seconds=20)
+
+    assert bench.csms.received("TransactionEvent")[-1]["transactionInfo"]["chargingState"] == "Charging"
+    assert [each["idToken"]["idToken"] for each in bench.csms.received("Authorize")] == [CARD]
+    assert status_of(bench, 2) == "Unavailable"
+
+
 def test_sessions_may_begin_again_when_the_csms_allows_them(bench: Bench, maker: Manufacturer) -> None:
     charge(bench)
     update(bench, maker)
