@@ -12,6 +12,7 @@ jobs         slow work outside a step;  transfer/: files brought and fetched
 control      the control socket;  simulation: its commands for simulated hardware
 clock        the wall clock and how far to trust it;  watchdog: systemd;  logs: one event a line
 supervise    keeping alive what may fail;  threads, errand: work that blocks;  postponed: imports that can wait
+signals      SIGTERM and SIGINT
 bundle       files made one for an upload;  journal: what systemd has kept of the agent's log
 
 Invariant: nothing here decides policy, and nothing here may stop the core but the end of the process.

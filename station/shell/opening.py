@@ -21,7 +21,7 @@ from station.shell.network import Credentials, LinkOptions, NetworkProfile
 from station.shell.postponed import postponed
 from station.shell.websocket import Line
 
-with postponed("importlib.metadata", "ipaddress"):  # as in websocket.py
+with postponed("importlib.metadata", "ipaddress", "copy", "inspect"):  # as in websocket.py
     from websockets.client import ClientProtocol
     from websockets.exceptions import InvalidHeader, InvalidStatus, NegotiationError, WebSocketException
     from websockets.extensions import ClientExtensionFactory

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 import threading
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from typing import Any, Protocol
@@ -47,6 +46,7 @@ from station.shell.link import Link, LinkSetup, Listener
 from station.shell.order import InOrder
 from station.shell.reconcile import Batch
 from station.shell.rounds import Rounds, Upkeep
+from station.shell.signals import heeded
 from station.shell.supervise import supervise
 from station.shell.turns import Turns, Work
 from station.shell.watchdog import BEATS, Notifier
@@ -140,8 +140,10 @@ class Runner:
 
     async def run(self) -> int:
         """Serve until SIGTERM, SIGINT or a reset. Raises BadOptions if the hardware's configuration is wrong."""
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._loop.add_signal_handler(number, self.stop, EXIT_STOPPED)
+        with heeded(lambda: self.stop(EXIT_STOPPED)):
+            return await self._run()
+
+    async def _run(self) -> int:
         self.hardware.start(self._hardware_ended)
         effects = self.core.start(self.clock.now())
         self.link = self._outside.link(self.ears)  # after the start: by now the station knows where to connect

@@ -19,8 +19,9 @@ from station.shell.linkdown import Down, DownKind
 from station.shell.network import LinkOptions
 from station.shell.postponed import postponed
 
-# The first, a unit of CPU, is asked by unreleased versions of the library only, the second for addresses of IPv6.
-with postponed("importlib.metadata", "ipaddress"):
+# The first, a unit of CPU, is asked by unreleased versions of the library only, the second for addresses of IPv6; the
+# others by the standard library's dataclasses, for what nobody asks of them here.
+with postponed("importlib.metadata", "ipaddress", "copy", "inspect"):
     from websockets.client import ClientProtocol
     from websockets.frames import CloseCode, Frame, Opcode
     from websockets.http11 import Response

@@ -93,6 +93,20 @@ def charge(csms: LiveCsms, agent: Agent) -> None:
 # --- ends and starts
 
 
+def test_a_start_leaves_out_what_the_standard_library_imports_for_mistakes_alone(
+    tmp_path: Path, csms: LiveCsms
+) -> None:
+    """3 of 100 instructions of a start, and nearly 1 MB."""
+    agent = Agent(tmp_path, csms.url)
+    agent.environment["PYTHONPROFILEIMPORTTIME"] = "1"
+    with agent:
+        csms.wait_for("BootNotification")
+
+        imported = {line.rpartition("|")[2].strip() for line in agent.log.splitlines() if "import time:" in line}
+        assert {"asyncio", "websockets.client", "station.app"} <= imported
+        assert imported.isdisjoint({"ast", "dis", "inspect", "tokenize"})
+
+
 @pytest.mark.req("B01.FR.09")
 def test_a_start_after_a_stop_is_an_application_reset(csms: LiveCsms, agent: Agent) -> None:
     """The machine did not restart, so it is no PowerUp."""
