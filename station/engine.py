@@ -214,7 +214,7 @@ class Engine:
         match given:
             case Happened(facts):
                 for fact in facts:
-                    if not self._is_quarantined(fact):
+                    if not self._quarantined or not self._is_quarantined(fact):
                         self._facts.emit(fact)
                 return None
             case Call(request):

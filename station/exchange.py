@@ -195,8 +195,10 @@ class Exchange:
     def next_deadline(self, now: Now) -> float | None:
         """Seconds until `tick` wants to be called; None: nothing is due, ever."""
         monos = [self.endpoint.next_deadline(), self.outbox.next_due(now), self._store_retry_at]
-        monos += [owed.by for owed in self._owed.values()]
-        monos += [intent.by for intent in self._waiting_intents() if intent.after == "drained"]
+        if self._owed:
+            monos += [owed.by for owed in self._owed.values()]
+        if intents := self._waiting_intents():
+            monos += [intent.by for intent in intents if intent.after == "drained"]
         seconds = [mono - now.mono for mono in monos if mono is not None]
         if self._clock_is_set:
             seconds.append(0.0)

@@ -320,10 +320,12 @@ class Endpoint:
         return gone.id
 
     def _expire(self, now: float) -> None:
-        for message_id in [key for key, ended in self._ended.items() if ended.until <= now]:
-            del self._ended[message_id]
-        for message_id in [key for key, kept in self._kept.items() if kept.until <= now]:
-            self._forget_kept(message_id)
+        if self._ended:
+            for message_id in [key for key, ended in self._ended.items() if ended.until <= now]:
+                del self._ended[message_id]
+        if self._kept:
+            for message_id in [key for key, kept in self._kept.items() if kept.until <= now]:
+                self._forget_kept(message_id)
 
     def _violation(self, fault: Fault, message_id: str | None, detail: str = "") -> Violation:
         code = _CODES[fault] if message_id else ErrorCode.RPC_FRAMEWORK
