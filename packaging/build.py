@@ -57,6 +57,7 @@ INSTALLED = {
     "systemd/60-ocpp-station.rules": "usr/lib/udev/rules.d/60-ocpp-station.rules",
     "systemd/99-ocpp-station.rules": "usr/share/doc/ocpp-station/examples/99-ocpp-station.rules",
     "systemd/station.yaml.example": "usr/share/doc/ocpp-station/examples/station.yaml",
+    "docs/station.schema.json": "usr/share/doc/ocpp-station/station.schema.json",
     "packaging/deb/copyright": "usr/share/doc/ocpp-station/copyright",
 }
 """From the repository into the package, beside the libraries, the drop-ins and the documents."""
@@ -203,6 +204,8 @@ def build_deb(folder: Path, wheel: Path, architecture: str, revision: int, outpu
     for document in (ROOT / "docs").glob("*.md"):
         if document.name != "conformance.md":
             _copy(document, tree / "usr/share/doc/ocpp-station" / document.name)
+    for example in (ROOT / "docs" / "examples").glob("*.yaml"):
+        _copy(example, tree / "usr/share/doc/ocpp-station/examples" / example.name)
     changes = gzip.compress((ROOT / "CHANGELOG.md").read_bytes(), 9, mtime=0)
     (tree / "usr/share/doc/ocpp-station/changelog.gz").write_bytes(changes)
     (tree / "usr/bin").mkdir()

@@ -92,6 +92,17 @@ def test_each_file_bears_the_time_of_the_commit_and_belongs_to_root(package: Pat
     assert {line[:10] for line in listed} == {"drwxr-xr-x", "-rwxr-xr-x", "-rw-r--r--", "lrwxrwxrwx"}
 
 
+def test_what_the_pages_name_is_in_the_package(package: Path) -> None:
+    """Each example, and the schema by which an editor completes it: docs/commission.md begins from them."""
+    listed = subprocess.run(["dpkg-deb", "--contents", str(package)], check=True, capture_output=True, text=True)  # noqa: S603, S607 - our own
+    packed = {line.split()[-1] for line in listed.stdout.splitlines()}
+    examples = [path.name for path in (ROOT / "docs" / "examples").glob("*.yaml")]
+
+    wanted = {f"./usr/share/doc/ocpp-station/{name}" for name in ("commission.md", "station.schema.json")}
+    assert wanted | {f"./usr/share/doc/ocpp-station/examples/{name}" for name in examples} <= packed
+    assert "home-wallbox.yaml" in examples
+
+
 def test_the_packaged_agent_needs_nothing_but_the_packages_own_libraries(package: Path, tmp_path: Path) -> None:
     """A Python without site-packages finds all that the agent imports, drivers of each bus included."""
     subprocess.run(["dpkg-deb", "--extract", str(package), str(tmp_path)], check=True, timeout=60)  # noqa: S603, S607 - our own
