@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 
 OVERDUE_S = 30.0
 """A deadline that the core has not served for this long means that it no longer works."""
@@ -19,13 +19,19 @@ BEATS = 3
 
 
 class Notifier:
-    """sd_notify(3) without its library; every message is lost without harm where no one listens."""
+    """sd_notify(3) without its library; every message is lost without harm where no one listens.
 
-    def __init__(self, environment: Mapping[str, str] = os.environ) -> None:
+    Its address is taken out of the environment: programs that the agent runs would speak for it, as systemd's own do
+    when they fail.
+    """
+
+    def __init__(self, environment: MutableMapping[str, str] = os.environ) -> None:
         address = environment.get("NOTIFY_SOCKET", "")
         self._address = f"\0{address[1:]}" if address.startswith("@") else address
         self._status = ""
         self.watchdog_s = _watchdog_s(environment)
+        for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):
+            environment.pop(name, None)
 
     @property
     def listens(self) -> bool:

@@ -56,6 +56,17 @@ def test_the_same_status_is_told_once(manager: socket.socket) -> None:
         manager.recv(100)
 
 
+def test_programs_that_the_agent_runs_do_not_speak_for_it(manager: socket.socket) -> None:
+    """A `busctl` that failed told systemd so, in the agent's name."""
+    given = {"NOTIFY_SOCKET": manager.getsockname(), "WATCHDOG_USEC": "60000000", "WATCHDOG_PID": str(os.getpid())}
+    environment = {**given, "PATH": "/bin"}
+
+    told = Notifier(environment)
+
+    told.ready()
+    assert (manager.recv(100), told.watchdog_s, environment) == (b"READY=1", 60.0, {"PATH": "/bin"})
+
+
 def test_nobody_listens_and_nothing_happens(tmp_path: Path) -> None:
     """Started by hand, or the manager is gone."""
     Notifier({}).ready()
