@@ -34,6 +34,7 @@ class Connection:
         self._stalled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._room: Awaitable[Any] | None = None
         self._full = asyncio.Event()
+        self._over = False
         self._loop = asyncio.get_running_loop()
         self._heard_at = 0.0
 
@@ -96,6 +97,7 @@ class Connection:
                 await asyncio.wait({reading}, timeout=self._options.close_timeout_s)
             return why
         finally:
+            self._over = True
             for task in tasks:
                 task.cancel()
             await asyncio.wait(tasks)
@@ -117,6 +119,8 @@ class Connection:
 
     def _hear(self, text: str | bytes) -> bool:
         """Hand a message up; False if the next one has to wait."""
+        if self._over:  # no answer could leave; what follows may be the peer's goodbye
+            return True
         self._heard_at = self._loop.time()
         try:
             self._room = self._on_text(text)
