@@ -15,6 +15,8 @@ import tokenize
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests import indexes
 
 ROOT = Path(__file__).parent.parent
@@ -85,6 +87,13 @@ def modules() -> dict[str, ast.Module]:
             name = ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__")
             found[name] = ast.parse(path.read_text("utf-8"), str(path))
     return found
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forgotten() -> Iterator[None]:
+    """Half a million nodes of syntax trees would be looked at by every collection of garbage until the run ends."""
+    yield
+    modules.cache_clear()
 
 
 def below(name: str, prefixes: tuple[str, ...]) -> bool:
