@@ -221,7 +221,7 @@ def owe(bench: Bench, rows: int, *, table: str = "outbox", card: str = OTHER) ->
         "idToken": {"idToken": card, "type": "ISO14443"},
     }
     insert = {
-        "outbox": "INSERT INTO outbox VALUES (?, ?, 'TransactionEvent', 'T', 0, 0, 0, 0.0, 0.0, ?)",
+        "outbox": "INSERT INTO outbox VALUES (?, ?, 'TransactionEvent', 'T', 0, 0, 0, 0.0, 0.0, ?, '')",
         "undelivered": "INSERT INTO undelivered VALUES (?, ?, 'TransactionEvent', 'T', 1, 0, 0.0, 0.0, ?, 'no answer')",
     }
     data = json.dumps(payload).encode()
