@@ -326,7 +326,7 @@ class DeviceModel:
         if isinstance(found, Status) or holder is None:
             raise UnknownVariableError(f"{component} {variable} {attribute.value}: {found}")
         self.settings += 1
-        return _measured(found, holder, value)
+        return measured(found, holder, value)
 
     def measure(self, component: ComponentId, variable: VariableId, value: str) -> Change | None:
         """`set_by_station` for a live value, some of which only few stations have; None also where it is unknown."""
@@ -334,7 +334,7 @@ class DeviceModel:
         holder = found.attribute() if isinstance(found, Variable) else None
         if isinstance(found, Status) or holder is None:
             return None
-        return _measured(found, holder, value)
+        return measured(found, holder, value)
 
     def restore(self, stored: Iterable[tuple[Variable, Attribute, str]] = ()) -> None:
         """All persistent attributes back to their initial values, then those of `stored`: the way of every boot."""
@@ -398,8 +398,11 @@ def describe(variable: Variable) -> str:
     return f"{component.name}{instance}{tier}.{id_.name}" + (f"[{id_.instance}]" if id_.instance else "")
 
 
-def _measured(variable: Variable, holder: Attribute, value: str) -> Change | None:
-    """Take the value; None if it was the same. Raises ValueError for a text that is no value of the data type."""
+def measured(variable: Variable, holder: Attribute, value: str) -> Change | None:
+    """Take a value for what the caller has found; None if it was the same.
+
+    Raises ValueError for a text that is no value of the data type.
+    """
     if value == holder.value:
         return None
     taken = values.normalise(value, variable.characteristics) if value else ""

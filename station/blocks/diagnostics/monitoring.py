@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from device_model.model import AttributeType, ComponentId, Variable, VariableId
+from device_model.model import AttributeType, ComponentId, Variable, VariableId, measured
 from device_model.monitor_rules import (
     LEAST_SEVERE,
     MonitorFlaw,
@@ -268,8 +268,8 @@ class VariableMonitoring(Block):
         gauges = self._gauges.get(fact.evse_id)
         if gauges is None:
             gauges = self._gauges[fact.evse_id] = telemetry.gauges(self._variables.model.find, fact.evse_id)
-        reading, measure = fact.reading, self._variables.measure
-        if changed := [gauge.variable for figure, gauge in gauges if gauge.shows(figure(reading), measure)]:
+        reading = fact.reading
+        if changed := [gauge.variable for figure, gauge in gauges if gauge.shows(figure(reading), measured)]:
             self._judge(changed, now)
 
     def _measured(self, values: Iterable[telemetry.Value], now: Now) -> None:

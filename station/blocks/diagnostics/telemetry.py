@@ -31,7 +31,7 @@ UNREADABLE = ""
 STATION = 0
 
 
-Measure = Callable[[ComponentId, VariableId, str], Variable | None]
+Take = Callable[[Variable, Attribute, str], object | None]
 Find = Callable[[ComponentId, VariableId], Variable | object]
 Figure = Callable[[MeterReading], float | None]
 
@@ -53,7 +53,10 @@ def number(value: float | None) -> str:
 
 
 class Gauge:
-    """What a meter shows of one variable. The same number again costs one comparison."""
+    """What a meter shows of one variable, found once: a meter's are never removed.
+
+    The same number again costs one comparison.
+    """
 
     def __init__(self, variable: Variable, actual: Attribute) -> None:
         self.variable = variable
@@ -61,11 +64,11 @@ class Gauge:
         self._number: float | None = math.nan  # equal to no number
         self._text: str | None = None
 
-    def shows(self, number_: float | None, measure: Measure) -> bool:
+    def shows(self, number_: float | None, take: Take) -> bool:
         """The meter shows this; whether the variable has changed by it. Others may have given it a value meanwhile."""
         if number_ == self._number and self._text == self._actual.value:
             return False
-        changed = measure(self.variable.component, self.variable.id, number(number_)) is not None
+        changed = take(self.variable, self._actual, number(number_)) is not None
         self._number, self._text = number_, self._actual.value
         return changed
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from device_model.model import Attribute, ComponentId, DeviceModel, Variable, VariableId
+from device_model.model import Attribute, Change, ComponentId, DeviceModel, Variable, VariableId, measured
 from device_model.values import Characteristics, DataType
 from hal.api import MeterReading, PerPhase
 from station.blocks.diagnostics import telemetry
@@ -31,15 +31,14 @@ class Panel:
         self.gauges = telemetry.gauges(self.model.find, 1)
         self.measured: list[str] = []
 
-    def measure(self, component: ComponentId, variable: VariableId, text: str) -> Variable | None:
-        """As `Variables` does it."""
-        self.measured.append(f"{variable.name}={text}")
-        change = self.model.measure(component, variable, text)
-        return change.variable if change is not None else None
+    def take(self, variable: Variable, holder: Attribute, text: str) -> Change | None:
+        """As the model does it."""
+        self.measured.append(f"{variable.id.name}={text}")
+        return measured(variable, holder, text)
 
     def shows(self, given: MeterReading) -> list[str]:
         """The variables that have changed."""
-        return [gauge.variable.id.name for figure, gauge in self.gauges if gauge.shows(figure(given), self.measure)]
+        return [gauge.variable.id.name for figure, gauge in self.gauges if gauge.shows(figure(given), self.take)]
 
 
 def test_only_what_has_changed_is_told_and_the_same_again_is_not_even_looked_up() -> None:
