@@ -290,12 +290,18 @@ def power_cuts(  # noqa: PLR0913  # what, judged how, where; the rest is for spe
     start: int = 0,
     seed: int = 0,
     most: int | None = None,
+    enough: int | None = None,
 ) -> Report:
-    """Show the images, each laid out in a directory, to the oracle; whatever the oracle raises is a violation."""
+    """Show the images, each laid out in a directory, to the oracle; whatever the oracle raises is a violation.
+
+    `enough`: a mutant that was seen so often is caught, the images that follow are not looked at.
+    """
     count = 0
     violations = []
     for image in images(log, seed=seed, start=start, most=most):
         count += 1
         if fault := fault_of(image, scratch, lambda shown: oracle(scratch, shown.marks)):
             violations.append(Violation(image.at, image.variant, fault))
+            if len(violations) == enough:
+                break
     return Report(count, violations)

@@ -117,7 +117,7 @@ def test_a_version_that_is_named_before_it_is_durable_is_caught(
         monkeypatch.setattr(files, "create", careless)
     site.update(NEW)
 
-    assert power_cuts(site.recorder.log, site.oracle(), fast / "image", start=site.start, most=60).violations
+    assert power_cuts(site.recorder.log, site.oracle(), fast / "image", start=site.start, most=60, enough=1).violations
 
 
 def careless(path: Path, pieces: Iterable[bytes]) -> None:
