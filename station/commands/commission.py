@@ -98,8 +98,10 @@ def commission(given: Given) -> int:
         sys.stdout.write("\n")
         return errors.tell(f"stopped: nothing was changed{''.join(kept)}", "", EX_USAGE)
     except (Stopped, BadSource) as stopped:
-        return errors.tell(stopped.args[0], stopped.args[1], EX_USAGE)
+        return errors.tell(f"{stopped.args[0]}{''.join(kept)}", stopped.args[1], EX_USAGE)
     except ConfigError as error:
+        if kept:
+            errors.tell(f"nothing was changed{''.join(kept)}", "", errors.EX_CONFIG)
         return errors.tell_config(error)
     except CertsError as error:
         return errors.tell(f"{error}", f"see docs/keys.md; nothing was changed{''.join(kept)}", errors.EX_BUSY)

@@ -346,6 +346,17 @@ def test_a_key_that_was_made_before_something_failed_is_told(bench: Bench) -> No
     assert "there already" in bench.begin().out
 
 
+@pytest.mark.parametrize("wrong, code", [("main_meter: grid\n", 78), ("", 2)])
+def test_a_key_is_told_whatever_is_wrong_with_the_rest(tmp_path: Path, wrong: str, code: int) -> None:
+    """Hardware that is described wrongly, a step for a meter that is not there."""
+    bench = Bench(tmp_path, wrong)
+
+    done = bench.begin(displays={"no such": 1.0})
+
+    assert done.code == code
+    assert "the key station-1 is there now" in done.error
+
+
 @pytest.mark.parametrize(
     "keys, told",
     [
