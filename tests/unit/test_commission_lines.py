@@ -143,6 +143,7 @@ def test_looking_only_reads(run: Run, line: Process) -> None:
         ({"scan": ["rs486"]}, "scan: no Modbus line is called 'rs486' (there are: rs485)"),
         ({"take": {"rs485/2": "left@1"}}, "scan: nobody answers at 'rs485/2' (there are: rs485/1"),
         ({"take": {"rs485/3": "left@9"}}, "scan: no EVSE 9"),
+        ({"take": {"rs485/1": "left@1", "rs485/3": "left"}}, "scan: 'left' is taken already, at rs485/1"),
         ({"take": {"rs485/5": "second"}}, "scan: what is it? NAME=DRIVER, with one of: bender-cc"),
         ({"scan": 7}, "scan"),
     ],

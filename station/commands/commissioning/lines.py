@@ -55,6 +55,7 @@ class Lines:
     def __init__(self, sections: Mapping[str, Any]) -> None:
         self._sections = sections
         self._places: dict[str, Place] = {}
+        self._taken: dict[str, str] = {}
         self.findings: list[Finding] = []
         self.changes: dict[str, Any] = {}
         """As `writing.edited` takes them."""
@@ -143,6 +144,8 @@ class Lines:
         section, options = self._as(found, wanted)
         if any(name in self._section(other) for other in _others(section)):
             raise BadAnswer(f"another device is called {name!r} - take another name")
+        if name in self._taken:
+            raise BadAnswer(f"{name!r} is taken already, at {self._taken[name]} - take another name")
         entry = {**_mapping(self._section(section).get(name)), **options, "bus": line.name, "address": found.address}
         changes = {**self.changes, section: {**self.changes.get(section, {}), name: entry}}
         if line.new:
@@ -150,6 +153,7 @@ class Lines:
         if evse is not None:
             changes["evses"] = self._put(int(evse), _KINDS[section], name)
         self.changes = changes
+        self._taken[name] = place
         where = f", of EVSE {evse}" if evse is not None else ""
         self.findings.append(Finding(Grade.OK, f"scan {place}", f"taken as {_KINDS[section]} {name}{where}"))
 
