@@ -11,7 +11,7 @@ cut, too: what was not answered had not arrived.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -145,14 +145,22 @@ def judged(
     recorder: Recorder, scenario: Scenario, scratch: Path, given: Mapping[str, Any], most: int | None
 ) -> Verdict:
     """Boot `most` of the images of a scenario, or all; `given`: what the station is like."""
+    count, wrong = 0, []
+    for fault in faults(recorder, scenario, scratch, given, most):
+        count += 1
+        wrong += [fault] if fault else []
+    return Verdict(count, wrong)
+
+
+def faults(
+    recorder: Recorder, scenario: Scenario, scratch: Path, given: Mapping[str, Any], most: int | None
+) -> Iterator[str]:
+    """As `judged`, image by image: what is wrong with it, or ""."""
     start = recorded(recorder, scenario, given)
 
     def judge(image: Image) -> None:
         made_good(scratch, image.marks, given, Cut.number(image.at))
 
-    count, wrong = 0, []
     for image in images(recorder.log, start=start, most=most):
-        count += 1
-        if fault := fault_of(image, scratch, judge):
-            wrong.append(f"{image.at} {image.variant}: {fault}")
-    return Verdict(count, wrong)
+        fault = fault_of(image, scratch, judge)
+        yield fault and f"{image.at} {image.variant}: {fault}"

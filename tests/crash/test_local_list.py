@@ -137,4 +137,6 @@ def test_a_list_that_is_valid_before_all_of_it_is_written_would_be_seen(
             judge(root, image.marks)
         except AssertionError:
             wrong += 1
-    assert wrong > 3
+            if wrong > 3:
+                return
+    pytest.fail(f"only {wrong} images were judged wrong")
