@@ -303,6 +303,11 @@ def test_a_station_with_a_key_signs_its_record(run: Run, folder: Path, capsys: p
     assert main(["commission", "--verify", "commissioning.txt"]) == 1
     assert "its signature is not by the key that it names" in capsys.readouterr().err
 
+    longer = text.rpartition("seal: ")[0] + "ok      test EVSE 2            plugged in\n"
+    Path("commissioning.txt").write_text(f"{longer}seal: sha256 {sha256(longer)}\n", "utf-8")
+    assert main(["commission", "--verify", "commissioning.txt"]) == 1
+    assert "there is more in it than was signed" in capsys.readouterr().err
+
 
 def test_a_record_that_nobody_has_signed_proves_no_station(run: Run, capsys: pytest.CaptureFixture[str]) -> None:
     """It says so."""

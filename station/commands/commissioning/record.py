@@ -29,6 +29,8 @@ from station.version import VERSION
 _SEAL = "seal: sha256 "
 _SIGNER = re.compile(r"^signer: (.+), public key ([A-Za-z0-9+/=]+)$", re.MULTILINE)
 _SIGNATURE = "signature: "
+_AFTER = re.compile(rf"{_SEAL}[0-9a-f]{{64}}\n?")
+"""What may follow a signature: nobody has signed it, and the seal is anybody's to make."""
 
 
 class Made(NamedTuple):
@@ -67,8 +69,11 @@ def signer(text: str, certificate: Path | None) -> str:
             raise BadCertificate("nobody has signed it")
         return ""
     name, key = found[-1]
+    told, _, after = rest.partition("\n")
+    if not _AFTER.fullmatch(after):
+        raise BadCertificate("there is more in it than was signed")
     try:
-        der, signature = base64.b64decode(key, validate=True), base64.b64decode(rest.partition("\n")[0], validate=True)
+        der, signature = base64.b64decode(key, validate=True), base64.b64decode(told, validate=True)
     except ValueError as error:
         raise BadCertificate("its signature cannot be read") from error
     software.verify(der, f"{body}\n".encode(), signature)
