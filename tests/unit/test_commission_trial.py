@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import io
+import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -205,6 +208,36 @@ def test_what_goes_wrong_is_told_with_a_remedy_and_the_contactor_opened(
     assert code == 1
     (row,) = [line for line in record().splitlines() if line.startswith("error   test EVSE 1")]
     assert told in row
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM])
+def test_who_stops_it_twice_does_not_leave_the_contactor_closed(
+    run: Run, worlds: list[SimWorld], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    """A shell and the kernel each tell that a terminal has gone: once while current flows, once while it is ended."""
+    read, deny = SimMeter.read, SimBoard.deny
+    said: list[str] = []
+
+    async def goes(self: SimMeter) -> MeterReading:
+        if worlds and worlds[-1].evse(1).snapshot().contactor_closed:
+            os.kill(os.getpid(), number)
+            said.append("stopped")
+        return await read(self)
+
+    async def slow(self: SimBoard, channel: int) -> None:
+        if said:
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(0.2)  # an answer on the wire takes its time
+        await deny(self, channel)
+        said.extend(["denied"] if said else [])
+
+    monkeypatch.setattr(SimMeter, "read", goes)
+    monkeypatch.setattr(SimBoard, "deny", slow)
+
+    code, told = run(energise=[1])
+
+    assert (code, "stopped: the station is set up, and was not recorded" in told) == (1, True)
+    assert said == ["stopped", "denied"]
 
 
 def coarse_meter(monkeypatch: pytest.MonkeyPatch, since: list[float], counts_after_s: float) -> None:

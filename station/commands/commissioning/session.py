@@ -61,11 +61,11 @@ def held(config: Config, number: int, say: Say) -> Finding:
 
 
 async def _held(config: Config, there: Outlet, say: Say) -> Finding:
-    task = asyncio.current_task()
-    for each in (signal.SIGTERM, signal.SIGHUP):
-        asyncio.get_running_loop().add_signal_handler(each, cast("asyncio.Task[Any]", task).cancel)
+    task = cast("asyncio.Task[Any]", asyncio.current_task())
     drivers = Drivers(config.wiring, Machine().mono, Registry())
     session = Session(there, drivers, say)
+    for each in (signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(each, session.stopped, task)
     what = f"test EVSE {there.entry.evse_id}"
     try:
         await session.run()
@@ -93,6 +93,7 @@ class Session:
         self._say = say
         self._permit: Permit | None = None
         self._renew_at = 0.0
+        self._leaving = self._stopped = False
         self.past: list[str] = []
         self.doubt = ""
 
@@ -108,8 +109,17 @@ class Session:
                 await self._charge()
                 await self._end()
             finally:
+                self._leaving = True
                 with _undisturbed():
                     await self._left_open()
+                if self._stopped:
+                    raise asyncio.CancelledError
+
+    def stopped(self, task: asyncio.Task[Any]) -> None:
+        """End it. A terminal that goes may say so twice, and the second time must not keep the contactor closed."""
+        self._stopped = True
+        if not self._leaving:
+            task.cancel()
 
     async def _plug(self) -> None:
         self._say(f"Plug in a vehicle or a tester that asks for current, at EVSE {self._there.entry.evse_id} ...")
