@@ -63,7 +63,11 @@ class Terminal:
 
     def types(self, line: str) -> None:
         """And Enter."""
-        os.write(self._hand, f"{line}\n".encode())
+        self.types_bytes(f"{line}\n".encode())
+
+    def types_bytes(self, keys: bytes) -> None:
+        """As they come from the line."""
+        os.write(self._hand, keys)
 
     def answers(self, question: str, line: str) -> str:
         """Type the line when the question comes; gives what was told up to it."""

@@ -153,3 +153,20 @@ def test_the_text_of_a_qr_code_is_pasted_unseen(bench: Bench) -> None:
     assert "ocpp-station:" not in terminal.screen.replace("ocpp-station: ", "")
     assert PASSWORD not in terminal.screen
     assert load(bench.file).file.station.identity == "CS-7"
+
+
+@pytest.mark.parametrize("words, at", [((), "Password"), (("--answers", "-"), "Text of the QR code")])
+def test_bytes_that_are_no_text_are_asked_for_again_unseen(bench: Bench, words: tuple[str, ...], at: str) -> None:
+    """As of a scanner or a terminal of another encoding."""
+    with bench.terminal(*words) as terminal:
+        for question in BY_PASSWORD[: BY_PASSWORD.index("Password")] if at == "Password" else ():
+            answer(terminal, question, 2)
+        terminal.sees(at)
+        terminal.types_bytes(b"\xff\xfe of Latin 1\n")
+        terminal.sees("that was no plain text in UTF-8: once more")
+        terminal.sees(at)
+        terminal.interrupts()
+        assert terminal.ends() == 2
+
+    assert "Latin 1" not in terminal.screen
+    assert "Traceback" not in terminal.screen

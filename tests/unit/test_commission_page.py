@@ -175,6 +175,8 @@ def test_every_key_that_is_asked_for_is_on_the_page() -> None:
         ("ocpp-station:identity=CS-1", "the QR code is of form ''"),
         ("ocpp-station:v=1&identity", "the text of the QR code is damaged"),
         ("ocpp-station:v=1&identity=%FF", "the text of the QR code is damaged"),
+        ("ocpp-station:v=1&vendor=A%0AB", "vendor: a line break or a character that cannot be seen"),
+        ("ocpp-station:v=1&ca_file=a%00b", "ca_file: a line break or a character"),
         ("ocpp-station:v=1&identity=A&identity=B", "says something twice"),
         ("ocpp-station:v=1&colour=red", "nobody asks for 'colour'"),
         ("WIFI:S:guest;;", "no `KEY: VALUE` lines"),

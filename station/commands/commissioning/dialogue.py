@@ -14,6 +14,8 @@ from station.commands.commissioning.questions import KEYS, NONE, QUESTIONS, Answ
 KEPT = object()
 """The answer to a secret that stays as it is."""
 
+_NO_TEXT = "  that was no plain text in UTF-8: once more\n"
+
 
 class Stopped(Exception):  # noqa: N818 - reads as what it says
     """It cannot go on; nothing was changed. The arguments are reason and remedy."""
@@ -92,7 +94,7 @@ class Dialogue:
     def _secret(self, question: Question) -> Any:
         kept = " [as it is]" if self._known.secret else ""
         prompt = f"{question.text}{kept}: "
-        given = getpass.getpass(prompt) if sys.stdin.isatty() else asked(prompt)
+        given = unseen(prompt) if sys.stdin.isatty() else asked(prompt)
         return KEPT if kept and not given else given
 
 
@@ -107,7 +109,15 @@ def asked(prompt: str) -> str:
                 raise EOFError
             if is_text(line.strip()):
                 return line.strip()
-        sys.stdout.write("  that was no plain text in UTF-8: once more\n")
+        sys.stdout.write(_NO_TEXT)
+
+
+def unseen(prompt: str) -> str:
+    """The line that somebody types or pastes at a terminal, which does not show it. Raises EOFError."""
+    while True:
+        with contextlib.suppress(UnicodeDecodeError):
+            return getpass.getpass(prompt)
+        sys.stdout.write(_NO_TEXT)
 
 
 def is_text(line: str) -> bool:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import getpass
 import json
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,6 +10,7 @@ from typing import Any, NamedTuple
 from urllib.parse import parse_qsl, urlencode
 
 from station.commands.commissioning import steps
+from station.commands.commissioning.dialogue import unseen
 from station.commands.commissioning.questions import KEYS
 from station.config import source
 
@@ -69,7 +69,7 @@ def _in_folder(folder: Path, serial: str) -> Path:
 def _stdin() -> bytes:
     """All of it; at a terminal the line that is pasted there, which is not shown."""
     if sys.stdin.isatty():
-        return getpass.getpass("Text of the QR code (it is not shown): ").encode()
+        return unseen("Text of the QR code (it is not shown): ").encode()
     buffer = getattr(sys.stdin, "buffer", None)
     return buffer.read(_LARGEST + 1) if buffer is not None else sys.stdin.read().encode()
 
@@ -97,6 +97,8 @@ def _scanned(text: str) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise BadSource("the text of the QR code says something twice", "each key once")
+    if odd := next((key for key, value in found.items() if not value.isprintable()), None):
+        raise BadSource(f"{odd}: a line break or a character that cannot be seen", "write it in one line")
     if (version := found.pop("v", "")) != _VERSION:
         raise BadSource(f"the QR code is of form {version!r}", f"this agent knows v={_VERSION}")
     return found
