@@ -169,6 +169,8 @@ def test_who_stops_before_the_last_answer_changes_nothing(
         ({"identity": "CS 1"}, "identity: expected a text matching"),
         ({"security_profile": 2}, "url: "),
         ({"password": "short"}, "password: 5 characters"),
+        ({"password": 0x123456789ABCDEF0}, "password: a password is a text - put it in quotes"),
+        ({"password": ["abcdefgh", "ijklmnop"]}, "password: a password is a text"),
         ({"colour": "red"}, "nobody asks for 'colour' - there are: identity"),
         ({"security_profile": 2, "url": "wss://127.0.0.1:9", "ca_file": "none.pem"}, "ca_file: "),
     ],

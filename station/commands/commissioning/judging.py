@@ -54,9 +54,11 @@ class Judge:
         """The answer as station.yaml has it. Raises BadAnswer."""
         question = KEYS[key]
         if question.secret:
-            if flaw := checks.password_flaw(str(given)):
+            if not isinstance(given, str | None):  # 0x1F is not what a CSMS knows, if 31 is written
+                raise BadAnswer("a password is a text - put it in quotes")
+            if flaw := checks.password_flaw(given or ""):
                 raise BadAnswer(flaw)
-            return str(given)
+            return given
         if not question.section:
             return self._name(given)
         if given in (None, "") and not question.must(before):
