@@ -106,7 +106,8 @@ def commission(given: Given) -> int:
     except CertsError as error:
         return errors.tell(f"{error}", f"see docs/keys.md; nothing was changed{''.join(kept)}", errors.EX_BUSY)
     except OSError as error:
-        return errors.tell(f"{error.filename}: {error.strerror}", f"nothing was changed{''.join(kept)}", errors.EX_BUSY)
+        place = error.filename or given.config.absolute().parent  # a full disk names no file
+        return errors.tell(f"{place}: {error.strerror}", f"nothing was changed{''.join(kept)}", errors.EX_BUSY)
     if waiting:
         return EX_WAITING
     try:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import io
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -221,6 +223,24 @@ def test_a_file_that_the_agent_would_refuse_is_undone(
     after = files(folder)
     after.pop("wrong.yaml")
     assert after == before
+
+
+def test_a_full_disk_is_told_by_its_place(
+    folder: Path, commission: Commission, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system's error names no file; what was there is there."""
+    before = {**files(folder), **files(Path(answers(folder)).parent)}
+
+    def full(_handle: int, _data: memoryview) -> int:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "write", full)
+    code = commission("--answers", str(folder / "answers.yaml"), "--yes")
+    monkeypatch.undo()
+
+    assert code == 75
+    assert f"{folder}: No space left on device - nothing was changed" in capsys.readouterr().err
+    assert files(folder) == before
 
 
 def test_the_station_is_commissioned_again_from_what_it_has(
