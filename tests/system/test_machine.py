@@ -162,11 +162,13 @@ def test_an_upgrade_goes_on_with_the_session_and_only_a_purge_forgets(
         session = running(machine)["id"]
         post.until_more_events()
 
+        machine.run("systemctl", "enable", "--now", "ocpp-station-reboot.path")
         newer = packages.newer(package, tmp_path)
         shutil.copy(newer, machine.root / "root" / newer.name)
         machine.run("apt-get", "install", "-y", f"/root/{newer.name}")
 
         assert machine.run("dpkg-query", "-W", "-f", "${Version}", "ocpp-station").endswith("-2")
+        assert machine.tried("systemctl", "is-active", "ocpp-station-reboot.path").returncode == 0
         assert csms.wait_for("BootNotification", 2, 60.0)[1]["reason"] == "ApplicationReset"
         site.until(lambda: site.board.power_w > 0, "current", 60.0)
         assert running(machine)["id"] == session
