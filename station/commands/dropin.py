@@ -59,11 +59,11 @@ def lines(config: Config, path: Path) -> Iterator[str]:
     if any(options.get("interface") == "socketcan" for options in file.buses.values()):
         yield "RestrictAddressFamilies=AF_CAN"
     if writes := sorted({each for each in _named(file.boards, file.locks, file.displays) if each.startswith("/sys/")}):
-        yield f"ReadWritePaths=-{' -'.join(writes)} -/sys/devices/platform"
+        yield f"ReadWritePaths={' '.join(_quoted(f'-{each}') for each in writes)} -/sys/devices/platform"
     if file.keys.store == "tpm":
         yield "SupplementaryGroups=tss"
         yield "Environment=TSS2_LOG=all+none"
-    yield from (f"LoadCredential={name_of(secret)}:{secret}" for secret in _secrets(config))
+    yield from (f"LoadCredential={name_of(secret)}:{secret}".replace("%", "%%") for secret in _secrets(config))
     if file.clock.set_system_clock:
         yield from ("[Unit]", f"Wants={CLOCK}", f"After={CLOCK}")
 
@@ -109,3 +109,12 @@ def _named(*sections: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
                 waiting += several
             case _:
                 pass
+
+
+def _quoted(word: str) -> str:
+    """As one word of a unit, which stands for itself (systemd.syntax(7), systemd.unit(5))."""
+    plain = word.replace("%", "%%")
+    if not re.search(r"""[\s"'\\]""", plain):
+        return plain
+    escaped = plain.replace("\\", "\\\\").replace('"', '\\"')
+    return f'"{escaped}"'

@@ -69,6 +69,26 @@ def test_keys_in_a_tpm_and_a_clock_to_set_bring_what_they_need(tmp_path: Path) -
     assert made[-3:] == ["[Unit]", "Wants=ocpp-station-clock.socket", "After=ocpp-station-clock.socket"]
 
 
+def test_a_path_stands_for_itself_and_for_nothing_else(tmp_path: Path) -> None:
+    """Not for two of them, nor for what systemd puts in place of a %."""
+    folder = tmp_path / "50%u"
+    folder.mkdir()
+    text = STATION + (
+        "buses: {io: {kind: gpio, chip: /dev/gpiochip77}}\n"
+        "boards:\n"
+        "  board:\n"
+        "    {driver: gpio, bus: io, contactor: {line: 5}, pulse_s: 0.1, closed: {line: 6}, plugged: {line: 12},\n"
+        "     ready: {line: 13}, pwm: '/sys/class/pwm/a -/etc %h', min_a: 6, max_a: 16}\n"
+        "evses: [{board: board}]\n"
+    )
+
+    made = told(folder, text)
+
+    assert 'ReadWritePaths="-/sys/class/pwm/a -/etc %%h" -/sys/devices/platform' in made
+    secret = str(folder / "password").replace("%", "%%")
+    assert f"LoadCredential={secret.strip('/').replace('/', '.')}:{secret}" in made
+
+
 @pytest.mark.parametrize(
     "device, expected",
     [
