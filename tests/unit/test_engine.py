@@ -380,7 +380,7 @@ def test_blocks_are_asked_for_their_deadlines_once_after_each_step(rig: Rig) -> 
 
 
 def test_a_call_that_only_reads_moves_no_deadline(rig: Rig) -> None:
-    """Nobody is asked after it; after the same call that writes, or that failed, everybody is."""
+    """Nobody is asked after it; after one that writes, and the same if it failed or brought news, everybody is."""
     asked: list[float] = []
 
     def next_due() -> MonoDeadline:
@@ -401,6 +401,11 @@ def test_a_call_that_only_reads_moves_no_deadline(rig: Rig) -> None:
     assert isinstance(rig.engine.step(Call(GetLocalListVersionRequest()), NOW).reply, RpcError)
     rig.engine.next_due(NOW)
     assert len(asked) == 3
+
+    rig.core.trouble = lambda where: rig.facts.emit(PLUG) if where == "version" else None
+    rig.engine.step(Call(GetLocalListVersionRequest()), NOW)
+    rig.engine.next_due(NOW)
+    assert len(asked) == 4
 
 
 def test_a_timer_that_stays_due_is_a_bug_and_does_not_spin(rig: Rig) -> None:
