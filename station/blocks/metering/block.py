@@ -17,13 +17,11 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Iterable
-from datetime import datetime
-
-import msgspec
 
 from device_model.model import ComponentId
 from station.block import Block, Reactions, on
-from station.blocks.metering.moments import ALIGNED, LISTED, SAMPLED, next_on_grid
+from station.blocks.metering.idle import IdleValues
+from station.blocks.metering.moments import ALIGNED, LISTED, SAMPLED, Moment, Wait, next_on_grid
 from station.facts import (
     ClockStepped,
     Facts,
@@ -45,25 +43,19 @@ from station.now import (
     Rhythm,
     Wall,
     WallDeadline,
-    next_step,
     seconds_until,
 )
-from station.ocpp.enums import ReadingContextEnumType
-from station.ocpp.messages import MeterValuesRequest
-from station.ocpp.types import MeterValueType
 from station.ports import Csms, Hardware, Times
 from station.state.connectors import Connectors
-from station.state.limits import Limits, limit_a
+from station.state.limits import Limits
 from station.state.listings import Listings
-from station.state.meters import MOMENT, Meters, Sample, Wanted, purpose_of, sampled_values, signing
+from station.state.meters import MOMENT, Meters, Sample, purpose_of, signing
 from station.state.sessions import Session, Sessions
 from station.state.signatures import printed_key
 from station.state.variables import Variables
 
 log = logging.getLogger(__name__)
 
-MAIN = 0
-"""The "EVSE" of the main meter (J01.FR.03)."""
 FRESH_S = 0.5
 """A reading this old is still one of the moment."""
 ON_TIME_S = 2.0
@@ -75,32 +67,6 @@ ROUND_S = 5.0
 """How long a round waits for a meter."""
 SIGNING_S = 15.0
 """The same where they sign."""
-
-
-class Wait(msgspec.Struct, frozen=True, kw_only=True):
-    """One EVSE's part in a round: why its running transaction wants a reading of it, and whether it tells MeterValues.
-
-    `at`: the moment. `by`: until when the meter may answer.
-    """
-
-    evse_id: int
-    at: Instant
-    by: Mono
-    reasons: frozenset[str] = frozenset()
-    tells: bool = False
-    context: ReadingContextEnumType = "Sample.Clock"
-
-
-class Moment(msgspec.Struct, frozen=True):
-    """When a meter is read next for one reason, and every how many seconds of `since` it is."""
-
-    at: Mono
-    every_s: int
-    since: float
-
-    def after(self, mono: Mono) -> Moment:
-        """The next one."""
-        return Moment(Mono(next_step(mono, self.every_s, self.since)), self.every_s, self.since)
 
 
 class Metering(Block):
@@ -121,16 +87,20 @@ class Metering(Block):
         main_meter: bool = False,
     ) -> None:
         self._sessions = sessions
-        self._connectors = connectors
-        self._limits = limits
         self._meters = meters
         self._variables = variables
         self._listings = Listings(variables)
-        self._csms = csms
         self._hardware = hardware
-        self._times = times
         self._facts = facts
-        self._places = (MAIN,) if main_meter else ()
+        self._idle = IdleValues(
+            sessions=sessions,
+            connectors=connectors,
+            limits=limits,
+            variables=variables,
+            csms=csms,
+            times=times,
+            main_meter=main_meter,
+        )
         self._waits: list[Wait] = []
         self._reading_at: Now | None = None
         """The last step that brought readings of a moment."""
@@ -184,9 +154,9 @@ class Metering(Block):
         clock = {reason for reason, at in self._grid.items() if at <= now.wall}
         self._told_at |= {reason: self._grid[reason] for reason in clock}
         for evse_id in running if clock else ():
-            reasons.setdefault(evse_id, set()).update(clock - self._silenced(evse_id))
+            reasons.setdefault(evse_id, set()).update(clock - self._idle.silenced(evse_id))
         moments += [now.mono - (now.wall - self._grid[reason]) for reason in clock]
-        tells = self._idle_evses() if "AlignedUpdated" in clock else ()
+        tells = self._idle.evse_ids() if "AlignedUpdated" in clock else ()
         at, by = Instant(now.boot, Mono(max(moments, default=now.mono))), now.after(self._wait_s())
         self._begin(
             [
@@ -349,7 +319,10 @@ class Metering(Block):
                     )
                 )
             if done.tells:
-                self._tell(done, sample)
+                asked = done.context == "Trigger"
+                sample = sample or (self._meters.last(done.evse_id) if asked else None)
+                if sample is not None:
+                    self._idle.tell(done, sample, self._time_of(sample, done))
 
     def _of_the_moment(self, done: Wait) -> Sample | None:
         last = self._meters.last(done.evse_id)
@@ -360,50 +333,6 @@ class Metering(Block):
     @staticmethod
     def _time_of(sample: Sample, done: Wait) -> Instant:
         return done.at if abs(sample.at.mono - done.at.mono) <= ON_TIME_S else sample.at
-
-    # --- MeterValues
-
-    def _idle_evses(self) -> tuple[int, ...]:
-        """Who tells MeterValues at a moment of the grid: EVSEs without a transaction (J01.FR.14, J01.FR.20)."""
-        running = {session.evse_id for session in self._sessions.running()}
-        if running and self._variables.boolean("AlignedDataCtrlr", "SendDuringIdle"):
-            return ()
-        return tuple(each for each in (*self._places, *self._connectors.evse_ids()) if each not in running)
-
-    def _silenced(self, evse_id: int) -> set[str]:
-        """What a running transaction does not tell at a moment of the grid."""
-        for component in (ComponentId("AlignedDataCtrlr"), ComponentId("AlignedDataCtrlr", evse_id=evse_id)):
-            if self._variables.boolean(component, "SendDuringIdle"):
-                return {"AlignedUpdated"}
-        return set()
-
-    def _tell(self, done: Wait, sample: Sample | None) -> None:
-        asked, evse_id = done.context == "Trigger", done.evse_id
-        sample = sample or (self._meters.last(evse_id) if asked else None)
-        if sample is None:
-            return
-        values = sampled_values(
-            sample.reading,
-            Wanted(
-                measurands=self._variables.members("AlignedDataCtrlr", "Measurands"),
-                context=done.context,
-                without_phases=self._variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
-                offered_a=self._offered_a(evse_id),
-                sign=self._variables.boolean("AlignedDataCtrlr", "SignReadings"),
-                public_key=self._variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue") == "EveryMeterValue",
-            ),
-        )
-        if values:
-            stamp: datetime = self._times.utc(self._time_of(sample, done))
-            meter_value = MeterValueType(timestamp=stamp, sampled_value=values)
-            self._csms.tell(MeterValuesRequest(evse_id=evse_id, meter_value=[meter_value]), asked=asked)
-
-    def _offered_a(self, evse_id: int) -> float | None:
-        """Amperes per phase; the main meter knows of none."""
-        session = self._sessions.get(evse_id)
-        if evse_id == MAIN:
-            return None
-        return limit_a(session, self._connectors, self._limits) if session.offering else 0.0
 
     # --- what changes the plan
 
@@ -432,7 +361,7 @@ class Metering(Block):
 
     def triggered(self, fact: MessageTriggered, now: Now) -> None:
         """F06: MeterValues with the aligned measurands, TransactionEvent with those of Updated; both with Trigger."""
-        everywhere = (*self._places, *self._connectors.evse_ids())
+        everywhere = self._idle.places()
         evse_ids = everywhere if fact.evse_id is None else (fact.evse_id,)
         tells, reasons = fact.requested == "MeterValues", frozenset[str]()
         if fact.requested == "TransactionEvent":

@@ -1,8 +1,11 @@
-"""For what a meter is read, and when: the reasons and their variables, and the arithmetic of intervals. Pure."""
+"""For what a meter is read, and when: reasons and their variables, the parts of a round, the arithmetic. Pure."""
 
 from __future__ import annotations
 
-from station.now import Wall, next_step
+import msgspec
+
+from station.now import Instant, Mono, Wall, next_step
+from station.ocpp.enums import ReadingContextEnumType
 
 DAY_S = 86400
 
@@ -22,6 +25,32 @@ LISTED = {
     "Trigger": ("SampledDataCtrlr", "TxUpdatedMeasurands"),
 }
 """Reason -> component and variable that list what is told for it."""
+
+
+class Wait(msgspec.Struct, frozen=True, kw_only=True):
+    """One EVSE's part in a round: why its running transaction wants a reading of it, and whether it tells MeterValues.
+
+    `at`: the moment. `by`: until when the meter may answer.
+    """
+
+    evse_id: int
+    at: Instant
+    by: Mono
+    reasons: frozenset[str] = frozenset()
+    tells: bool = False
+    context: ReadingContextEnumType = "Sample.Clock"
+
+
+class Moment(msgspec.Struct, frozen=True):
+    """When a meter is read next for one reason, and every how many seconds of `since` it is."""
+
+    at: Mono
+    every_s: int
+    since: float
+
+    def after(self, mono: Mono) -> Moment:
+        """The next one."""
+        return Moment(Mono(next_step(mono, self.every_s, self.since)), self.every_s, self.since)
 
 
 def next_on_grid(wall: Wall, interval_s: int) -> Wall:
