@@ -6,6 +6,7 @@ import errno
 import io
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -223,6 +224,28 @@ def test_a_file_that_the_agent_would_refuse_is_undone(
     after = files(folder)
     after.pop("wrong.yaml")
     assert after == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM, signal.SIGINT])
+def test_a_terminal_that_goes_while_files_are_written_changes_nothing(
+    folder: Path, commission: Commission, number: int
+) -> None:
+    """The new password is there already, and the file that belongs to it is still looked at."""
+    commission("--answers", answers(folder), "--yes")
+    before = files(folder)
+    password = folder / "password"
+
+    def goes(_config: object) -> None:
+        assert password.read_bytes() == b"another secret of sixteen"
+        os.kill(os.getpid(), number)
+
+    path = folder / "station.yaml"
+    with pytest.raises(KeyboardInterrupt):
+        writing.write(
+            path, path.read_text("utf-8"), [writing.Piece(password, b"another secret of sixteen")], None, goes
+        )
+
+    assert files(folder) == before
 
 
 def test_a_full_disk_is_told_by_its_place(

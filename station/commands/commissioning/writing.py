@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import signal
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,6 +32,8 @@ _WITHOUT: Mapping[str, Any] = {
 }
 _NO_PASSWORD = b"of nobody's station"
 """In place of who the station will be, for a look at everything else."""
+
+_ENDS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 _KEY = re.compile(r"""["']?([A-Za-z_]+)["']?[ ]*:""")
 
@@ -85,6 +88,23 @@ def _without(base: str, sections: Container[str]) -> Iterator[str | None]:
 
 
 @contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """A terminal that goes is a Ctrl-C to what happens inside; whoever stops it twice waits until it is undone."""
+
+    def stop(_number: int, _frame: object) -> None:
+        for each in _ENDS:
+            signal.signal(each, signal.SIG_IGN)
+        raise KeyboardInterrupt
+
+    before = {each: signal.signal(each, stop) for each in _ENDS}
+    try:
+        yield
+    finally:
+        for each, handler in before.items():
+            signal.signal(each, handler)
+
+
+@contextlib.contextmanager
 def _undone(*paths: Path) -> Iterator[None]:
     """What happens inside happens, or these files are as they were."""
     before = {path: (path.read_bytes(), path.stat()) if path.exists() else None for path in paths}
@@ -114,7 +134,7 @@ def write(
     user's, the file is for the group to read.
     """
     trial = path.with_name(f"{path.name}.trial")
-    with _undone(path, *_touched(pieces)):
+    with _stoppable(), _undone(path, *_touched(pieces)):
         try:
             _put_all(pieces, owner)
             _put(Piece(trial, text.encode(), MODE), owner and (-1, owner[1]))
@@ -133,7 +153,7 @@ def write_draft(path: Path, text: str, pieces: Sequence[Piece], accept: Callable
     What else the agent would refuse is found out now, and not when the certificate has come.
     """
     draft, trial, secret = draft_of(path), path.with_name(f"{path.name}.trial"), path.with_name(f"{path.name}.secret")
-    with _undone(draft, *_touched(pieces)):
+    with _stoppable(), _undone(draft, *_touched(pieces)):
         try:
             _put(Piece(secret, _NO_PASSWORD), None)
             _put(Piece(trial, edited(text, {"csms": {**_WITHOUT, "password_file": secret.name}}).encode()), None)
