@@ -87,10 +87,23 @@ def _buses(path: str, name: str) -> Iterable[BusEntry]:
 def _flags(given: argparse.Namespace) -> dict[str, Any]:
     """A Modbus line, by the words of `scan`."""
     if given.host:
-        host, _, port = given.host.partition(":")
-        return {"kind": "modbus-tcp", "host": host} | ({"port": int(port)} if port.isdecimal() else {})
+        return over_network("--host", given.host)
     line = {"kind": "modbus-rtu", "port": given.port, "baud": given.baud, "parity": given.parity}
     return {key: value for key, value in line.items() if value is not None} if given.port else {}
+
+
+def over_network(where: str, text: str) -> dict[str, Any]:
+    """Modbus TCP at HOST, HOST:PORT or [ADDRESS]:PORT, as a bus of station.yaml. Raises BadOptions, of `where`."""
+    host, port = text, ""
+    if text.startswith("["):
+        host, _, port = text.removeprefix("[").partition("]")
+        port = port or ":"
+    elif text.count(":") == 1:  # with several it is an address of IPv6
+        host, colon, port = text.partition(":")
+        port = colon + port
+    if not host or (port and not port.startswith(":")) or not (port[1:] or "1").isdecimal():
+        raise BadOptions(where, "", f"{text!r} is no HOST, HOST:PORT or [ADDRESS]:PORT")
+    return {"kind": "modbus-tcp", "host": host} | ({"port": int(port[1:])} if port[1:] else {})
 
 
 def _options(given: Iterable[str]) -> dict[str, Any]:

@@ -29,7 +29,7 @@ from hal.registry import Registry
 from station.commands import errors
 from station.commands.findings import REMEDIES
 from station.commands.hal_contract import tell_in_use
-from station.commands.hal_device import InUse, built, chosen
+from station.commands.hal_device import InUse, built, chosen, over_network
 from station.commands.trials import answers, who
 from station.config import ConfigError, load
 from station.shell.clock import Machine
@@ -177,11 +177,9 @@ def _bus(given: argparse.Namespace) -> ModbusBus:
 def _own_bus(given: argparse.Namespace) -> ModbusBus:
     """A line that is in no file: speed and parity as given, else as the meter leaves its factory."""
     if given.host:
-        host, _, port = given.host.partition(":")
-        options: dict[str, object] = {"kind": "modbus-tcp", "host": host}
-        return _built("line", options | ({"port": int(port)} if port.isdecimal() else {}))
+        return _built("line", over_network("--host", given.host))
     factory = template.load("hal", given.template).bus if given.template else None
-    options = {"kind": "modbus-rtu", "port": given.port, "quiet_s": 0.1}
+    options: dict[str, object] = {"kind": "modbus-rtu", "port": given.port, "quiet_s": 0.1}
     for key in ("baud", "parity"):
         value = getattr(given, key) or (getattr(factory, key) if factory is not None else None)
         if value is not None:

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
+from hal.errors import BadOptions
 from station.cli import main
+from station.commands.hal_device import over_network
 from station.commands.run import owned
 from tests.drivers.test_emulators import Process, emulator
 from tests.drivers.test_meter_maps import dump_of
@@ -137,3 +139,25 @@ def test_what_cannot_be_built_is_told_and_nothing_is_touched(
     error = capsys.readouterr().err
     assert told in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "text, host, port",
+    [
+        ("10.0.0.7", "10.0.0.7", None),
+        ("gateway.lan:1502", "gateway.lan", 1502),
+        ("fd00::7", "fd00::7", None),
+        ("[fd00::7]:1502", "fd00::7", 1502),
+        ("[fd00::7]", "fd00::7", None),
+    ],
+)
+def test_a_line_over_the_network_is_named_as_addresses_are(text: str, host: str, port: int | None) -> None:
+    options = over_network("--host", text)
+
+    assert options == {"kind": "modbus-tcp", "host": host} | ({} if port is None else {"port": port})
+
+
+@pytest.mark.parametrize("text", ["", ":502", "gateway:modbus", "[fd00::7]502", "[fd00::7]:x", "[]"])
+def test_what_is_no_address_is_told_and_not_guessed(text: str) -> None:
+    with pytest.raises(BadOptions, match="HOST:PORT"):
+        over_network("--host", text)

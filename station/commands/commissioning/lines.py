@@ -23,6 +23,7 @@ from hal.registry import Registry
 from station.commands.commissioning.dialogue import Stopped, asked
 from station.commands.commissioning.judging import BadAnswer
 from station.commands.findings import REMEDIES, Finding, Grade
+from station.commands.hal_device import over_network
 from station.shell.clock import Machine
 
 ADDRESSES = range(1, 33)
@@ -73,9 +74,10 @@ class Lines:
             return Line(text, _mapping(known[text]))
         name = next(name for n in range(1, 1000) if (name := f"line-{n}") not in known)
         if text.startswith("tcp:"):
-            host, _, port = text.removeprefix("tcp:").partition(":")
-            options: dict[str, Any] = {"kind": "modbus-tcp", "host": host}
-            return Line(name, options | ({"port": int(port)} if port.isdecimal() else {}), new=True)
+            try:
+                return Line(name, over_network("tcp", text.removeprefix("tcp:")), new=True)
+            except BadOptions as error:
+                raise BadAnswer(str(error)) from error
         if not text.startswith("/"):
             every = ", ".join(self.names) or "none"
             raise BadAnswer(f"no Modbus line is called {text!r} (there are: {every}) - or name a port: /dev/...")
