@@ -19,9 +19,10 @@ help: ## this list
 demo: .venv/.set-up-run ## a whole station charging a simulated car, shown live
 	$(BIN)/ocpp-station demo $(ARGS)
 
-# Four workers on two cores: those with real processes and lines wait most of their time.
-test: .venv/.set-up-dev ## all tests, real parts included
-	$(BIN)/pytest -n 4 --dist worksteal $(ARGS)
+# Four workers on two cores: those with real processes and lines wait most of their time. CI runs what is marked as slow, too.
+SLOW ?= $(CI)
+test: .venv/.set-up-dev ## all tests, real parts included, but the slowest: those, too, by SLOW=1
+	$(BIN)/pytest -n 4 --dist worksteal $(if $(SLOW),,-m "not slow") $(ARGS)
 
 system: .venv/.set-up-dev ## only the tests with real processes, sockets and units
 	$(BIN)/pytest -m system $(ARGS)

@@ -62,19 +62,20 @@ class Bug:
             table = tables[self.handler.table]
             key = next(each for each in table if each.__name__ == self.handler.given)
             block, real = table[key]
-            table[key] = (block, self._raising(real))
+            table[key] = (block, self._instead(real))
         elif self.handler.table == "reaction":
             kind = next(each for each in engine._reactions if each.__name__ == self.handler.given)
             rows = engine._reactions[kind]
             index = next(n for n, (culprit, _) in enumerate(rows) if culprit.block == self.handler.block)
             culprit, real = rows[index]
-            rows[index] = (culprit, self._raising(real))
+            rows[index] = (culprit, self._instead(real))
         else:
             block = next(each for each in engine._blocks if type(each).__name__ == self.handler.block)
-            raising = self._raising(lambda _given, _now: None)
-            block.due = lambda now: raising(None, now)  # type: ignore[method-assign]  # a bug made for the test
+            due = block.due
+            instead = self._instead(lambda _given, now: due(now))
+            block.due = lambda now: instead(None, now)  # type: ignore[method-assign]  # a bug made for the test
 
-    def _raising(self, real: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    def _instead(self, real: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
         def bug(given: Any, now: Any) -> Any:
             if self.evse_id is None or getattr(given, "evse_id", self.evse_id) == self.evse_id:
                 self.raised.append(getattr(given, "evse_id", None))
@@ -82,6 +83,21 @@ class Bug:
             return real(given, now)
 
         return bug
+
+
+class Watch(Bug):
+    """Nothing is wrong with it; it is noted that it was called."""
+
+    def __init__(self, handler: Handler, called: set[Handler]) -> None:
+        super().__init__(handler)
+        self._called = called
+
+    def _instead(self, real: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+        def watched(given: Any, now: Any) -> Any:
+            self._called.add(self.handler)
+            return real(given, now)
+
+        return watched
 
 
 @contextlib.contextmanager
@@ -131,6 +147,25 @@ def billed(bench: Bench) -> list[tuple[str, str]]:
     ]
 
 
+def test_every_handler_is_called_on_the_bad_day(fast: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else the next test would prove nothing of it."""
+    called: set[Handler] = set()
+    real_init = Engine.__init__
+
+    def init(self: Engine, **wiring: Any) -> None:
+        real_init(self, **wiring)
+        for handler in HANDLERS:
+            Watch(handler, called).put_into(self)
+
+    monkeypatch.setattr(Engine, "__init__", init)
+    bench = Bench(fast, evses=3, lock=True, variables=VARIABLES, **BROUGHT)
+    bad_day(bench)
+    charge(bench, 1)
+
+    assert set(HANDLERS) - called == set()
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("handler", HANDLERS, ids=str)
 def test_no_handler_that_always_raises_brings_the_station_down(fast: Path, handler: Handler) -> None:
     """On a day on which every handler is called."""

@@ -25,7 +25,7 @@ from tests.system.machine import UNIT, installed, needs_machine
 from tests.system.releases import release
 from tests.system.wallbox import HARDWARE, Around, Wallbox, charges_once
 
-pytestmark = [pytest.mark.system, needs_machine]
+pytestmark = [pytest.mark.system, pytest.mark.slow, needs_machine]
 
 NEW = "9.0.0"
 SHORT_S, LONG_S = 8, 300

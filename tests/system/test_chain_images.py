@@ -24,6 +24,7 @@ from tests.system.wallbox import HARDWARE, Around, Wallbox, charges_once
 NO_RAUC = two_copies.missing()
 pytestmark = [
     pytest.mark.system,
+    pytest.mark.slow,
     needs_machine,
     pytest.mark.skipif(bool(NO_RAUC), reason=f"system images in a booted machine NOT TESTED: {NO_RAUC}"),
 ]
