@@ -255,7 +255,6 @@ def test_a_cleared_tpm_is_a_lost_key(store: str, tmp_path: Path) -> None:
         run(scenario(given))
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("store", hardware.STORES)
 @in_own_process
 def test_hundreds_of_handshakes_leave_nothing_behind(store: str, tmp_path: Path) -> None:
