@@ -28,7 +28,7 @@ from tests.system.post import STATE, Post, transaction, wires
 from tests.system.rig import energy, moment
 from tests.system.site import Site
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(600), needs_machine]
+pytestmark = [pytest.mark.system, pytest.mark.slow, pytest.mark.timeout(600), needs_machine]
 
 PAGE = (Path(__file__).parents[2] / "docs" / "troubleshooting.md").read_text("utf-8")
 OPENS_S = 12.0
