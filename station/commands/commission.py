@@ -31,7 +31,7 @@ from station.commands.commissioning.questions import KEYS, QUESTIONS, Answers
 from station.commands.commissioning.steps import Steps, fitting, steps
 from station.commands.commissioning.writing import Piece
 from station.commands.findings import Grade
-from station.commands.readable import USER
+from station.commands.readable import account
 from station.config import Config, ConfigError, load, source
 from station.store import files
 
@@ -247,14 +247,9 @@ class _Installation:
 
 
 def _owner() -> tuple[int, int] | None:
-    """The service's user, where root writes for it."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        entry = pwd.getpwnam(USER)
-    except KeyError:
-        return None
-    return entry.pw_uid, entry.pw_gid
+    """The service's user and group, where root writes for it."""
+    entry = account()
+    return None if entry is None else (entry.pw_uid, entry.pw_gid)
 
 
 def _installed(given: Given, installation: _Installation) -> int:

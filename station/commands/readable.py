@@ -37,13 +37,20 @@ class Reader(NamedTuple):
         return bool(state.st_mode & (bit << 3 if state.st_gid in self.gids else bit))
 
 
-def service() -> Reader | None:
-    """The service's user, where root asks for it and it exists."""
+def account() -> pwd.struct_passwd | None:
+    """The service's, where root asks for it and it exists."""
     if os.geteuid() != 0:
         return None
     try:
-        entry = pwd.getpwnam(USER)
+        return pwd.getpwnam(USER)
     except KeyError:
+        return None
+
+
+def service() -> Reader | None:
+    """The service's user, where root asks for it and it exists."""
+    entry = account()
+    if entry is None:
         return None
     return Reader(USER, entry.pw_uid, frozenset(os.getgrouplist(USER, entry.pw_gid)))
 

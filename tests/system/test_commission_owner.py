@@ -13,7 +13,7 @@ import pytest
 from certs.file_keys import FileKeys
 from certs.throwaway import Authority
 from station.cli import main
-from station.commands import commission
+from station.commands import readable
 from station.config import load
 from tests.system.test_other_users import NOBODY, as_nobody
 
@@ -34,7 +34,7 @@ simulator: {evses: 1}
 @pytest.fixture
 def folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """As /etc/ocpp-station, whose service's user is `nobody`."""
-    monkeypatch.setattr(commission, "USER", "nobody")
+    monkeypatch.setattr(readable, "USER", "nobody")
     with tempfile.TemporaryDirectory(prefix="ocpp-station-") as name:
         path = Path(name)
         path.chmod(0o755)
