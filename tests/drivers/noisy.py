@@ -53,16 +53,13 @@ class Noise(NamedTuple):
         return (data[:at] + flipped + data[at + 1 :], data[:at] + data[at + 1 :], data[:at], b"\x00\xff" + data)[kind]
 
 
-class NoisyPort:
-    """What is used of a SerialPort; `device` hears, and answers by `deliver`."""
+class MemoryPort:
+    """What is used of a SerialPort by who waits for bytes; `arrive` brings them."""
 
-    def __init__(self, noise: Noise) -> None:
+    def __init__(self) -> None:
         self.is_open = False
-        self.device: Callable[[bytes], None] = lambda data: None
-        self._noise = noise
         self._arrived = bytearray()
         self._news = asyncio.Event()
-        self._watching: Callable[[bytes], None] | None = None
 
     async def open_aside(self) -> None:
         """As SerialPort."""
@@ -70,12 +67,7 @@ class NoisyPort:
 
     def close(self) -> None:
         """As SerialPort."""
-        self.is_open, self._watching = False, None
-
-    def watch(self, on_data: Callable[[bytes], None], on_lost: Callable[[DeviceError], None]) -> None:
-        """As SerialPort; this one is not lost."""
-        del on_lost
-        self._watching = on_data
+        self.is_open = False
 
     def read(self) -> bytes:
         """As SerialPort."""
@@ -94,6 +86,31 @@ class NoisyPort:
                 return bool(self._arrived)
         return True
 
+    def arrive(self, data: bytes) -> None:
+        """Bytes have come."""
+        self._arrived += data
+        self._news.set()
+
+
+class NoisyPort(MemoryPort):
+    """One that may be watched instead; `device` hears, and answers by `deliver`."""
+
+    def __init__(self, noise: Noise) -> None:
+        super().__init__()
+        self.device: Callable[[bytes], None] = lambda data: None
+        self._noise = noise
+        self._watching: Callable[[bytes], None] | None = None
+
+    def close(self) -> None:
+        """As SerialPort."""
+        super().close()
+        self._watching = None
+
+    def watch(self, on_data: Callable[[bytes], None], on_lost: Callable[[DeviceError], None]) -> None:
+        """As SerialPort; this one is not lost."""
+        del on_lost
+        self._watching = on_data
+
     def write(self, data: bytes) -> None:
         """As SerialPort: the question is on its way, and may be damaged there."""
         asked = self._noise.spoilt(data, "question")
@@ -102,14 +119,14 @@ class NoisyPort:
     def deliver(self, data: bytes) -> None:
         """An answer is on its way: damaged or late at times."""
         after_s = 0.01 + len(data) * 10 / 9600 + self._noise.delay_s()
-        asyncio.get_running_loop().call_later(after_s, self._hear, self._noise.spoilt(data, "answer"))
+        asyncio.get_running_loop().call_later(after_s, self.arrive, self._noise.spoilt(data, "answer"))
 
-    def _hear(self, data: bytes) -> None:
+    def arrive(self, data: bytes) -> None:
+        """To whoever watches."""
         if self._watching is not None:
             self._watching(data)
-            return
-        self._arrived += data
-        self._news.set()
+        else:
+            super().arrive(data)
 
 
 class NoisyNetwork:

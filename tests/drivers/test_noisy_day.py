@@ -26,6 +26,7 @@ from hal.drivers.modbus_meter import ModbusMeter
 from hal.errors import DeviceError
 from tests import virtualloop
 from tests.drivers.emulators.modbus_slave import crc16
+from tests.drivers.noisy import MemoryPort
 
 DAY_S = 24 * 3600
 TIMEOUT_S = 0.3
@@ -62,42 +63,15 @@ def energy(unit: int, now: float) -> int:
     return unit * 82_111_126 + int(WATTS * now / 360)
 
 
-class NoisyLine:
+class NoisyLine(MemoryPort):
     """Two meters, 1 and 2, at the other end of a port. What they answer is sampled when the question arrives."""
 
     def __init__(self, chance: Callable[[], float], share: float) -> None:
-        self.is_open = False
+        super().__init__()
         self.faults: Counter[str] = Counter()
         self._chance = chance
         self._share = share
-        self._arrived = bytearray()
         self._last = {1: 0.0, 2: 0.0}
-        self._news = asyncio.Event()
-
-    async def open_aside(self) -> None:
-        """As SerialPort."""
-        self.is_open = True
-
-    def close(self) -> None:
-        """As SerialPort."""
-        self.is_open = False
-
-    def read(self) -> bytes:
-        """As SerialPort."""
-        data = bytes(self._arrived)
-        self._arrived.clear()
-        self._news.clear()
-        return data
-
-    async def readable(self, seconds: float) -> bool:
-        """As SerialPort."""
-        if not self._arrived:
-            try:
-                async with asyncio.timeout(seconds):
-                    await self._news.wait()
-            except TimeoutError:
-                return bool(self._arrived)
-        return True
 
     def write(self, data: bytes) -> None:
         """As SerialPort: the question is on its way, and may be damaged there."""
@@ -126,7 +100,7 @@ class NoisyLine:
             self.faults["late reply"] += 1
             after_s += TIMEOUT_S * (1 + 3 * self._chance())
         self._last[unit] = max(now + after_s, self._last[unit] + len(reply) * 10 / 19200)
-        asyncio.get_running_loop().call_at(self._last[unit], self._deliver, reply)
+        asyncio.get_running_loop().call_at(self._last[unit], self.arrive, reply)
 
     def _registers(self, unit: int, now: float) -> dict[int, int]:
         held = {ENERGY_AT: struct.pack(">Q", energy(unit, now))}
@@ -145,10 +119,6 @@ class NoisyLine:
             frame[:at],
             frame[:at] + noise + frame[at + len(noise) :],
         )[kind]
-
-    def _deliver(self, reply: bytes) -> None:
-        self._arrived += reply
-        self._news.set()
 
 
 class Day(NamedTuple):
