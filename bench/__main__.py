@@ -99,14 +99,14 @@ async def measure(setting: Setting, sizes: Sizes) -> Figures:
         figures |= await scenario.report()
         figures |= await scenario.profiles(max(sizes.calls // 5, 2))
         figures |= await scenario.sessions(sizes.sessions)
-        figures |= await scenario.metering(sizes.metering_s, figures["idle: CPU"])
+        figures |= await scenario.metering(sizes.metering_s)
         after, _ = scenario.memory()
         figures["memory growth over the run: RSS"] = (after.rss - before.rss) / 1000
         figures |= await loads.mixed(scenario, sizes.mixed)
     setting.clean()
     async with agent(setting, deflate=True) as running:
         scenario = Scenario(running.csms, running.pid, setting.database, setting.control)
-        deflated = await scenario.metering(sizes.metering_s / 2, 0)
+        deflated = await scenario.metering(sizes.metering_s / 2)
         figures["the same with deflate"] = deflated["bytes per Updated (4 measurands)"]
     return figures | await watched(setting, sizes) | await flooded(setting, sizes)
 
@@ -118,7 +118,7 @@ async def watched(setting: Setting, sizes: Sizes) -> Figures:
     async with agent(other) as running:
         scenario = Scenario(running.csms, running.pid, other.database, other.control)
         figures: Figures = {"monitors": await loads.monitors(scenario)}
-        monitored = await scenario.metering(sizes.metering_s / 2, 0)
+        monitored = await scenario.metering(sizes.metering_s / 2)
         figures["two sessions at 1 Hz with these monitors: CPU"] = monitored["two sessions at 1 Hz: CPU"]
         return figures | await loads.local_list(scenario, sizes.repeats, sizes.entries)
 

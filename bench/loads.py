@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bench.listener import Payload
 from bench.process import memory
-from bench.scenario import MEASURANDS, VARIABLES, Figures, Scenario, set_variable
+from bench.scenario import MEASURANDS, VARIABLES, Figures, Scenario, Units, set_variable
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
@@ -186,9 +186,11 @@ async def flood(scenario: Scenario, evses: int, seconds: float) -> Figures:
         await scenario.csms.until(lambda: scenario.csms.counts["TransactionEvent/Updated"] > before, 60)
         await scenario.csms.quiet(1.0)
     n = delivery.counts["TransactionEvent/Updated"]
-    made, delivered = 1000 * outage.units(n), 1000 * delivery.units(n)
+    made, delivered = outage.shares(n / 1000), delivery.shares(n / 1000)
+    both = Units(made.whole + delivered.whole, made.core + delivered.core)
     return {
-        "CPU per TransactionEvent in a flood": made + delivered,
-        "of it: made and stored, while offline": made,
-        "of it: sent and acknowledged, afterwards": delivered,
+        "CPU per TransactionEvent in a flood": both.whole,
+        "of it: made and stored, while offline": made.whole,
+        "of it: sent and acknowledged, afterwards": delivered.whole,
+        **both.by_thread("in a flood"),
     }

@@ -16,6 +16,8 @@ class Reading(NamedTuple):
 
     at: float
     cpu_ns: int
+    main_ns: int
+    """Of it the main thread's, in which the core runs."""
     wakeups: int
     disk_bytes: int
     commits: int
@@ -25,6 +27,7 @@ class Reading(NamedTuple):
         return Reading(
             self.at - before.at,
             self.cpu_ns - before.cpu_ns,
+            self.main_ns - before.main_ns,
             self.wakeups - before.wakeups,
             self.disk_bytes - before.disk_bytes,
             self.commits - before.commits,
@@ -52,7 +55,12 @@ def reading(pid: int, log: Log) -> Reading:
         if task.exists()
     )
     written = field(Path(f"/proc/{pid}/io"), "write_bytes")
-    return Reading(time.monotonic(), cpu_ns(pid), wakeups, written, log.commits())
+    return Reading(time.monotonic(), cpu_ns(pid), main_ns(pid), wakeups, written, log.commits())
+
+
+def main_ns(pid: int) -> int:
+    """CPU time of the main thread, by the scheduler's own count."""
+    return int(Path(f"/proc/{pid}/task/{pid}/schedstat").read_text("ascii").split()[0])
 
 
 def memory(pid: int) -> Memory:

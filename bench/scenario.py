@@ -40,6 +40,20 @@ class Sizes(NamedTuple):
     flood_s: float = 31
 
 
+class Units(NamedTuple):
+    """CPU in units: the process, and of it the main thread, in which the core runs; the rest is the hardware's."""
+
+    whole: float = 0.0
+    core: float = 0.0
+
+    def by_thread(self, when: str) -> Figures:
+        """The rows that tell the parts of an event's CPU."""
+        return {
+            f"{when}, of it: the core's thread": self.core,
+            f"{when}, of it: the hardware's thread, simulated": self.whole - self.core,
+        }
+
+
 class Span:
     """A stretch of the run; `used` is complete when it has ended.
 
@@ -47,7 +61,7 @@ class Span:
     """
 
     def __init__(self) -> None:
-        self.used = Reading(0, 0, 0, 0, 0)
+        self.used = Reading(0, 0, 0, 0, 0, 0)
         self.unit_ns = calibrate() * 1e6
         self.received = 0
         self.counts: Counter[str] = Counter()
@@ -57,9 +71,13 @@ class Span:
         self.used = used
         self.unit_ns = (self.unit_ns + calibrate() * 1e6) / 2
 
-    def units(self, n: int = 1) -> float:
+    def units(self, n: float = 1) -> float:
         """CPU in units, for each of `n`."""
         return self.used.cpu_ns / self.unit_ns / n
+
+    def shares(self, n: float = 1) -> Units:
+        """The same by thread."""
+        return Units(self.units(n), self.used.main_ns / self.unit_ns / n)
 
     @property
     def percent(self) -> float:
@@ -75,6 +93,8 @@ class Scenario:
         self.pid = pid
         self.log = Log(database)
         self.control = control
+        self._at_rest = Units()
+        """What a second costs in which nothing happens."""
 
     @contextmanager
     def span(self) -> Iterator[Span]:
@@ -110,6 +130,7 @@ class Scenario:
         """Nothing happens."""
         with self.span() as span:
             await asyncio.sleep(seconds)
+        self._at_rest = span.shares(span.used.at)
         return {
             "idle: CPU": span.percent,
             "idle: wake-ups": span.used.wakeups / span.used.at,
@@ -199,8 +220,8 @@ class Scenario:
             "bytes from the station per session": span.received / n,
         }
 
-    async def metering(self, seconds: float, idle_percent: float) -> Figures:
-        """Two sessions that tell four measurands each second."""
+    async def metering(self, seconds: float) -> Figures:
+        """Two sessions that tell four measurands each second; an event does not bear what an idle station costs."""
         await self.csms.call(*set_variable("SampledDataCtrlr", "TxUpdatedMeasurands", MEASURANDS))
         await self.csms.call(*set_variable("SampledDataCtrlr", "TxUpdatedInterval", 1))
         for evse_id in (1, 2):
@@ -213,11 +234,13 @@ class Scenario:
         n = span.counts["TransactionEvent/Updated"]
         if not n:
             raise RuntimeError("no Updated came in the metering phase")
-        own = (span.percent - idle_percent) / span.percent
+        rest_s = span.used.at / n
+        used = Units(*(1000 * (own - rest * rest_s) for own, rest in zip(span.shares(n), self._at_rest, strict=True)))
         return {
             "two sessions at 1 Hz: CPU": span.percent,
             "two sessions at 1 Hz: wake-ups": span.used.wakeups / span.used.at,
-            "CPU per TransactionEvent at 2/s": 1000 * own * span.units(n),
+            "CPU per TransactionEvent at 2/s": used.whole,
+            **used.by_thread("at 2/s"),
             "disk per Updated": span.used.disk_bytes / n / 1000,
             "commits per Updated": span.used.commits / n,
             "bytes per Updated (4 measurands)": span.received / n,
