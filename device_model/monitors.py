@@ -73,7 +73,8 @@ class Monitors:
         self._running: frozenset[int] = frozenset()
         self._attention = LEAST_SEVERE
         self._bands: dict[int, tuple[float, float]] = {}
-        self._dirty: set[int] = set()
+        self.unsaved: set[int] = set()
+        """The ids of which `dirty` would tell."""
         self._next_id = 1
         self._mono: list[tuple[float, int, int]] = []
         self._wall: list[tuple[float, int, int]] = []
@@ -116,14 +117,14 @@ class Monitors:
         id_ = row.id
         if held is not None and not same:  # an update gave the id to another monitor
             id_ = self._new_id()
-            self._dirty |= {row.id, id_}
+            self.unsaved |= {row.id, id_}
         state = self._hold(Monitor(id_, found, type_, row.value, row.severity, row.transaction, kind), mono, wall)
         state.active, state.alarmed, state.reference = row.active, row.alarmed, _at_start(found)
         return True
 
     def dirty(self) -> list[tuple[int, Row | None]]:
         """What must be stored since the last call: rows by id, None for one to delete."""
-        changed, self._dirty = sorted(self._dirty), set()
+        changed, self.unsaved = sorted(self.unsaved), set()
         return [(id_, self._row(id_)) for id_ in changed]
 
     # -- what the CSMS asks
@@ -151,7 +152,7 @@ class Monitors:
         was_alarmed = id_ in self._states and self._states[id_].alarmed
         monitor = Monitor(id_, found, wanted.type, wanted.value, wanted.severity, wanted.transaction)
         state = self._hold(monitor, mono, wall)
-        self._dirty.add(id_)
+        self.unsaved.add(id_)
         return Outcome(MonitorStatus.ACCEPTED, id_, events=tuple(self._first_look(state, was_alarmed=was_alarmed)))
 
     def clear(self, id_: int) -> Outcome:
@@ -176,15 +177,14 @@ class Monitors:
                 self._drop(id_)
             elif not self._states[id_].active:
                 self._hold(monitor, mono, wall)
-                self._dirty.add(id_)
+                self.unsaved.add(id_)
 
     # -- what happens
 
     def changed(self, variable: Variable) -> list[Event]:
         """The events that the present value of `variable` causes; call it whenever the Actual value changed."""
         states = self._of.get(id(variable))
-        value = variable.actual
-        if not states or not value:  # unreadable is neither high nor low
+        if not states or not (value := variable.actual):  # unreadable is neither high nor low
             return []
         low, high = self._bands.get(id(variable)) or self._band(variable, states)
         if low < high and (number := values.decimal(value)) is not None and low < number < high:
@@ -253,7 +253,7 @@ class Monitors:
         return state
 
     def _drop(self, id_: int) -> None:
-        self._dirty.add(id_)
+        self.unsaved.add(id_)
         factory = self._factory.get(id_)
         state = self._states[id_]
         self._bands.pop(id(state.monitor.variable), None)
@@ -320,7 +320,7 @@ class Monitors:
     def _sent(self, made: Iterable[Event | None]) -> list[Event]:
         """The events the CSMS wants to see; all are evaluated, and alarms noted, before."""
         events = [_veiled(event) for event in made if event is not None]
-        self._dirty.update(event.monitor.id for event in events if event.trigger is Trigger.ALERTING)
+        self.unsaved.update(event.monitor.id for event in events if event.trigger is Trigger.ALERTING)
         return [
             event
             for event in events

@@ -92,7 +92,8 @@ class Monitoring:
 
     def keep(self) -> None:
         """Write what has changed of the monitors: nothing, if no alarm began or ended and none was set."""
-        self._storage.save_monitors(self.monitors)
+        if self.monitors.unsaved:
+            self._storage.save_monitors(self.monitors)
 
     def forget_strays(self) -> None:
         """This image has proved itself: monitors of what it does not have will not be wanted again (N04, remark)."""

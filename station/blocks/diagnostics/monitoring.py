@@ -10,7 +10,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 
-from device_model.model import AttributeType, ComponentId, Variable, VariableId, measured
+from device_model.gauges import Gauges
+from device_model.model import AttributeType, ComponentId, Variable, VariableId
 from device_model.monitor_rules import (
     LEAST_SEVERE,
     MonitorFlaw,
@@ -115,7 +116,7 @@ class VariableMonitoring(Block):
         self._attend_at: Mono | None = None
         self._next: Deadline | None = None
         self._reports = 0
-        self._gauges: dict[int, tuple[tuple[telemetry.Figure, telemetry.Gauge], ...]] = {}
+        self._gauges: dict[int, Gauges] = {}
         """What each meter shows, once it has shown something."""
 
     def routes(self) -> Routes:
@@ -268,8 +269,7 @@ class VariableMonitoring(Block):
         gauges = self._gauges.get(fact.evse_id)
         if gauges is None:
             gauges = self._gauges[fact.evse_id] = telemetry.gauges(self._variables.model.find, fact.evse_id)
-        reading = fact.reading
-        if changed := [gauge.variable for figure, gauge in gauges if gauge.shows(figure(reading), measured)]:
+        if changed := gauges.show(telemetry.figures(fact.reading)):
             self._judge(changed, now)
 
     def _measured(self, values: Iterable[telemetry.Value], now: Now) -> None:

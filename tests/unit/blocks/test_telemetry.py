@@ -1,74 +1,74 @@
-"""What a meter shows, as variables: which of them have changed."""
+"""What a meter shows, as variables: which number is whose."""
 
 from __future__ import annotations
 
-import pytest
-
-from device_model.model import Attribute, Change, ComponentId, DeviceModel, Variable, VariableId, measured
+from device_model.model import Attribute, ComponentId, DeviceModel, Variable, VariableId
 from device_model.values import Characteristics, DataType
 from hal.api import MeterReading, PerPhase
 from station.blocks.diagnostics import telemetry
 
 POWER = VariableId("Power")
-CURRENT = VariableId("ACCurrent", "L1")
-IMPORTED = VariableId("EnergyImportRegister")
+LINES = ("L1", "L2", "L3")
 EVSE, METER = ComponentId("EVSE", "", 1), ComponentId("FiscalMetering", "", 1)
+STATION, FEED = ComponentId("ChargingStation"), ComponentId("ElectricalFeed")
+READING = MeterReading(
+    sampled_at=0.0,
+    energy_import_mwh=1_234_567,
+    energy_export_mwh=10,
+    power_import_w=7360.0,
+    current_a=PerPhase(1.0, 2.0, 3.0),
+    voltage_v=PerPhase(231.0, 232.0, None),
+)
 
 
-def reading(power_w: float | None, amperes: float | None) -> MeterReading:
-    """Of a meter of one phase."""
-    current = PerPhase(amperes, None, None) if amperes is not None else None
-    return MeterReading(sampled_at=0.0, energy_import_mwh=1_234_567, power_import_w=power_w, current_a=current)
+def model_of(place: ComponentId, *others: tuple[ComponentId, VariableId]) -> DeviceModel:
+    """What may be measured at a place, and others."""
+    names = (POWER, *(VariableId(name, line) for name in ("ACCurrent", "ACVoltage") for line in LINES))
+    where = (*((place, name) for name in names), *others)
+    return DeviceModel(Variable(at, name, Characteristics(DataType.DECIMAL), (Attribute(),)) for at, name in where)
 
 
-class Panel:
-    """The variables of one EVSE, and how often the model was asked to take a value."""
-
-    def __init__(self) -> None:
-        number = Characteristics(DataType.DECIMAL)
-        places = ((EVSE, POWER), (EVSE, CURRENT), (METER, IMPORTED))
-        self.model = DeviceModel(Variable(where, id_, number, (Attribute(),)) for where, id_ in places)
-        self.gauges = telemetry.gauges(self.model.find, 1)
-        self.measured: list[str] = []
-
-    def take(self, variable: Variable, holder: Attribute, text: str) -> Change | None:
-        """As the model does it."""
-        self.measured.append(f"{variable.id.name}={text}")
-        return measured(variable, holder, text)
-
-    def shows(self, given: MeterReading) -> list[str]:
-        """The variables that have changed."""
-        return [gauge.variable.id.name for figure, gauge in self.gauges if gauge.shows(figure(given), self.take)]
+def shown(model: DeviceModel) -> dict[str, str | None]:
+    """All values by name."""
+    return {f"{each.component.name}.{each.id.name}{each.id.instance}": each.actual for each in model}
 
 
-def test_only_what_has_changed_is_told_and_the_same_again_is_not_even_looked_up() -> None:
-    """A reading each second changes little."""
-    panel = Panel()
+def test_the_meter_of_an_evse_shows_what_flows_and_its_registers() -> None:
+    """Registers in Wh, to the milliwatt-hour."""
+    model = model_of(EVSE, (METER, telemetry.IMPORTED), (METER, telemetry.EXPORTED))
 
-    assert panel.shows(reading(7360.0, 32.0)) == ["Power", "ACCurrent", "EnergyImportRegister"]
-    assert panel.measured == ["Power=7360", "ACCurrent=32", "EnergyImportRegister=1234.567"]
-    panel.measured.clear()
-    assert panel.shows(reading(7360.0, 32.0)) == []
-    assert panel.measured == []
-    assert panel.shows(reading(7000.0, 32.0)) == ["Power"]
-    assert panel.measured == ["Power=7000"]
+    telemetry.gauges(model.find, 1).show(telemetry.figures(READING))
 
-
-def test_a_value_that_somebody_else_gave_is_replaced_by_the_same_number_again() -> None:
-    """The contactor opened: the model says 0 A before the meter does, and then it closes again."""
-    panel = Panel()
-    panel.shows(reading(7360.0, 32.0))
-    panel.model.measure(EVSE, CURRENT, "0")
-
-    assert panel.shows(reading(7360.0, 32.0)) == ["ACCurrent"]
+    assert shown(model) == {
+        "EVSE.Power": "7360",
+        "EVSE.ACCurrentL1": "1",
+        "EVSE.ACCurrentL2": "2",
+        "EVSE.ACCurrentL3": "3",
+        "EVSE.ACVoltageL1": "231",
+        "EVSE.ACVoltageL2": "232",
+        "EVSE.ACVoltageL3": "",
+        "FiscalMetering.EnergyImportRegister": "1234.567",
+        "FiscalMetering.EnergyExportRegister": "0.01",
+    }
 
 
-@pytest.mark.parametrize("value", [None, float("nan"), float("inf")])
-def test_what_is_no_number_cannot_be_read(value: float | None) -> None:
-    """An empty text, once."""
-    panel = Panel()
-    panel.shows(reading(7360.0, 32.0))
+def test_the_main_meter_shows_the_feed_of_the_station() -> None:
+    """Its registers are nobody's."""
+    model = model_of(STATION, (FEED, POWER))
 
-    assert panel.shows(reading(value, 32.0)) == ["Power"]
-    assert panel.model.get(EVSE, POWER).value == ""
-    assert panel.shows(reading(value, 32.0)) == []
+    telemetry.gauges(model.find, 0).show(telemetry.figures(READING))
+
+    assert shown(model)["ElectricalFeed.Power"] == shown(model)["ChargingStation.Power"] == "7360"
+
+
+def test_what_a_station_lacks_is_shown_nowhere_and_what_a_meter_lacks_is_unreadable() -> None:
+    """A meter of one phase, and a model with a register alone."""
+    register = Variable(METER, telemetry.IMPORTED, Characteristics(DataType.DECIMAL), (Attribute(),))
+    model, whole = DeviceModel([register]), model_of(EVSE)
+    lean = MeterReading(sampled_at=0.0, energy_import_mwh=5)
+
+    telemetry.gauges(model.find, 1).show(telemetry.figures(lean))
+    telemetry.gauges(whole.find, 1).show(telemetry.figures(lean))
+
+    assert shown(model) == {"FiscalMetering.EnergyImportRegister": "0.005"}
+    assert set(shown(whole).values()) == {""}
