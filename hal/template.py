@@ -56,7 +56,7 @@ Quantity = Literal[
 
 RegisterType = Literal["int16", "uint16", "int32", "uint32", "int64", "uint64", "float32", "float64"]
 
-_FORMAT: Mapping[str, str] = {
+FORMAT: Mapping[str, str] = {
     "int16": "h",
     "uint16": "H",
     "int32": "i",
@@ -88,7 +88,7 @@ class Register(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     @property
     def size(self) -> int:
         """How many 16-bit registers it takes."""
-        return struct.calcsize(">" + _FORMAT[self.type]) // 2
+        return struct.calcsize(">" + FORMAT[self.type]) // 2
 
 
 class Mark(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -172,12 +172,6 @@ class Block(NamedTuple):
     address: int
     size: int
 
-    def words(self, read: Sequence[int], table: str, address: int, size: int) -> Sequence[int] | None:
-        """The part of what was read of this block that stands at `address`; None if that is not in it."""
-        start = address - self.address
-        inside = table == self.table and start >= 0 and start + size <= self.size
-        return read[start : start + size] if inside else None
-
 
 # ------------------------------------------------------------------------------------------------------- loading
 
@@ -258,18 +252,6 @@ def placed(template: MeterTemplate, at: int, common_at: int) -> MeterTemplate:
         registers={quantity: _moved(register, at) for quantity, register in template.registers.items()},
         identity=Marks(**{key: mark and _moved(mark, common_at) for key, mark in _named(template.identity).items()}),
     )
-
-
-def number(
-    register: Register, words: Sequence[int], word_order: Literal["big", "little"], exponent: int = 0
-) -> float | None:
-    """The scaled value of `words`; None if the device says that it has none. `exponent`: a signed 16-bit register."""
-    raw: float = struct.unpack(">" + _FORMAT[register.type], _packed(words, register.word_order or word_order))[0]
-    power = exponent - 0x10000 if exponent & 0x8000 else exponent
-    if raw == register.absent or abs(power) > MAX_EXPONENT:  # 0x8000 is "not implemented"
-        return None
-    value = raw * register.scale * 10**power if power >= 0 else raw * register.scale / 10**-power
-    return value if value - value == 0 else None  # NaN and infinities differ from themselves
 
 
 def text(mark: Mark, words: Sequence[int]) -> str:

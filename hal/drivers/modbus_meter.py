@@ -12,20 +12,20 @@ replaced, its register reset) are they believed, the first of them marked SUSPEC
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Annotated, NamedTuple
+from typing import Annotated, NamedTuple, NoReturn
 
 import msgspec
 
 from hal.api import Identity, MeterInfo, MeterReading, PerPhase, Quality
-from hal.buses.modbus import ModbusBus, Registers, Table, Timing
+from hal.buses.modbus import ModbusBus, Table, Timing
 from hal.context import DriverContext, parse_options
+from hal.decoding import Decoder
 from hal.drivers.sunspec import locate
 from hal.errors import BadReply, NotFound, Refused, Timeout
-from hal.template import Block, Mark, MeterTemplate, Quantity, Register, load, number, placed, plan, text
+from hal.template import Block, Mark, MeterTemplate, Quantity, load, placed, plan, text
 
 _AGREEMENTS = 3
 _FORGET_S = 10.0
-_NOT_IMPLEMENTED = 0x8000
 _S_PER_H = 3600.0
 _MWH_PER_WH = 1000
 _MOST: Mapping[str, float] = {
@@ -57,6 +57,15 @@ class Options(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     """Instead of the template's: more than this the installation cannot carry."""
 
 
+class _Placed(NamedTuple):
+    """A map with the addresses of this device, what is read of it each time, and how that is understood."""
+
+    template: MeterTemplate
+    blocks: tuple[Block, ...]
+    reads: tuple[tuple[Table, int, int], ...]
+    decoder: Decoder
+
+
 class ModbusMeter:
     """Meter protocol over a register map. Raises BadOptions for an unknown bus, template, address or quantity."""
 
@@ -74,14 +83,14 @@ class ModbusMeter:
         self.name = name
         self.template = msgspec.structs.replace(template, registers=registers)
         """The map as it is read: without what was left out."""
-        self._placed: MeterTemplate | None = None
-        self._blocks: tuple[Block, ...] = ()
+        self._placed: _Placed | None = None
         bus = context.resource(owner, ".bus", given.bus, ModbusBus)
         address = template.bus.address if given.address is None else given.address
         self.device = bus.device(name, address, _timing(template, given))
         limits = template.limits
-        self._max_power_w = given.max_power_w or limits.max_power_w
-        self._guard = EnergyGuard(name, self._max_power_w, limits.resolution_wh)
+        max_power_w = given.max_power_w or limits.max_power_w
+        self._most = {quantity: _MOST.get(quantity.rpartition("_")[2], max_power_w) for quantity in registers}
+        self._guard = EnergyGuard(name, max_power_w, limits.resolution_wh)
         self._info = _info(set(registers))
 
     @property
@@ -117,70 +126,41 @@ class ModbusMeter:
 
     async def read(self) -> MeterReading:
         """Reads every block. Raises NotFound, Timeout, BadReply (damaged, or what cannot be), Refused."""
-        template = await self.located()
-        got = {block: await self.words(block) for block in self._blocks}
-        values, energy_at = decoded(template, got)
+        here = self._placed or await self._locate()
+        got = [await self.device.read(*block) for block in here.reads]
+        values = here.decoder.values([registers.values for registers in got])
         if "energy_import_wh" not in values:
             raise BadReply(self.name, "the energy register holds no number")
-        self._check(values)
+        for quantity, value in values.items():
+            if abs(value) > self._most[quantity]:
+                self._beyond(quantity, value)
+        energy_at = got[here.decoder.energy_block].sampled_at
         return reading(values, energy_at, self._guard.judge(_mwh(values["energy_import_wh"]), energy_at))
 
-    def _check(self, values: Mapping[Quantity, float]) -> None:
+    def _beyond(self, quantity: Quantity, value: float) -> NoReturn:
         """Raises BadReply for a number that cannot be, however sound the frame was."""
-        for quantity, value in values.items():
-            unit = quantity.rpartition("_")[2]
-            most = _MOST.get(unit, self._max_power_w)
-            if abs(value) > most:
-                can = f"can carry no more than {most:.0f} W" if unit == "w" else f"{most:g} is beyond any"
-                raise BadReply(self.name, f"told {quantity} {value:g}, and {can}")
+        most, watts = self._most[quantity], quantity.endswith("_w")
+        can = f"can carry no more than {most:.0f} W" if watts else f"{most:g} is beyond any"
+        raise BadReply(self.name, f"told {quantity} {value:g}, and {can}")
 
     async def located(self) -> MeterTemplate:
         """The map with the addresses of this device: found out once after each opening. Raises as `read`."""
-        if self._placed is None:
-            placing = self.template
-            if placing.sunspec is not None:
-                place = await locate(self.device, placing.sunspec)
-                placing = placed(placing, place.model_at, place.common_at)
-            self._blocks = plan(placing.registers.values(), placing.bus.max_registers, placing.bus.max_gap)
-            self._placed = placing
-        return self._placed
-
-    async def words(self, block: Block) -> Registers:
-        """The registers of a block as they are. Raises as `read`."""
-        return await self.device.read(Table[block.table.upper()], block.address, block.size)
+        return (self._placed or await self._locate()).template
 
     @property
     def blocks(self) -> tuple[Block, ...]:
         """What is read each time, once the meter was located."""
-        return self._blocks
+        return self._placed.blocks if self._placed else ()
 
-
-def decoded(template: MeterTemplate, got: Mapping[Block, Registers]) -> tuple[dict[Quantity, float], float]:
-    """The quantities in the registers of all blocks, and when the energy register was sampled."""
-    values: dict[Quantity, float] = {}
-    energy_at = 0.0
-    for quantity, register in template.registers.items():
-        for block, registers in got.items():
-            words = block.words(registers.values, register.table, register.address, register.size)
-            if words is None:
-                continue
-            value = number(register, words, template.bus.word_order, _exponent(register, got))
-            if value is not None:
-                values[quantity] = value
-            if quantity == "energy_import_wh":
-                energy_at = registers.sampled_at
-            break
-    return values, energy_at
-
-
-def _exponent(register: Register, got: Mapping[Block, Registers]) -> int:
-    if register.exponent_at is None:
-        return 0
-    for block, registers in got.items():
-        words = block.words(registers.values, register.table, register.exponent_at, 1)
-        if words is not None:
-            return words[0]
-    return _NOT_IMPLEMENTED
+    async def _locate(self) -> _Placed:
+        template = self.template
+        if template.sunspec is not None:
+            place = await locate(self.device, template.sunspec)
+            template = placed(template, place.model_at, place.common_at)
+        blocks = plan(template.registers.values(), template.bus.max_registers, template.bus.max_gap)
+        reads = tuple((Table[block.table.upper()], block.address, block.size) for block in blocks)
+        self._placed = _Placed(template, blocks, reads, Decoder(template, blocks))
+        return self._placed
 
 
 def _timing(template: MeterTemplate, given: Options) -> Timing:
@@ -235,30 +215,28 @@ class EnergyGuard:
 
 def reading(values: Mapping[Quantity, float], sampled_at: float, quality: Quality) -> MeterReading:
     """A reading from the numbers of a register map; what is missing is None. Needs `energy_import_wh`."""
-    power = values.get("power_w")
-    export, reactive = values.get("energy_export_wh"), values.get("energy_reactive_import_varh")
-    per_phase = (
-        values.get("energy_import_l1_wh"),
-        values.get("energy_import_l2_wh"),
-        values.get("energy_import_l3_wh"),
-    )
-    phase_power = _phases(values.get("power_l1_w"), values.get("power_l2_w"), values.get("power_l3_w"))
+    get = values.get
+    power = get("power_w")
+    export, reactive = get("energy_export_wh"), get("energy_reactive_import_varh")
+    l1, l2, l3 = get("energy_import_l1_wh"), get("energy_import_l2_wh"), get("energy_import_l3_wh")
     return MeterReading(
         sampled_at=sampled_at,
         energy_import_mwh=_mwh(values["energy_import_wh"]),
         energy_export_mwh=None if export is None else _mwh(export),
-        power_import_w=None if power is None else max(0.0, power),
+        power_import_w=_import(power),
         power_export_w=None if power is None else max(0.0, -power),
-        power_import_phase_w=phase_power and PerPhase(*(w if w is None else max(0.0, w) for w in phase_power)),
-        energy_import_phase_mwh=_energies(per_phase),
-        voltage_v=_phases(values.get("voltage_l1_v"), values.get("voltage_l2_v"), values.get("voltage_l3_v")),
-        current_a=_phases(values.get("current_l1_a"), values.get("current_l2_a"), values.get("current_l3_a")),
-        current_neutral_a=values.get("current_neutral_a"),
-        frequency_hz=values.get("frequency_hz"),
-        reactive_import_var=values.get("reactive_import_var"),
+        power_import_phase_w=_phases(
+            _import(get("power_l1_w")), _import(get("power_l2_w")), _import(get("power_l3_w"))
+        ),
+        energy_import_phase_mwh=None if l1 is l2 is l3 is None else (_of(l1), _of(l2), _of(l3)),
+        voltage_v=_phases(get("voltage_l1_v"), get("voltage_l2_v"), get("voltage_l3_v")),
+        current_a=_phases(get("current_l1_a"), get("current_l2_a"), get("current_l3_a")),
+        current_neutral_a=get("current_neutral_a"),
+        frequency_hz=get("frequency_hz"),
+        reactive_import_var=get("reactive_import_var"),
         energy_reactive_import_mvarh=None if reactive is None else _mwh(reactive),
-        power_factor=values.get("power_factor"),
-        temperature_c=values.get("temperature_c"),
+        power_factor=get("power_factor"),
+        temperature_c=get("temperature_c"),
         quality=quality,
     )
 
@@ -268,17 +246,16 @@ def _mwh(wh: float) -> int:
     return round(wh * _MWH_PER_WH)
 
 
-def _phases(*values: float | None) -> PerPhase | None:
-    return PerPhase(*values) if any(value is not None for value in values) else None
+def _import(watts: float | None) -> float | None:
+    return None if watts is None else max(0.0, watts)
 
 
-def _energies(
-    values: tuple[float | None, float | None, float | None],
-) -> tuple[int | None, int | None, int | None] | None:
-    if all(value is None for value in values):
-        return None
-    l1, l2, l3 = (None if value is None else _mwh(value) for value in values)
-    return l1, l2, l3
+def _of(wh: float | None) -> int | None:
+    return None if wh is None else _mwh(wh)
+
+
+def _phases(l1: float | None, l2: float | None, l3: float | None) -> PerPhase | None:
+    return None if l1 is l2 is l3 is None else PerPhase(l1, l2, l3)
 
 
 _FIELD_OF: Mapping[str, tuple[str, ...]] = {

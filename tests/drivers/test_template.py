@@ -6,12 +6,14 @@ import json
 from pathlib import Path
 
 import jsonschema_rs
+import msgspec
 import pytest
 import yaml
 
 from hal import template
+from hal.decoding import Decoder
 from hal.errors import BadOptions
-from hal.template import FOLDER, SCHEMA, Block, Register, generated, load, names, number, parse, plan
+from hal.template import FOLDER, SCHEMA, Block, Quantity, Register, generated, load, names, parse, plan
 
 GOOD = """
 name: acme-1
@@ -125,8 +127,39 @@ def test_registers_are_read_in_as_few_requests_as_the_device_allows() -> None:
 def test_numbers_are_decoded_by_type_word_order_and_scale(
     register: Register, words: tuple[int, ...], order: str, expected: float | None
 ) -> None:
-    """Also what a device says when it has no value."""
-    assert number(register, words, "little" if order == "little" else "big") == expected
+    """Also what a device says when it has no value; and whatever stands beside it, in whatever order."""
+    size = register.size
+    others = [
+        Register(address=size, type="uint32", word_order="big"),
+        Register(address=size + 2, type="uint32", word_order="little"),
+    ]
+    registers = dict(zip(("voltage_l1_v", "voltage_l2_v", "voltage_l3_v"), (register, *others), strict=True))
+
+    values = _decoded({"energy_import_wh": others[0], **registers}, order, {0: (*words, 1, 2, 3, 4)})
+
+    assert values.pop("voltage_l1_v", None) == expected
+    assert values == {"energy_import_wh": 0x10002, "voltage_l2_v": 0x10002, "voltage_l3_v": 0x40003}
+
+
+@pytest.mark.parametrize(
+    "exponent, expected", [(0, 500), (2, 50_000), (0xFFFE, 5), (10, 5e12), (11, None), (0x8000, None), (0xFFF5, None)]
+)
+def test_an_exponent_may_stand_in_another_block(exponent: int, expected: float | None) -> None:
+    """SunSpec's; a number whose exponent is not implemented, or beyond any, is none."""
+    energy = Register(address=0, type="uint16", exponent_at=100)
+
+    values = _decoded({"energy_import_wh": energy}, "big", {0: (500,), 100: (exponent,)})
+
+    assert values.get("energy_import_wh") == expected
+
+
+def _decoded(registers: dict[str, Register], order: str, words: dict[int, tuple[int, ...]]) -> dict[Quantity, float]:
+    """What a map with these registers makes of these words, by the address of their block."""
+    line = {"word_order": order}
+    data = {"name": "x", "vendor": "X", "model": "X", "source": "-", "bus": line, "registers": registers}
+    made = msgspec.convert(msgspec.to_builtins(data), template.MeterTemplate)
+    blocks = plan(made.registers.values(), 125, 0)
+    return Decoder(made, blocks).values([words[block.address] for block in blocks])
 
 
 def test_built_in_maps_load_without_a_yaml_parser(monkeypatch: pytest.MonkeyPatch) -> None:
