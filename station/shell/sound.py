@@ -11,7 +11,7 @@ from typing import Any
 
 import msgspec
 
-from hal.api import BoardSnapshot, MeterReading, PerPhase, SensorReading
+from hal.api import BoardSnapshot, MeterReading, SensorReading
 from hal.errors import BadReply
 
 LARGEST_MWH = 10**15
@@ -28,9 +28,11 @@ PHASED = frozenset({"power_import_phase_w", "energy_import_phase_mwh", "voltage_
 _SIDE = tuple(
     (name, LARGEST_MWH if name.startswith("energy") else LARGEST, name in PHASED)
     for name in MeterReading.__struct_fields__
-    if name not in {"sampled_at", "energy_import_mwh", "quality", "signed"}
 )
-"""The side values, the largest that each can have, and whether it has one of each phase."""
+"""The values beside the register, the largest that each can have, and whether it has one of each phase."""
+
+_OTHERS = frozenset({"sampled_at", "energy_import_mwh", "quality", "signed"})
+"""What is judged by itself, or not at all."""
 
 
 def reading(given: MeterReading, device: str, now: float) -> MeterReading:
@@ -39,25 +41,23 @@ def reading(given: MeterReading, device: str, now: float) -> MeterReading:
     if type(energy) is not int or not 0 <= energy <= LARGEST_MWH:
         raise BadReply(device, f"an energy register of {energy!r:.40} mWh")
     changes: dict[str, Any] = {}
-    for name, largest, phased in _SIDE:
-        value = getattr(given, name)
-        if value is not None and not _is_sound(value, largest, phased=phased):
+    for value, (name, largest, phased) in zip(msgspec.structs.astuple(given), _SIDE, strict=True):
+        if value is None or name in _OTHERS:
+            continue
+        try:
+            if not phased:
+                sound = -largest <= value <= largest  # not true of what is no number
+            else:
+                sound = len(value) == PHASES and isinstance(value, tuple)
+                for each in value if sound else ():
+                    sound = sound and (each is None or -largest <= each <= largest)
+        except TypeError:  # a list, a text: what a driver gives that no type checker has seen
+            sound = False
+        if not sound:
             changes[name] = None
     if not math.isfinite(given.sampled_at):
         changes["sampled_at"] = now
     return msgspec.structs.replace(given, **changes) if changes else given
-
-
-def _is_sound(value: float | PerPhase, largest: float, *, phased: bool) -> bool:
-    if phased != isinstance(value, tuple) or (isinstance(value, tuple) and len(value) != PHASES):
-        return False
-    try:
-        for each in value if isinstance(value, tuple) else (value,):
-            if each is not None and not -largest <= each <= largest:  # not true of what is no number
-                return False
-    except TypeError:  # a list, a text: what a driver gives that no type checker has seen
-        return False
-    return True
 
 
 def snapshot(given: BoardSnapshot, device: str, connectors: int) -> BoardSnapshot:
