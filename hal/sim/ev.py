@@ -49,20 +49,19 @@ class EvSpec(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tr
             raise ValueError(f"no vehicle is like this: {self}")
 
 
-class Ramp(msgspec.Struct, frozen=True):
-    """A current per phase: `start_a` at `since`, going to `target_a` at `slope_a_per_s` (0: at once), then level."""
+class Ramp:
+    """A current per phase: `start_a` at `since`, going to `target_a` at `slope_a_per_s` (0: at once), then level.
 
-    since: float
-    start_a: float = 0.0
-    target_a: float = 0.0
-    slope_a_per_s: float = 0.0
+    Made once and never changed; `until` is the instant at which the target is reached.
+    """
 
-    @property
-    def until(self) -> float:
-        """The instant at which the target is reached."""
-        if self.slope_a_per_s == 0 or self.start_a == self.target_a:
-            return self.since
-        return self.since + abs(self.target_a - self.start_a) / self.slope_a_per_s
+    def __init__(self, since: float, start_a: float = 0.0, target_a: float = 0.0, slope_a_per_s: float = 0.0) -> None:
+        self.since = since
+        self.start_a = start_a
+        self.target_a = target_a
+        self.slope_a_per_s = slope_a_per_s
+        level = slope_a_per_s == 0 or start_a == target_a
+        self.until = since if level else since + abs(target_a - start_a) / slope_a_per_s
 
     def at(self, t: float) -> float:
         """The current at `t`, which is not before `since`."""

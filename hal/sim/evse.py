@@ -80,6 +80,7 @@ class SimEvse:
         self._ramp = Ramp(start)
         self._full_at = math.inf
         """When the battery has what it wants, as things were settled last: until the next time they go on like that."""
+        self._change = math.inf
 
     # --- what can be asked
 
@@ -145,32 +146,31 @@ class SimEvse:
 
     def reading(self) -> MeterReading:
         """The meter's view at `time`."""
-        amps, active = self.current_a, self.active_phases
-        volts = self.spec.voltage_v
-        wired = range(self.spec.phases)
-        power = self.power_w
-        share = power / active if active else 0.0
+        spec, ev, amps = self.spec, self.ev, self.current_a
+        active = self.active_phases if ev is not None else 0
+        power = amps * spec.voltage_v * active if self.told_power_w is None else self.told_power_w
+        share, idle = power / active if active else 0.0, (0.0,) * (spec.phases - active)
         return MeterReading(
             sampled_at=self.time,
             energy_import_mwh=math.floor(self.energy_j / MILLIWATT_HOUR_J + 1e-6),
             power_import_w=power,
-            power_import_phase_w=PerPhase(*(share if n < active else 0.0 for n in wired)),
-            voltage_v=PerPhase(*(volts for _ in wired)),
-            current_a=PerPhase(*(amps if n < active else 0.0 for n in wired)),
+            power_import_phase_w=PerPhase(*(share,) * active, *idle),
+            voltage_v=PerPhase(*(spec.voltage_v,) * spec.phases),
+            current_a=PerPhase(*(amps,) * active, *idle),
             frequency_hz=50.0,
             power_factor=1.0,
-            soc_percent=self.ev.battery.soc_percent if self.ev is not None and self.ev.spec.evcc_id else None,
+            soc_percent=ev.battery.soc_percent if ev is not None and ev.spec.evcc_id else None,
         )
 
     # --- time
 
     def next_change(self) -> float:
         """The next instant at which something changes by itself; infinite at rest."""
-        return min(self._lease_ends, self._hold_until if self._hold_until > self.time else math.inf, self._full_at)
+        return self._change
 
     def advance(self, to: float) -> None:
         """Go to `to`. Raises ValueError if that lies in the past or after `next_change()`."""
-        change = self.next_change()
+        change = self._change
         if not self.time <= to <= change:
             raise ValueError(f"cannot go from {self.time} to {to}: the next change is at {change}")
         self._flow(to, fills=to >= self._full_at)
@@ -212,6 +212,14 @@ class SimEvse:
         self._lease_ends = self.time + min(permit.lease_s, self.spec.lease_cap_s)
         self._settle()
         return ""
+
+    def renews(self, permit: Permit) -> bool:
+        """Whether this is the permission that stands: then only the end of its lease moves, and that is done."""
+        if permit != self._permit or self.faults:
+            return False
+        self._lease_ends = self.time + min(permit.lease_s, self.spec.lease_cap_s)
+        self._plan()
+        return True
 
     def deny(self) -> None:
         """Withdraw the permission: the contactor opens."""
@@ -291,3 +299,9 @@ class SimEvse:
         if target != self._ramp.target_a:
             self._ramp = Ramp(self.time, self.current_a, target, slope)
         self._full_at = self._fills_at()
+        self._plan()
+
+    def _plan(self) -> None:
+        """What changes next by itself."""
+        hold = self._hold_until if self._hold_until > self.time else math.inf
+        self._change = min(self._lease_ends, hold, self._full_at)

@@ -42,7 +42,7 @@ class Contract(msgspec.Struct, frozen=True):
 
 
 class Listener(msgspec.Struct, frozen=True):
-    """Who is told of changes. `touched` comes after anything that may have moved `next_change()`."""
+    """Who is told of changes. `touched` comes after anything that may have made `next_change()` earlier."""
 
     board: Callable[[BoardEvent], None]
     touched: Callable[[], None]
@@ -91,7 +91,8 @@ class SimWorld:
             for evse in self._evses.values():
                 evse.advance(max(stop, evse.time))
             if stop >= change:
-                self._tell_changes()
+                for number in self._evses:
+                    self._tell_change(number)
             if stop >= to:
                 return
 
@@ -102,13 +103,13 @@ class SimWorld:
     def evse(self, number: int) -> SimEvse:
         """One charging point, caught up. Raises ValueError if there is none of this number.
 
-        The others need not follow: nothing happens to them until the next change, before which all come together.
+        The others need not follow: what happens to one is nothing to the others.
         """
         found = self._evses.get(number)
         if found is None:
             raise ValueError(f"no EVSE {number} (there are: {', '.join(map(str, sorted(self._evses)))})")
         now = self.clock()
-        if now < self.next_change():
+        if now < found.next_change():
             found.advance(max(now, found.time))
         else:
             self.advance(now)
@@ -151,7 +152,7 @@ class SimWorld:
         if self.secc is not None and not self.secc.contract:
             contract = None
         point.plug_in(spec, connector, willing=charge and contract is None)
-        self._changed()
+        self._changed(evse)
         if spec.evcc_id is not None:
             self._emit(VehicleIdentified(evse, spec.evcc_id))
         if contract is not None:
@@ -161,14 +162,14 @@ class SimWorld:
         """Disconnect the vehicle, at its side of the cable."""
         self.evse(evse).unplug()
         self._end_wait(evse, accepted=False)
-        self._changed()
+        self._changed(evse)
 
     def ev(self, evse: int, state: str) -> None:
         """`charge`: it wants energy; `pause`: not for now; `stop`: it is done. The last two differ for people only."""
         if state not in {"charge", "pause", "stop"}:
             raise ValueError(f"no such state of a vehicle: {state!r} (charge, pause, stop)")
         self.evse(evse).will(willing=state == "charge")
-        self._changed()
+        self._changed(evse)
 
     def swipe(self, uid: str, type_: TokenType = TokenType.ISO14443, evses: Iterable[int] = ()) -> None:
         """Hold a card to the reader that serves these EVSEs; without any, to the first reader.
@@ -187,7 +188,7 @@ class SimWorld:
     def fault(self, evse: int, fault: Fault, *, on: bool = True) -> None:
         """Make a fault of a charging point appear or go."""
         self.evse(evse).fault(fault, on=on)
-        self._changed()
+        self._changed(evse)
 
     def jam_lock(self, evse: int, *, on: bool = True) -> None:
         """Make the connector lock fail from now on, or work again."""
@@ -215,7 +216,7 @@ class SimWorld:
             point.told_power_w = power_import_w
         if sampled_at is not None:
             self._sampled_at[evse] = sampled_at
-        self._changed()
+        self._changed(evse)
 
     def sensor(self, name: str, value: float | bool | str) -> None:  # noqa: FBT001 - a value, not a switch
         """Set what a sensor measures. Raises ValueError for a sensor that no driver shows."""
@@ -303,19 +304,22 @@ class SimWorld:
 
     def allow(self, evse: int, permit: Permit) -> str:
         """Give or renew a permission; gives the reason of a refusal, or an empty text."""
-        reason = self.evse(evse).allow(permit)
-        self._changed()
+        point = self.evse(evse)
+        if point.renews(permit):  # a later end of the lease: nobody has to be told, or to look earlier
+            return ""
+        reason = point.allow(permit)
+        self._changed(evse)
         return reason
 
     def deny(self, evse: int) -> None:
         """Withdraw the permission."""
         self.evse(evse).deny()
-        self._changed()
+        self._changed(evse)
 
     def move_lock(self, evse: int, *, locked: bool) -> str:
         """Drive the lock motor; gives the reason of a failure, or an empty text."""
         reason = self.evse(evse).move_lock(locked=locked)
-        self._changed()
+        self._changed(evse)
         return reason
 
     def authorized(self, evse: int, *, accepted: bool) -> None:
@@ -324,7 +328,7 @@ class SimWorld:
         if point.ev is not None:
             self.contracts[evse] = accepted
             point.will(willing=accepted)
-            self._changed()
+            self._changed(evse)
 
     def give_certificate(self, evse: int, *, accepted: bool, exi_response: str) -> None:
         """The vehicle hears what became of its request."""
@@ -367,18 +371,17 @@ class SimWorld:
         for wake in list(self._watchers.get(device, ())):
             wake()
 
-    def _changed(self) -> None:
-        self._tell_changes()
+    def _changed(self, evse: int) -> None:
+        self._tell_change(evse)
         for listener in list(self._listeners):
             listener.touched()
 
-    def _tell_changes(self) -> None:
-        for number, evse in self._evses.items():
-            snapshot = evse.snapshot()
-            still = _still(snapshot)
-            if still != self._told[number]:
-                self._told[number] = still
-                self._emit(snapshot)
+    def _tell_change(self, evse: int) -> None:
+        snapshot = self._evses[evse].snapshot()
+        still = _still(snapshot)
+        if still != self._told[evse]:
+            self._told[evse] = still
+            self._emit(snapshot)
 
     def _emit(self, event: BoardEvent) -> None:
         for listener in list(self._listeners):

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from hal.api import MeterReading
+from hal.api import MeterReading, Permit
 from hal.sim import driver
 from hal.sim.ev import EvSpec
 from hal.sim.evse import SimEvse
@@ -101,7 +101,7 @@ class LastingWorld(SimWorld):
         if visit is not None:
             visit.end_mwh = point.reading().energy_import_mwh
         point.unplug()
-        self._changed()
+        self._changed(evse)
 
     def reading(self, evse: int) -> MeterReading:
         """What is told is written down first."""
@@ -109,9 +109,15 @@ class LastingWorld(SimWorld):
         os.write(self._registers, f"{evse} {reading.energy_import_mwh}\n".encode())
         return reading
 
-    def _tell_changes(self) -> None:
+    def allow(self, evse: int, permit: Permit) -> str:
+        """A lease that is only renewed is no change that is told, but a later end."""
+        reason = super().allow(evse, permit)
         self._save()
-        super()._tell_changes()
+        return reason
+
+    def _tell_change(self, evse: int) -> None:
+        self._save()
+        super()._tell_change(evse)
 
     def _save(self) -> None:
         new = self._file.with_suffix(".new")

@@ -164,7 +164,7 @@ def trips(monkeypatch: pytest.MonkeyPatch, worlds: list[SimWorld]) -> None:
 
     async def allowed(self: SimBoard, channel: int, permit: Permit) -> None:
         await allow(self, channel, permit)
-        worlds[-1].evse(channel).fault(Fault.GROUND_FAULT, on=True)
+        worlds[-1].fault(channel, Fault.GROUND_FAULT)
 
     monkeypatch.setattr(SimBoard, "allow", allowed)
 
