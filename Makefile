@@ -97,5 +97,5 @@ clean: ## remove everything that can be made again
 .venv/.set-up-run: $(SETUP)
 	.ci/setup run
 
-.venv/.set-up-dev: $(SETUP) requirements-dev.lock requirements-keys.lock .ci/apt-packages .ci/providers .ci/machine
+.venv/.set-up-dev: $(SETUP) requirements-dev.lock requirements-keys.lock requirements-fuzz.lock .ci/apt-packages .ci/providers .ci/machine
 	.ci/setup dev

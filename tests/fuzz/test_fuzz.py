@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+import tempfile
+from collections.abc import Iterator, Sequence
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,6 +20,15 @@ EVERYTHING = list(HealthCheck)
 def made(name: str) -> tuple[Sequence[bytes], Run]:
     """Keys and stations are slow to make."""
     return TARGETS[name].make()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _tidy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The targets' folders are removed as those of other tests are."""
+    before, tempfile.tempdir = tempfile.tempdir, str(tmp_path_factory.mktemp("fuzz"))
+    yield
+    tempfile.tempdir = before
+    made.cache_clear()
 
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
