@@ -266,15 +266,15 @@ class DeviceModel:
 
     def get(self, component: ComponentId, variable: VariableId, attribute: AttributeType = AttributeType.ACTUAL) -> Got:
         """What GetVariables answers for one attribute (B06.FR.06-10, B06.FR.13: unset is the empty text)."""
-        found = self.find(component, variable)
+        found = self._exact.get((component, variable)) or self.find(component, variable)
         if isinstance(found, Status):
             return Got(found)
-        holder = found.attribute(attribute)
-        if holder is None:
-            return Got(Status.NOT_SUPPORTED_ATTRIBUTE_TYPE)
-        if not holder.readable:
-            return Got(Status.REJECTED)
-        return Got(Status.ACCEPTED, holder.value or "")
+        for holder in found.attributes:
+            if holder.type is attribute:
+                if holder.mutability is Mutability.WRITE_ONLY:
+                    return Got(Status.REJECTED)
+                return Got(Status.ACCEPTED, holder.value or "")
+        return Got(Status.NOT_SUPPORTED_ATTRIBUTE_TYPE)
 
     def check_set(
         self, component: ComponentId, variable: VariableId, value: str, attribute: AttributeType = AttributeType.ACTUAL

@@ -7,6 +7,8 @@ Invariant: results come in the order of the request, and one bad element changes
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from device_model.model import AttributeType, Settable, Status
 from device_model.model import Refusal as ModelRefusal
 from device_model.values import Flaw
@@ -27,7 +29,10 @@ from station.ocpp.types import (
     StatusInfoType,
 )
 from station.state.naming import component_id, variable_id
-from station.state.variables import Variables
+from station.state.variables import CLOCK, Variables
+
+ATTRIBUTES: Mapping[str, AttributeType] = {each.value: each for each in AttributeType}
+_CLOCK = CLOCK.name.casefold()
 
 REASONS = {
     Flaw.TOO_LOW: "ValueTooLow",
@@ -45,6 +50,8 @@ class VariableAccess(Block):
     def __init__(self, *, variables: Variables, vetoes: Vetoes) -> None:
         self._variables = variables
         self._vetoes = vetoes
+        self._limits_as_of = -1
+        self._most = self._longest = 0
 
     def routes(self) -> Routes:
         """B05, B06."""
@@ -52,22 +59,33 @@ class VariableAccess(Block):
 
     def get(self, request: GetVariablesRequest, now: Now) -> GetVariablesResponse:
         """B06: one result for each element, in order."""
-        self._limit(len(request.get_variable_data), "GetVariables")  # B06.FR.16
-        self._variables.tell_time(now.utc)
-        longest = self._variables.integer("DeviceDataCtrlr", "ReportingValueSize")
-        results = [self._got(one, longest) for one in request.get_variable_data]
+        if self._limits_as_of != self._variables.model.settings:
+            self._read_limits()
+        items = len(request.get_variable_data)
+        if self._most and items > self._most:
+            raise _too_many(items, self._most)  # B06.FR.16
+        results = [self._got(one, now) for one in request.get_variable_data]
         return GetVariablesResponse(get_variable_result=results)
 
-    def _got(self, asked: GetVariableDataType, longest: int) -> GetVariableResultType:
-        kind = AttributeType(asked.attribute_type or "Actual")  # B06.FR.11
-        got = self._variables.model.get(component_id(asked.component), variable_id(asked.variable), kind)
+    def _got(self, asked: GetVariableDataType, now: Now) -> GetVariableResultType:
+        kind = asked.attribute_type or "Actual"  # B06.FR.11
+        component = component_id(asked.component)
+        if component.name.casefold() == _CLOCK:
+            self._variables.tell_time(now.utc)
+        got = self._variables.model.get(component, variable_id(asked.variable), ATTRIBUTES[kind])
         return GetVariableResultType(
-            attribute_status=got.status.value,  # type: ignore[arg-type]  # Status spells GetVariableStatusEnumType
-            attribute_value=got.value[:longest] if got.value is not None else None,
-            attribute_type=kind.value,
+            attribute_status=got.status._value_,  # type: ignore[arg-type]  # Status spells GetVariableStatusEnumType
+            attribute_value=got.value[: self._longest] if got.value is not None else None,
+            attribute_type=kind,
             component=asked.component,
             variable=asked.variable,
         )
+
+    def _read_limits(self) -> None:
+        """What an answer may hold; settings, so that they are read when one of these has changed."""
+        self._most = self._variables.integer("DeviceDataCtrlr", "ItemsPerMessage", "GetVariables")
+        self._longest = self._variables.integer("DeviceDataCtrlr", "ReportingValueSize")
+        self._limits_as_of = self._variables.model.settings
 
     def set(self, request: SetVariablesRequest, now: Now) -> SetVariablesResponse:
         """B05: one result for each element, in order; each stands for itself."""
@@ -103,7 +121,11 @@ class VariableAccess(Block):
         """More elements than we said we take (DeviceDataCtrlr.ItemsPerMessage)."""
         most = self._variables.integer("DeviceDataCtrlr", "ItemsPerMessage", message)
         if most and items > most:
-            raise RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{items} elements, at most {most} are taken")
+            raise _too_many(items, most)
+
+
+def _too_many(items: int, most: int) -> RpcError:
+    return RpcError(ErrorCode.OCCURRENCE_CONSTRAINT, f"{items} elements, at most {most} are taken")
 
 
 def _model_info(refusal: ModelRefusal) -> StatusInfoType | None:

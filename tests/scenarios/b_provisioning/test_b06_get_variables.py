@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from station.now import Now
 from tests.bench import Bench
 from tests.scenarios.variables import asked, get, get_all
 
@@ -74,12 +75,28 @@ def test_too_many_elements_are_refused_as_a_whole(bench: Bench) -> None:
     assert bench.csms.refused("GetVariables", {"getVariableData": elements}).code == "OccurrenceConstraintViolation"
 
 
+@pytest.mark.req("B06.FR.16")
+def test_the_limits_are_those_of_the_moment(bench: Bench) -> None:
+    """An answer before has not fixed them."""
+    elements = [asked("OCPPCommCtrlr.OfflineThreshold")] * 3
+    assert len(bench.csms.call("GetVariables", {"getVariableData": elements})["getVariableResult"]) == 3
+
+    def lower(_: Now) -> None:
+        bench.station.variables.set("DeviceDataCtrlr", "ItemsPerMessage", "2", "GetVariables")
+        bench.station.variables.set("DeviceDataCtrlr", "ReportingValueSize", "1")
+
+    bench.station.exchange.ask(lower, bench.now)
+
+    assert bench.csms.refused("GetVariables", {"getVariableData": elements}).code == "OccurrenceConstraintViolation"
+    assert get(bench, "ClockCtrlr.TimeOffset") == "+"
+
+
 @pytest.mark.req("B06.FR.04")
 def test_the_date_and_time_are_the_present(bench: Bench) -> None:
     """ClockCtrlr.DateTime is read off the clock, not off a table."""
     first = datetime.fromisoformat(get(bench, "ClockCtrlr.DateTime"))
     bench.advance(hours=3, seconds=1)
-    second = datetime.fromisoformat(get(bench, "ClockCtrlr.DateTime"))
+    second = datetime.fromisoformat(get(bench, "CLOCKctrlr.DateTime"))  # names match without regard to case
 
     assert second == bench.utc
     assert second - first == timedelta(hours=3, seconds=1)
