@@ -214,7 +214,8 @@ class Endpoint:
 
     def _answer(self, message_id: str, reply: str, now: float) -> str:
         question = self._owed.pop(message_id)
-        self._forget_kept(message_id)
+        if message_id in self._kept:  # and take a new place: they stay in the order of their ends
+            self._forget_kept(message_id)
         if len(reply) <= _MAX_KEPT_CHARS:
             self._kept[message_id] = _Kept(question, reply, now + REPEAT_S)
             self._kept_chars += len(reply)
@@ -323,9 +324,11 @@ class Endpoint:
         if self._ended:
             for message_id in [key for key, ended in self._ended.items() if ended.until <= now]:
                 del self._ended[message_id]
-        if self._kept:
-            for message_id in [key for key, kept in self._kept.items() if kept.until <= now]:
-                self._forget_kept(message_id)
+        while self._kept:
+            oldest = next(iter(self._kept))
+            if self._kept[oldest].until > now:
+                break
+            self._forget_kept(oldest)
 
     def _violation(self, fault: Fault, message_id: str | None, detail: str = "") -> Violation:
         code = _CODES[fault] if message_id else ErrorCode.RPC_FRAMEWORK

@@ -11,7 +11,8 @@ import re
 import time
 from collections import deque
 from collections.abc import Callable
-from typing import NamedTuple
+
+from msgspec import Struct
 
 MOST = 200
 MOST_CHARACTERS = 400_000
@@ -19,7 +20,7 @@ LONGEST = 32_768
 _HEAD = re.compile(r'\s*\[\s*[0-9]{1,3}\s*,\s*"[^"\\]{1,36}"\s*(?:,\s*"[A-Za-z]{1,50}")?')
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True, gc=False):
     """One frame. `number` counts all frames since the start; `at` is monotonic; `size` in characters or bytes."""
 
     number: int
