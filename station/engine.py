@@ -77,10 +77,14 @@ Input = Call | Fate | Happened | TimersDue | JobDone | Canary | Ask
 
 
 class Done(msgspec.Struct, frozen=True):
-    """What a step gave: the reply (if it was asked for one) and what the shell shall do, in this order."""
+    """What a step gave: the reply (if it was asked for one) and what the shell shall do, in this order.
+
+    `only_read`: nothing is other than before it.
+    """
 
     reply: Any
     effects: list[Effect]
+    only_read: bool = False
 
 
 class Waiting(msgspec.Struct, frozen=True):
@@ -135,13 +139,12 @@ class Engine:
         self._hearing: object = None
         self._due: Deadline | None = None
         self._due_is_known = False
-        self._only_reads = False
         self._changes = 0
-        self._routes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.routes())
+        self._routes = _unique((row.request, block, row.handle) for block in blocks for row in block.routes())
         self._reading = {row.request for block in blocks for row in block.routes() if row.reads}
-        self._outcomes = _unique((row.request, (block, row.handle)) for block in blocks for row in block.outcomes())
+        self._outcomes = _unique((row.request, block, row.handle) for block in blocks for row in block.outcomes())
         self._unless_empty = {row.request for block in blocks for row in block.outcomes() if row.unless_empty}
-        self._results = _unique((row.result, (block, row.handle)) for block in blocks for row in block.results())
+        self._results = _unique((row.result, block, row.handle) for block in blocks for row in block.results())
         self._reactions: dict[type[Any], list[tuple[Culprit, Callable[[Any, Now], None]]]] = {}
         for block in blocks:
             for reaction in block.reactions():
@@ -171,12 +174,10 @@ class Engine:
 
     def step(self, given: Input, now: Now) -> Done:
         """Do one input. Raises EngineFailed only."""
-        self._only_reads = False
+        reading = given.request if isinstance(given, Call) and type(given.request) in self._reading else None
+        done: Done | None = None
         try:
-            done = self._attempt(given, now)
-            self._only_reads = (
-                isinstance(given, Call) and type(given.request) in self._reading and self._hearing is None
-            )
+            done = self._attempt(given, now) if reading is None else self._read(reading, now)
         except RpcError as error:
             if not isinstance(given, Call):  # nobody waits for a CALLERROR: as much a bug as any other
                 return self._recover(given, now, error)
@@ -188,7 +189,17 @@ class Engine:
         else:
             return done
         finally:
-            self._due_is_known = self._due_is_known and self._only_reads
+            self._due_is_known = self._due_is_known and done is not None and done.only_read
+
+    def _read(self, request: Request[Any, Any], now: Now) -> Done:
+        """A call that only reads: there is nothing to commit, to hear of or to hand over."""
+        self._running = self._hearing = None
+        self._changes = self._db.connection.total_changes
+        reply = self._run(self._routes, request, request, now)
+        if self._facts.waiting:  # it did not only read
+            self._facts.clear()
+            return self._attempt(Call(request), now)
+        return Done(reply, [], only_read=True)
 
     def _attempt(self, given: Input, now: Now) -> Done:
         self._running = self._hearing = None
@@ -241,9 +252,8 @@ class Engine:
                     ErrorCode.NOT_IMPLEMENTED, f"{type(key).__name__.removesuffix('Request')} is not built in"
                 )
             return None
-        block, handle = row
-        culprit = Culprit(_name(block), type(key).__name__)
-        if culprit in self._skipped:
+        culprit, handle = row
+        if self._skipped and culprit in self._skipped:
             return None
         self._running = culprit
         return handle(argument, now)
@@ -394,12 +404,12 @@ class Engine:
         return any(block.essential for block in self._blocks if _name(block) == culprit.block)
 
 
-def _unique(rows: Iterable[tuple[type[Any], Any]]) -> dict[type[Any], Any]:
-    table: dict[type[Any], Any] = {}
-    for key, value in rows:
+def _unique(rows: Iterable[tuple[type[Any], Block, Any]]) -> dict[type[Any], tuple[Culprit, Any]]:
+    table: dict[type[Any], tuple[Culprit, Any]] = {}
+    for key, block, handle in rows:
         if key in table:
-            raise ValueError(f"{_name(value[0])} and {_name(table[key][0])} both claim {key.__name__}")
-        table[key] = value
+            raise ValueError(f"{_name(block)} and {table[key][0].block} both claim {key.__name__}")
+        table[key] = (Culprit(_name(block), key.__name__), handle)
     return table
 
 

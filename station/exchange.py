@@ -101,6 +101,8 @@ class Exchange:
         self._store_retry_at: Mono | None = None
         self._clock_is_set = False
         self._out: list[Effect] = []
+        self.moved = True
+        """Whether a deadline may be another one since the last input."""
         self.on_accepted: Callable[[], None] | None = None
         """Called when the CSMS has answered a CALL: a stable connection, the back-off may begin anew (field.md 1)."""
         self.on_done: Callable[[str], None] | None = None
@@ -138,10 +140,12 @@ class Exchange:
         return self._finish(now)
 
     def receive(self, text: str | bytes, now: Now) -> list[Effect]:
-        """A text frame came."""
+        """A text frame came. After a call that only reads, all that was looked after before is as it was."""
         match self.endpoint.receive(text, now.mono):
             case CallReceived(message_id, action, payload):
-                self._called(message_id, action, payload, now)
+                if self._called(message_id, action, payload, now):
+                    self.moved = False
+                    return self._effects()
             case CallRepeated(_, reply):
                 self._send(reply)
             case ResultReceived(message_id, payload, _):
@@ -208,16 +212,17 @@ class Exchange:
 
     # ------------------------------------------------------------------------------------------------ CALLs of the CSMS
 
-    def _called(self, message_id: str, action: str, payload: bytes, now: Now) -> None:
+    def _called(self, message_id: str, action: str, payload: bytes, now: Now) -> bool:
+        """Answer a CALL; whether nothing but that has happened."""
         if self._registration.status == "Rejected":  # B03.FR.08
             refusal = RpcError(ErrorCode.SECURITY, "the registration was rejected")
             self._send(self.endpoint.error(message_id, refusal, now.mono))
-            return
+            return False
         try:
             request = self._csms.speaker.decode_request(action, payload)
         except RpcError as error:
             self._send(self.endpoint.error(message_id, error, now.mono))
-            return
+            return False
         done = self.engine.step(Call(request), now)
         if isinstance(done.reply, Waiting):
             self._owed[done.reply.generation] = _Owed(message_id, done.reply.by, done.reply.otherwise)
@@ -226,9 +231,9 @@ class Exchange:
         self._take(done.effects)
         if self.on_done is not None:
             self.on_done(action)
+        return done.only_read
 
     def _reply(self, message_id: str, reply: object, now: Now) -> None:
-        error = reply if isinstance(reply, RpcError) else RpcError(ErrorCode.INTERNAL, "the answer failed")
         if isinstance(reply, Response):
             try:
                 payload = self._csms.speaker.encode_response(reply)
@@ -238,6 +243,8 @@ class Exchange:
             else:
                 self._send(self.endpoint.result(message_id, payload, now.mono))
                 return
+        else:
+            error = reply if isinstance(reply, RpcError) else RpcError(ErrorCode.INTERNAL, "the answer failed")
         self._send(self.endpoint.error(message_id, error, now.mono))
 
     # ------------------------------------------------------------------------------------------------ answers to us
@@ -338,6 +345,10 @@ class Exchange:
             self._store_retry_at = self._store_retry_at or now.after(STORE_RETRY_S)
         else:
             self._store_retry_at = None
+        self.moved = True
+        return self._effects()
+
+    def _effects(self) -> list[Effect]:
         effects, self._out = self._out, []
         return effects
 

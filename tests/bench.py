@@ -431,8 +431,14 @@ class Bench:
 
     def _csms_turn(self) -> bool:
         frames = self.csms.outgoing() if self.csms.connected else []
+        exchange = self.station.exchange
         for text in frames:
-            self._do(self.station.exchange.receive(text, self.now))
+            before = exchange.next_deadline(self.now)
+            effects = exchange.receive(text, self.now)
+            assert exchange.moved or exchange.next_deadline(self.now) == before, (
+                "a call that only reads moved a deadline"
+            )
+            self._do(effects)
         return bool(frames)
 
     def _hardware_turn(self) -> bool:

@@ -15,16 +15,17 @@ class Facts:
     """The facts of the running step, first in first out. Emitted anywhere in a step, drained by the engine."""
 
     def __init__(self) -> None:
-        self._queue: deque[object] = deque()
+        self.waiting: deque[object] = deque()
+        """Those not yet heard, for looking at."""
 
     def emit(self, fact: object) -> None:
         """Let every block that listens hear it, later in this step."""
-        self._queue.append(fact)
+        self.waiting.append(fact)
 
     def pop(self) -> object | None:
         """The oldest fact not yet heard."""
-        return self._queue.popleft() if self._queue else None
+        return self.waiting.popleft() if self.waiting else None
 
     def clear(self) -> None:
         """Forget what a failed step emitted."""
-        self._queue.clear()
+        self.waiting.clear()

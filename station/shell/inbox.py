@@ -36,13 +36,14 @@ class Inbox:
     """The core's queue. Everything is called in the core's loop; `news` whenever something was put."""
 
     def __init__(self, news: Callable[[], None]) -> None:
-        self._items: deque[Item | Batch] = deque()
+        self.items: deque[Item | Batch] = deque()
+        """What waits, for looking at."""
         self._room = asyncio.Event()
         self._room.set()
         self._news = news
 
     def __len__(self) -> int:
-        return len(self._items)
+        return len(self.items)
 
     def put(self, run: Callable[[Now], list[Effect]], after: Callable[[], None] | None = None) -> None:
         """Queue an input, whatever else waits."""
@@ -50,36 +51,36 @@ class Inbox:
 
     def room(self) -> Awaitable[Any] | None:
         """For somebody who can wait: None if there is room for more, else what is done when there is."""
-        if len(self._items) < ROOM:
+        if len(self.items) < ROOM:
             return None
         self._room.clear()
         return self._room.wait()
 
     def put_batch(self, batch: Batch) -> None:
         """Queue what the hardware tells."""
-        if len(self._items) > BEHIND:
+        if len(self.items) > BEHIND:
             self._forget_older_samples(batch)
         self._append(batch)
 
     def pop(self) -> Item | Batch | None:
         """The oldest input."""
-        if not self._items:
+        if not self.items:
             return None
-        item = self._items.popleft()
-        if not self._room.is_set() and len(self._items) < ROOM:
+        item = self.items.popleft()
+        if not self._room.is_set() and len(self.items) < ROOM:
             self._room.set()
         return item
 
     def _append(self, item: Item | Batch) -> None:
-        self._items.append(item)
+        self.items.append(item)
         self._news()
 
     def _forget_older_samples(self, newer: Batch) -> None:
         fresh = {source for fact in newer.facts if (source := _source(fact)) is not None}
-        for place, item in enumerate(self._items):
+        for place, item in enumerate(self.items):
             if isinstance(item, Batch) and any(_source(fact) in fresh for fact in item.facts):
                 kept = tuple(fact for fact in item.facts if _source(fact) not in fresh)
-                self._items[place] = Batch(item.number, kept)
+                self.items[place] = Batch(item.number, kept)
 
 
 def _source(fact: Fact) -> Hashable | None:

@@ -41,6 +41,7 @@ from station.now import Now
 from station.shell.clock import Change, StationClock
 from station.shell.devices import HardwareThread
 from station.shell.ears import Ears
+from station.shell.inbox import Item
 from station.shell.jobs import Jobs, Worker
 from station.shell.link import Link, LinkSetup, Listener
 from station.shell.order import InOrder
@@ -222,15 +223,16 @@ class Runner:
 
     # --- a turn of the core
 
-    def _step(self, item: Any, now: Now) -> None:
+    def _step(self, item: Item | Batch, now: Now) -> bool:
         if isinstance(item, Batch):
             self._carry(self.exchange.give(Happened(item.facts) if item.facts else Canary(), now))
             if item.number:
                 self.hardware.committed(item.number)
-            return
+            return True
         self._carry(item.run(now))
         if item.after is not None:
             item.after()
+        return self.exchange.moved
 
     def _tick(self, now: Now) -> None:
         self._carry(self.exchange.tick(now))

@@ -27,7 +27,8 @@ class Work(msgspec.Struct, frozen=True):
     """What is done in a turn."""
 
     now: Callable[[], Now]
-    step: Callable[[Item | Batch, Now], None]
+    step: Callable[[Item | Batch, Now], bool]
+    """Whether a deadline may be another one after it."""
     tick: Callable[[Now], None]
     wait_s: Callable[[Now], float | None]
     """Seconds until `tick` wants to be called; None: never."""
@@ -40,6 +41,7 @@ class Turns:
         self._work = work
         self._loop = asyncio.get_running_loop()
         self.inbox = Inbox(self._book)
+        self._waiting = self.inbox.items
         self.failed: asyncio.Future[None] = self._loop.create_future()
         self._open = self._busy = self._booked = False
         self._alarm: asyncio.TimerHandle | None = None
@@ -62,8 +64,8 @@ class Turns:
         """A text of the CSMS. What is returned, if anything, is to be waited for before the next one."""
         if self._may_step():
             self._turn(Item(run))
-        else:
-            self.inbox.put(run)
+            return self.inbox.room() if self._waiting else None
+        self.inbox.put(run)
         return self.inbox.room()
 
     def take(self, batch: Batch) -> None:
@@ -74,16 +76,20 @@ class Turns:
             self.inbox.put_batch(batch)
 
     def _may_step(self) -> bool:
-        return self._open and not self._busy and not len(self.inbox)
+        return self._open and not self._busy and not self._waiting
 
-    def _turn(self, item: Item | Batch | None) -> None:
-        """Step an input, if there is one, and serve the deadline that has come, if one has."""
+    def _turn(self, item: Item | Batch | None, *, booked: bool = False) -> None:
+        """Step an input, if there is one, and serve the deadline that has come, if one has.
+
+        Between booked turns, an input that moved no deadline leaves the alarm as it is.
+        """
         work = self._work
         self._busy = True
         try:
             now = work.now()
             if item is not None:
-                work.step(item, now)
+                if not work.step(item, now) and not booked:
+                    return
                 now = work.now()
             wait_s = work.wait_s(now)
             if due := wait_s is not None and wait_s <= 0:
@@ -95,7 +101,7 @@ class Turns:
             return
         finally:
             self._busy = False
-        if due or len(self.inbox):  # after sockets and signals have had their turn
+        if due or self._waiting:  # after sockets and signals have had their turn
             self._book()
         elif self._open:
             self._set_alarm(wait_s)
@@ -108,7 +114,7 @@ class Turns:
     def _next(self) -> None:
         self._booked = False
         if self._open:
-            self._turn(self.inbox.pop())
+            self._turn(self.inbox.pop(), booked=True)
 
     def _set_alarm(self, wait_s: float | None) -> None:
         """Wake the core then. Most inputs move no deadline: an alarm for the same millisecond is left as it is."""

@@ -61,8 +61,8 @@ class Bug:
         if self.handler.table in tables:
             table = tables[self.handler.table]
             key = next(each for each in table if each.__name__ == self.handler.given)
-            block, real = table[key]
-            table[key] = (block, self._instead(real))
+            culprit, real = table[key]
+            table[key] = (culprit, self._instead(real))
         elif self.handler.table == "reaction":
             kind = next(each for each in engine._reactions if each.__name__ == self.handler.given)
             rows = engine._reactions[kind]

@@ -408,6 +408,22 @@ def test_a_call_that_only_reads_moves_no_deadline(rig: Rig) -> None:
     assert len(asked) == 4
 
 
+def test_a_call_that_only_reads_opens_no_transaction(rig: Rig) -> None:
+    """There is nothing to keep or to forget; one that brings news after all is a step like any other."""
+    begun: list[bool] = []
+    rig.notes.db.connection.set_trace_callback(lambda sql: begun.append(sql.startswith("BEGIN")))
+
+    done = rig.engine.step(Call(GetLocalListVersionRequest()), NOW)
+    assert done.only_read
+    assert not any(begun)
+
+    rig.core.trouble = lambda where: rig.facts.emit(PLUG) if where == "version" else None
+    done = rig.engine.step(Call(GetLocalListVersionRequest()), NOW)
+    assert not done.only_read
+    assert begun.count(True) == 1
+    assert rig.stored() == ["note-plug-1"]
+
+
 def test_a_timer_that_stays_due_is_a_bug_and_does_not_spin(rig: Rig) -> None:
     rig.core.at = MonoDeadline(Mono(100.0))
     rig.core.due = lambda now: None  # type: ignore[method-assign]  # a bug made for the test

@@ -27,7 +27,7 @@ def test_what_waited_for_a_reply_is_told_though_the_reply_died_with_its_connecti
         bench.station.facts.emit(SecurityEventOccurred(type="TamperDetectionActivated"))
         return Later(Endless(), now.after(10), DataTransferResponse(status="Rejected"))
 
-    bench.station.engine._routes[DataTransferRequest] = (bench.station.data_transfers, slow)
+    bench.station.engine._routes[DataTransferRequest] = (Culprit("DataTransfers", "DataTransferRequest"), slow)
     bench.csms.send("DataTransfer", {"vendorId": "com.example"})
 
     bench.csms.disconnect()
@@ -65,8 +65,9 @@ def test_long_work_in_steps_gives_one_reply_and_what_it_told_waits_for_it(bench:
         bench.station.facts.emit(SecurityEventOccurred(type=TOLD[-len(replies)]))
         return replies.pop(0)
 
-    bench.station.engine._routes[DataTransferRequest] = (bench.station.data_transfers, piece)
-    bench.station.engine._results[Staged] = (bench.station.data_transfers, piece)
+    culprit = Culprit("DataTransfers", "DataTransferRequest")
+    bench.station.engine._routes[DataTransferRequest] = (culprit, piece)
+    bench.station.engine._results[Staged] = (culprit, piece)
     bench.csms.forget()
     sent = bench.csms.send("DataTransfer", {"vendorId": "com.example"})
     if link_lost:

@@ -51,6 +51,7 @@ class FakeExchange:
         self.on_accepted: Callable[[], None] | None = None
         self.on_done: Callable[[str], None] = lambda _: None
         self.deadline: float | None = None
+        self.moved = True
 
     def _take(self, kind: object, *told: Any) -> list[Effect]:
         self.journal.append((kind, *told))

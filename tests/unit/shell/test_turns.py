@@ -23,10 +23,11 @@ class Stage:
     def __init__(self) -> None:
         self.done: list[object] = []
         self.wait_s: float | None = None
+        self.moves = True
         self.within: Callable[[], None] = lambda: None
         self.turns = Turns(Work(lambda: NOW, self._step, self._tick, lambda _: self.wait_s))
 
-    def _step(self, item: Item | Batch, now: Now) -> None:
+    def _step(self, item: Item | Batch, now: Now) -> bool:
         if isinstance(item, Batch):
             self.done.append(item.number)
         else:
@@ -34,6 +35,7 @@ class Stage:
         within, self.within = self.within, lambda: None
         within()
         self.done.append("end")
+        return self.moves
 
     def _tick(self, now: Now) -> None:
         assert now is NOW
@@ -162,6 +164,37 @@ def test_a_deadline_wakes_the_core() -> None:
             while stage.done[-1] != "tick":  # noqa: ASYNC110 - an alarm of the loop
                 await asyncio.sleep(0.01)
         assert stage.done == ["tick", 1, "end", "tick"]
+
+    play(scene)
+
+
+def test_an_input_that_moves_no_deadline_leaves_the_alarm_as_it_is() -> None:
+    """Nobody is asked when it would be due; what was due is served in its turn."""
+
+    async def scene(stage: Stage) -> None:
+        stage.wait_s = 0.02
+        stage.turns.take(Batch(1, ()))
+        stage.moves, stage.wait_s = False, 0.0
+        stage.turns.hear(stage.input("reads"))
+        assert stage.done == [1, "end", "reads", "end"]
+
+        async with asyncio.timeout(5):
+            while stage.done[-1] != "tick":  # noqa: ASYNC110 - an alarm of the loop
+                await asyncio.sleep(0.01)
+
+    play(scene)
+
+
+def test_a_deadline_is_served_though_only_such_inputs_wait() -> None:
+    """Where turns are booked, each of them looks."""
+
+    async def scene(stage: Stage) -> None:
+        stage.moves, stage.wait_s = False, 0.0
+        stage.turns.inbox.put(stage.input("first"))
+        stage.turns.inbox.put(stage.input("second"))
+
+        await rounds()
+        assert stage.done == ["first", "end", "tick", "second", "end"]
 
     play(scene)
 
