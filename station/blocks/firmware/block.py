@@ -211,11 +211,12 @@ class Firmware(Block):
             self._install(update, now)
 
     def _install(self, update: FirmwareUpdate, now: Now) -> None:
-        """Begin, or begin again what a power cut has ended."""
+        """Begin, or begin again what a power cut has ended; too often, and it is only asked what has become of it."""
         if self._work.job is not None:
             return
         if update.attempts >= MOST_ATTEMPTS:
-            self._end(update, "InstallationFailed", "it was begun too often and has never come to an end", now)
+            self._progress.reach(update, None, phase="confirm", attempts=MOST_ATTEMPTS + 1)
+            self._advance(now)
             return
         self._progress.reach(update, "Installing", phase="install", attempts=update.attempts + 1)
         self._work.start(InstallFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
@@ -318,7 +319,8 @@ class Firmware(Block):
             self._advance(now)
             return
         if done.reason:
-            self._end(update, "InstallVerificationFailed", done.reason, now)
+            too_often = update.attempts > MOST_ATTEMPTS  # it was begun so often, and has never come to an end
+            self._end(update, "InstallationFailed" if too_often else "InstallVerificationFailed", done.reason, now)
             return
         self._end(update, "Installed", "", now)
         self._facts.emit(SecurityEventOccurred(type="FirmwareUpdated", tech_info=f"request {update.request_id}"))

@@ -486,14 +486,33 @@ def test_an_installation_that_always_kills_the_machine_is_given_up(bench: Bench,
     downloaded(bench)
     verified(bench)
 
+    crash_while_it_is_installed(bench)
+    assert not waits(bench, InstallFirmware)
+    confirmed(bench, "nothing is known of this update here")
+
+    assert statuses(bench) == [*FETCHED, "Installing", "InstallationFailed"]
+    assert status_of(bench, 1) == "Available"
+
+
+@pytest.mark.req("L01.FR.28")
+def test_an_installation_that_came_to_its_end_in_the_last_power_cut_counts(bench: Bench, maker: Manufacturer) -> None:
+    """Its last attempt was ended between the new firmware's being in place and its being told so."""
+    update(bench, maker)
+    downloaded(bench)
+    verified(bench)
+
+    crash_while_it_is_installed(bench)
+    confirmed(bench)
+
+    assert statuses(bench) == [*FETCHED, "Installing", "Installed"]
+
+
+def crash_while_it_is_installed(bench: Bench) -> None:
+    """As often as it is begun."""
     for _ in range(MOST_ATTEMPTS):
         assert waits(bench, InstallFirmware)
         bench.crash()
     bench.advance(seconds=5)
-
-    assert not waits(bench, InstallFirmware)
-    assert statuses(bench) == [*FETCHED, "Installing", "InstallationFailed"]
-    assert status_of(bench, 1) == "Available"
 
 
 def test_what_happened_offline_is_told_later(bench: Bench, maker: Manufacturer) -> None:
