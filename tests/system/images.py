@@ -16,14 +16,19 @@ from pathlib import Path
 
 BOOT = """\
 #!/bin/sh
-here=${0%/*}
+# What RAUC tells the boot loader, whose environment is changed at once or not at all.
+cd "${0%/*}" && . ./environment
 case $1 in
-get-primary) cat $here/primary ;;
-set-primary) echo $2 >$here/primary && echo good >$here/state-$2 ;;
-get-state) cat $here/state-$2 ;;
-set-state) echo $3 >$here/state-$2 && echo "$2 $3" >>$here/marks ;;
+get-primary) echo $primary; exit ;;
+get-state) eval [ \\$left_$2 = 0 ] && echo bad || echo good; exit ;;
+set-primary) primary=$2; eval left_$2=@attempts@ ;;
+set-state) echo "$2 $3" >>marks; case $3 in good) eval left_$2=kept ;; *) eval left_$2=0 ;; esac ;;
 esac
+printf 'primary=%s\\nleft_A=%s\\nleft_B=%s\\n' $primary $left_A $left_B >new-$$ && sync new-$$ && mv new-$$ environment
 """
+ATTEMPTS = 2
+"""So often the boot loader starts a copy that nobody has found good since it became the first choice."""
+ENVIRONMENT = {"primary": "A", "left_A": "kept", "left_B": "0"}
 RAUC = """\
 [system]
 compatible=twin-22
@@ -95,10 +100,10 @@ class Machine:
     def __init__(self, folder: Path, size: int = SIZE) -> None:
         self.folder = folder
         folder.mkdir()
-        said = {"boot": BOOT, "primary": "A\n", "booted": "A\n", "state-A": "good\n", "state-B": "bad\n"}
-        for name, text in said.items():
-            (folder / name).write_text(text, "ascii")
+        (folder / "boot").write_text(BOOT.replace("@attempts@", str(ATTEMPTS)), "ascii")
         (folder / "boot").chmod(0o755)
+        (folder / "booted").write_text("A\n", "ascii")
+        self._keep(ENVIRONMENT)
         for name in ("a.img", "b.img"):
             with (folder / name).open("wb") as file:
                 file.truncate(size)
@@ -121,14 +126,29 @@ class Machine:
         assert done.returncode == 0, done.stderr.decode()
 
     def said(self, name: str) -> str:
-        """What the boot loader has in one of its files."""
+        """What is in one of its files."""
         return (self.folder / name).read_text("ascii").strip()
 
+    @property
+    def environment(self) -> dict[str, str]:
+        """Of the boot loader: the first choice, and for each copy how often it may still be started, or `kept`."""
+        return dict(line.split("=") for line in self.said("environment").splitlines())
+
+    def _keep(self, environment: Mapping[str, str]) -> None:
+        new = self.folder / "new"
+        new.write_text("".join(f"{name}={value}\n" for name, value in environment.items()), "ascii")
+        new.rename(self.folder / "environment")
+
     def restart(self) -> str:
-        """The copy that is started now: the first choice, unless it is bad."""
-        primary = self.said("primary")
-        other = {"A": "B", "B": "A"}[primary]
-        booted = other if self.said(f"state-{primary}") == "bad" and self.said(f"state-{other}") == "good" else primary
+        """The copy that is started now: the first choice, unless it is bad, or was started too often."""
+        environment = self.environment
+        first = environment["primary"]
+        other = {"A": "B", "B": "A"}[first]
+        given_up = environment[f"left_{first}"] == "0" and environment[f"left_{other}"] != "0"
+        booted = other if given_up else first
+        if environment[f"left_{booted}"] not in {"0", "kept"}:
+            environment[f"left_{booted}"] = str(int(environment[f"left_{booted}"]) - 1)
+            self._keep(environment)
         (self.folder / "booted").write_text(booted + "\n", "ascii")
         return booted
 

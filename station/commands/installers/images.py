@@ -130,6 +130,7 @@ class Images:
     async def _confirm(self, note: Note, end: float, *, late: bool) -> Confirmation:
         running = await self._system.running()
         if running == note.before:
+            await self._stay()
             return Confirmation(f"{note.version} does not run: {running} was started again")
         if reason := "the CSMS has not accepted it in time" if late else await self._unwell(note, end):
             await self._system.mark(good=False)
@@ -137,6 +138,13 @@ class Images:
         await self._system.mark(good=True)
         self._floor.raise_to(note.version)
         return Confirmation()
+
+    async def _stay(self) -> None:
+        """Where the machine has gone back to: to the boot loader that may be a new first choice, whose starts it counts."""
+        try:
+            await self._system.mark(good=True)
+        except NotDone as error:
+            log.warning("firmware.not_marked", extra={"reason": one_line(str(error))})
 
     async def _unwell(self, note: Note, end: float) -> str:
         """What is wrong with it, after it had time to get well."""
