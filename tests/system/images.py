@@ -25,6 +25,7 @@ set-primary) primary=$2; eval left_$2=@attempts@ ;;
 set-state) echo "$2 $3" >>marks; case $3 in good) eval left_$2=kept ;; *) eval left_$2=0 ;; esac ;;
 esac
 printf 'primary=%s\\nleft_A=%s\\nleft_B=%s\\n' $primary $left_A $left_B >new-$$ && sync new-$$ && mv new-$$ environment
+while [ -e hold-$1 ]; do sleep 0.05; done
 """
 ATTEMPTS = 2
 """So often the boot loader starts a copy that nobody has found good since it became the first choice."""
@@ -156,12 +157,22 @@ class Machine:
 
     def rauc_bundle(self, version: str, content: bytes, compatible: str = "twin-22") -> Path:
         """Signed by the maker."""
+        return self._rauc_bundle(version, content, compatible, ("signer", "ca"))
+
+    def stranger_s_bundle(self, version: str, content: bytes) -> Path:
+        """Signed by somebody else."""
+        themselves = "-x509 -newkey rsa:2048 -nodes -keyout other.key -out other.pem -subj /CN=Other"
+        self.run("openssl", "req", *themselves.split())
+        return self._rauc_bundle(version, content, "twin-22", ("other", "other"))
+
+    def _rauc_bundle(self, version: str, content: bytes, compatible: str, by: tuple[str, str]) -> Path:
         inside, file = self.folder / f"in-{version}-{compatible}", self.folder / f"{version}-{compatible}.raucb"
         inside.mkdir()
         (inside / "rootfs.img").write_bytes(content)
         (inside / "manifest.raucm").write_text(MANIFEST.format(version=version, compatible=compatible), "ascii")
-        signer = ("--cert", "signer.pem", "--key", "signer.key", "--keyring", "ca.pem")
-        self.run("rauc", *signer, "bundle", str(inside), str(file))
+        signer, root = by
+        signed = ("--cert", f"{signer}.pem", "--key", f"{signer}.key", "--keyring", f"{root}.pem")
+        self.run("rauc", *signed, "bundle", str(inside), str(file))
         return file
 
     @contextmanager

@@ -66,18 +66,22 @@ class Machine:
 
     def boot(self, *options: str) -> None:
         """Switch it on; returns when systemd has started all."""
+        self.switch_on(*options)
+        self.until(self._booted, "systemd")
+
+    def switch_on(self, *options: str) -> None:
+        """Power is there. Before it has booted nothing can be asked of it."""
         command = ["systemd-nspawn", "-q", "-D", str(self.root), "-b", "--register=no", "--keep-unit", "--console=pipe"]
         with (self._folder / "console").open("ab") as console:
             self._process = subprocess.Popen(  # noqa: S603 - our own
                 [*command, *options], stdin=subprocess.DEVNULL, stdout=console, stderr=console
             )
-        self.until(self._booted, "systemd")
 
     def cut_power(self) -> None:
         """Every process is gone at once; what it had written is there."""
         if self._process is not None:
-            if self._leader:
-                os.kill(int(self._leader), signal.SIGKILL)  # process 1: all others end with it
+            if leader := self._leader or self._first():
+                os.kill(int(leader), signal.SIGKILL)  # process 1: all others end with it
             else:
                 self._process.kill()
             self._process.wait(PATIENCE_S)
@@ -169,10 +173,16 @@ class Machine:
     def _booted(self) -> bool:
         assert self._process is not None
         assert self._process.poll() is None, self._told()
+        self._leader = self._first()
+        states = {"running", "degraded"}
+        return bool(self._leader) and self.tried("systemctl", "is-system-running").stdout.strip() in states
+
+    def _first(self) -> str:
+        """Its process 1, as it is called here; empty before there is one."""
+        assert self._process is not None
         threads = Path(f"/proc/{self._process.pid}/task").iterdir()
         children = [child for thread in threads for child in (thread / "children").read_text("ascii").split()]
-        self._leader = children[0] if children else ""
-        return bool(children) and self.tried("systemctl", "is-system-running").stdout.strip() in {"running", "degraded"}
+        return children[0] if children else ""
 
     def _told(self) -> str:
         console = (self._folder / "console").read_text("utf-8", "replace")[-2000:]

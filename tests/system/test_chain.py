@@ -7,7 +7,6 @@ that the product writes; only the pauses between two starts are shorter. Power i
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable, Iterator
 from http import HTTPStatus
@@ -18,11 +17,20 @@ import pytest
 from station.version import VERSION
 from tests.agent import PASSWORD
 from tests.bundles import START, bundle
-from tests.fileservers import Answer, HttpServer, Seen
+from tests.fileservers import HttpServer
 from tests.live_csms import LiveCsms
 from tests.system import packages
 from tests.system.machine import UNIT, installed, needs_machine
 from tests.system.releases import release
+from tests.system.updating import (
+    FETCHED,
+    comes_to_be_installed,
+    is_cut_off_in_its_first_run,
+    is_fetched_through_power_cuts,
+    is_refused_by_the_installer,
+    refuses_what_is_not_signed,
+    waits_through_a_power_cut,
+)
 from tests.system.wallbox import HARDWARE, Around, Wallbox, charges_once
 
 pytestmark = [pytest.mark.system, pytest.mark.slow, needs_machine]
@@ -34,7 +42,6 @@ simulator: {{evses: 1}}
 firmware:
   bundle: {{healthy_within_s: {SHORT_S}}}
 """
-FETCHED = ["Downloading", "Downloaded", "SignatureVerified"]
 CANNOT_BE_IMPORTED = "import nothing_of_this_name\n"
 DIES = START.format(version="9.1.0") + "    import os; os.abort()\n"
 HANGS = START.format(version="9.1.0") + "    import time; time.sleep(600)\n"
@@ -57,7 +64,7 @@ def box(fast: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Wallbo
             made.machine.end()
 
 
-@pytest.mark.timeout(400)  # eight starts of a machine, eleven of an agent
+@pytest.mark.timeout(400)  # nine starts of a machine, twelve of an agent
 @pytest.mark.req("L01.FR.01", "L01.FR.03", "L01.FR.06", "L01.FR.28", "L01.FR.29", "L01.FR.31", "L01.FR.32")
 def test_a_station_gets_newer_whatever_happens_and_its_account_is_complete(
     box: Wallbox,
@@ -74,20 +81,22 @@ def test_a_station_gets_newer_whatever_happens_and_its_account_is_complete(
     record_property("figure", f"exposure of the unit with its drop-in and the launcher: {exposure(box)}")
     sessions = [charges_once(box)]
 
-    sessions += [goes_back_from_a_version_that_the_csms_refuses(box, new)]
+    sessions += goes_back_from_a_version_that_the_csms_refuses(box, new)
     goes_back_from_a_version_that_hangs(box, bundle(tmp_path / "hangs", "9.1.0", start=HANGS).read_bytes())
 
     box.restart(f"within_s: {SHORT_S}", f"within_s: {LONG_S}")
-    sessions += comes_to_the_new_version_through_power_cuts(box, new)
+    sessions += [comes_to_the_new_version_through_power_cuts(box, new)]
 
     refuses_what_is_not_signed(box, new)
-    refuses_what_is_older(box, bundle(tmp_path / "older", "8.0.0").read_bytes())
-    refuses_what_cannot_be_imported(box, bundle(tmp_path / "bad", "9.1.0", start=CANNOT_BE_IMPORTED).read_bytes())
+    is_refused_by_the_installer(box, bundle(tmp_path / "older", "8.0.0").read_bytes())
+    is_refused_by_the_installer(box, bundle(tmp_path / "bad", "9.1.0", start=CANNOT_BE_IMPORTED).read_bytes())
     goes_back_from_a_version_that_dies(box, bundle(tmp_path / "dies", "9.1.0", start=DIES).read_bytes())
 
     sessions += [charges_once(box)]
     record_property("figure", f"power on to Accepted, an update behind it: {comes_back_s(box):.1f} s (nspawn)")
     box.until_complete(*sessions)
+    bad = "InstallVerificationFailed"
+    assert box.ends() == [bad, bad, "Installed", "InvalidSignature", bad, bad, bad]
     assert box.machine.show("ActiveState") == "active"
 
 
@@ -109,23 +118,23 @@ def comes_back_s(box: Wallbox) -> float:
     return time.monotonic() - begun
 
 
-def goes_back_from_a_version_that_the_csms_refuses(box: Wallbox, new: bytes) -> str:
+def goes_back_from_a_version_that_the_csms_refuses(box: Wallbox, new: bytes) -> list[str]:
     """Nobody gets through to the CSMS meanwhile. Who comes in that time is served, and billed by the version before."""
-    box.order(new)
+    sessions = [waits_through_a_power_cut(box, new, box.machine.boot)]
     box.until_told("InstallRebooting")
     box.csms.refuse_with = HTTPStatus.SERVICE_UNAVAILABLE
 
     box.until(lambda: box.version == NEW, "the new version")
-    session = box.plug_in()
+    sessions += [box.plug_in()]
     box.until(lambda: box.version == VERSION, "the version before")
     box.csms.refuse_with = None
 
     assert box.until_told("InstallVerificationFailed") == [
         *FETCHED,
-        *("Installing", "InstallRebooting", "InstallVerificationFailed"),
+        *("InstallScheduled", "Installing", "InstallRebooting", "InstallVerificationFailed"),
     ]
     box.until(lambda: not box.transaction(), "the end")
-    return session
+    return sessions
 
 
 def goes_back_from_a_version_that_hangs(box: Wallbox, hangs: bytes) -> None:
@@ -135,61 +144,25 @@ def goes_back_from_a_version_that_hangs(box: Wallbox, hangs: bytes) -> None:
     assert box.version == VERSION
 
 
-def comes_to_the_new_version_through_power_cuts(box: Wallbox, new: bytes) -> list[str]:
-    """One in each phase. Installing waits for a transaction; both that run at the cuts are billed."""
-    first = box.charge()
-    is_held = hold_second_half(box.web, new)
-    box.order(new)
-    box.cut_power_when(is_held, "half of the file")
-    box.web.script = lambda _seen: None
+def comes_to_the_new_version_through_power_cuts(box: Wallbox, new: bytes) -> str:
+    """One in each phase; whoever charges meanwhile is billed."""
+    switch_on = box.machine.switch_on
+    session = is_fetched_through_power_cuts(box, new, switch_on)
 
-    box.machine.boot()
-    box.cut_power_when(lambda: "Downloaded" in box.statuses(), "the rest of it")
-    assert box.web.seen[-1].headers["Range"] == f"bytes={len(new) // 2}-"
-
-    box.csms.refuse_with = HTTPStatus.SERVICE_UNAVAILABLE
-    box.machine.boot()
-    second = box.plug_in()  # before the CSMS can be heard
-    box.csms.refuse_with = None
-    box.until_told("InstallScheduled")
-    box.swipe()
-    assert "Installing" not in box.statuses()
-    box.leave()
-
+    switch_on()
     box.cut_power_when(lambda: unpacked(box, "lib") and not unpacked(box, "manifest.json"), "half of it")
-    box.machine.boot()
+    switch_on()
     box.cut_power_when(lambda: unpacked(box, "manifest.json") and not on_trial(box), "all of it")
-    box.machine.boot()
+    switch_on()
     box.cut_power_when(lambda: "InstallRebooting" in box.statuses() and on_trial(box) == ["trial-0"], "the switch")
 
-    box.csms.script.on("BootNotification", {"status": "Pending", "interval": 300})
-    box.machine.boot()
-    box.cut_power_when(lambda: box.boots()[-1] == ("FirmwareUpdate", NEW), "the new version")
-    box.csms.script.default("BootNotification")
+    is_cut_off_in_its_first_run(box, NEW, switch_on)
     box.machine.boot()
 
-    told = box.until_told("Installed")
-    assert list(dict.fromkeys(told)) == [*FETCHED, "InstallScheduled", "Installing", "InstallRebooting", "Installed"]
+    comes_to_be_installed(box, NEW, *FETCHED, "Installing", "InstallRebooting")
     assert box.boots()[-1] == ("FirmwareUpdate", NEW)
     assert on_trial(box) == []
-    box.until(lambda: "FirmwareUpdated" in box.security_events(), "FirmwareUpdated")
-    return [first, second]
-
-
-def hold_second_half(web: HttpServer, content: bytes) -> Callable[[], bool]:
-    """The server gives half of the file and breaks off; asked for the rest, it is silent. Gives whether it is."""
-    silent = threading.Event()
-
-    def script(seen: Seen) -> Answer:
-        if "Range" not in seen.headers:
-            return Answer(200, {"ETag": web.etag, "Content-Length": str(len(content))}, content[: len(content) // 2])
-        silent.set()
-        while web.script is script:
-            silent.wait(0.1)
-        return Answer(503)
-
-    web.script = script
-    return silent.is_set
+    return session
 
 
 def unpacked(box: Wallbox, name: str) -> bool:
@@ -200,25 +173,6 @@ def unpacked(box: Wallbox, name: str) -> bool:
 def on_trial(box: Wallbox) -> list[str]:
     """What the launcher would try next."""
     return [path.name for path in (box.state / "slots").glob("trial-[0-9]")]
-
-
-def refuses_what_is_not_signed(box: Wallbox, new: bytes) -> None:
-    """The very same file, with the signature of another one."""
-    box.order(new, signed=b"another file")
-    assert box.until_told("InvalidSignature") == ["Downloading", "Downloaded", "InvalidSignature"]
-    box.until(lambda: "InvalidFirmwareSignature" in box.security_events(), "InvalidFirmwareSignature")
-
-
-def refuses_what_is_older(box: Wallbox, older: bytes) -> None:
-    """Rightly signed, and never switched to."""
-    box.order(older)
-    assert box.until_told("InstallVerificationFailed") == [*FETCHED, "Installing", "InstallVerificationFailed"]
-
-
-def refuses_what_cannot_be_imported(box: Wallbox, bad: bytes) -> None:
-    """It does not even say its version when it is asked to."""
-    box.order(bad)
-    assert box.until_told("InstallVerificationFailed") == [*FETCHED, "Installing", "InstallVerificationFailed"]
 
 
 def goes_back_from_a_version_that_dies(box: Wallbox, dies: bytes) -> None:

@@ -195,6 +195,13 @@ class Wallbox:
         told = self.csms.script.received("FirmwareStatusNotification")
         return [each["status"] for each in told if each.get("requestId") == self._updates]
 
+    def ends(self) -> list[str]:
+        """The last status of each update that was told; nothing was told of any other one."""
+        told = self.csms.script.received("FirmwareStatusNotification")
+        last = {each["requestId"]: str(each["status"]) for each in told}
+        assert sorted(last) == list(range(1, self._updates + 1))
+        return [last[each] for each in sorted(last)]
+
     def security_events(self) -> list[str]:
         """All that were told."""
         return [each["type"] for each in self.csms.script.received("SecurityEventNotification")]

@@ -140,7 +140,7 @@ class Images:
         return Confirmation()
 
     async def _stay(self) -> None:
-        """Where the machine has gone back to: to the boot loader that may be a new first choice, whose starts it counts."""
+        """Where the machine has gone back to: the boot loader may count the starts of that one, too."""
         try:
             await self._system.mark(good=True)
         except NotDone as error:
