@@ -1,30 +1,27 @@
 """A TPM and an HSM in software (swtpm, SoftHSM), for tests of keys that never leave them.
 
-What is missing skips a test, and says so at the end of the run. `in_own_process` keeps OpenSSL's providers, of which a
-process has one set, from the other tests.
+What is missing skips a test, and says so at the end of the run. Whoever loads OpenSSL's providers runs
+`own_process.in_own_process`.
 """
 
 from __future__ import annotations
 
 import contextlib
 import functools
-import importlib
 import multiprocessing
 import os
 import shutil
 import signal
 import socket
 import subprocess
-import sys
 import threading
 import time
-import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from multiprocessing.sharedctypes import Synchronized
 from multiprocessing.synchronize import Event
 from pathlib import Path
 from types import TracebackType
-from typing import ParamSpec, Self
+from typing import Self
 
 import pytest
 
@@ -35,8 +32,6 @@ from certs.keystore import KeyStore
 from certs.pkcs11_keys import Pkcs11Keys, Pkcs11Settings
 from certs.tpm import TpmSettings
 from certs.tpm_keys import TpmKeys
-
-P = ParamSpec("P")
 
 ROOT = Path(__file__).parent.parent
 FETCHED = ROOT / ".cache/build/ossl-modules"
@@ -300,43 +295,3 @@ def opened(kind: str, folder: Path) -> Iterator[tuple[KeyStore, SoftwareTpm | So
         return
     with SoftwareTpm(folder) as chip:
         yield chip.keys(folder / "keys", PERSISTENT if kind == "tpm-persistent" else None), chip
-
-
-def in_own_process(test: Callable[P, None], prefix: Sequence[str] = ()) -> Callable[P, None]:
-    """Run a test function in a fresh interpreter; its arguments must be what `repr` can write down.
-
-    `prefix` stands in front of the command.
-    """
-
-    @functools.wraps(test)
-    def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        assert not args, "pytest passes by keyword"
-        given = repr(kwargs)
-        program = f"from tests import hardware; hardware._child({test.__module__!r}, {test.__name__!r}, {given!r})"
-        done = subprocess.run(  # noqa: S603 - our own interpreter
-            [*prefix, sys.executable, "-X", "faulthandler", "-c", program],
-            cwd=ROOT,
-            env={**os.environ, "TSS2_LOG": "all+none"},
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        sys.stdout.write(done.stdout)
-        if done.returncode:
-            pytest.fail(f"ended with {done.returncode}\n{done.stderr}", pytrace=False)
-
-    return run
-
-
-def _child(module: str, name: str, given: str) -> None:
-    """What runs there."""
-    test = importlib.import_module(module).__dict__[name].__wrapped__
-    code = 0
-    try:
-        test(**eval(given, {"PosixPath": Path}))  # noqa: S307 - our own repr
-    except BaseException:  # noqa: BLE001 - whatever it is, it is the end
-        traceback.print_exc()
-        code = 1
-    sys.stdout.flush()
-    os._exit(code)  # as the agent does: SoftHSM may crash when libraries are torn down

@@ -27,8 +27,9 @@ from certs.tls import TlsSettings, client_context
 from station.shell.link import LinkSetup, LinkUp
 from station.shell.linkdown import DownKind, LinkDown
 from tests import hardware, lossy
-from tests.hardware import SlowBus, SoftHsm, SoftwareTpm, in_own_process, needs_tpm
+from tests.hardware import SlowBus, SoftHsm, SoftwareTpm, needs_tpm
 from tests.link_bench import OPTIONS, Bench, Csms, csms, running, server_context, setup_for
+from tests.own_process import in_own_process
 
 pytestmark = pytest.mark.system
 

@@ -10,7 +10,7 @@ from certs import openssl
 from certs.errors import KeyUnavailable
 from certs.providers import Provider, ProviderKind, Verdict
 from certs.tpm import explain, meaning
-from tests.hardware import in_own_process
+from tests.own_process import in_own_process
 
 LEGACY = openssl.modules_directory() / "legacy.so"
 """A provider that OpenSSL brings along."""
