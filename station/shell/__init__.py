@@ -7,7 +7,7 @@ link         dial, keep, dial again;  dial, connection, websocket: one attempt, 
              revocation: whether its certificate was revoked
 devices      the hardware thread;  hub: what runs in it;  wiring, drivers: what there is
              reconcile, outlet, levels: from wanted to real, and from real to facts (pure);  metering: reading meters
-             readings: what they answer, on its way to the core
+             pump: acting and telling, once in a turn;  alarms: one timer for all;  calls: what drivers are asked
 jobs         slow work outside a step;  transfer/: files brought and fetched
 control      the control socket;  simulation: its commands for simulated hardware
 clock        the wall clock and how far to trust it;  watchdog: systemd;  logs: one event a line

@@ -6,6 +6,7 @@ Invariant: a driver that hangs or fails keeps nobody waiting but who asked, and 
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 
@@ -13,6 +14,7 @@ from hal.api import LockingBoard, LockState
 from hal.errors import DeviceError, Refused
 from hal.schedules import ScheduleOffer, SchedulingBoard
 from station.effects import Want
+from station.shell.alarms import Alarms
 from station.shell.drivers import Drivers
 from station.shell.outlet import Action, Allow, Deny, MoveLock
 from station.shell.reconcile import Reconciler
@@ -23,33 +25,35 @@ log = logging.getLogger(__name__)
 CALL_S = 20.0
 """A call to a driver that takes longer counts as failed."""
 
+NO_ANSWER = f"no answer for {CALL_S:.0f} s"
+
 WITHDRAW_S = 3.0
 """At the orderly stop, how long boards may take to open."""
 
 
 class Calls:
-    """The questions that are open. `awake` is set when an answer may change what is to be done."""
+    """The questions that are open. `look` is called when an answer may change what is to be done."""
 
     def __init__(
         self,
         drivers: Drivers,
         evses: Mapping[int, EvseEntry],
         reconciler: Reconciler,
-        clock: Callable[[], float],
-        awake: asyncio.Event,
+        alarms: Alarms,
+        look: Callable[[], None],
     ) -> None:
         self._drivers = drivers
         self._evses = evses
         self._reconciler = reconciler
-        self._clock = clock
-        self._awake = awake
+        self._alarms = alarms
+        self._clock = alarms.clock
+        self._look = look
         self._open: set[asyncio.Task[None]] = set()
 
     def begin(self, action: Action) -> None:
-        """Ask a driver."""
+        """Ask a driver. One that hangs keeps only its own EVSE waiting, and not for ever."""
         task = asyncio.get_running_loop().create_task(self._perform(action))
         self._open.add(task)
-        task.add_done_callback(self._open.discard)
 
     async def end(self) -> None:
         """Give all of them up."""
@@ -74,12 +78,38 @@ class Calls:
         return await _answered(board.offer(evse.channel, schedules)) or ""
 
     async def _perform(self, action: Action) -> None:
-        """Ask a driver, and report what came of it. A driver that hangs keeps only its own EVSE waiting."""
-        error = await _answered(self._ask(action))
+        """Ask a driver, and report what came of it, unless that is given up before."""
+        task = asyncio.current_task()
+        if task is None:
+            raise RuntimeError("drivers are asked in tasks of their own")
+        give_up = functools.partial(self._give_up, action, task)
+        self._alarms.set(give_up, self._clock() + CALL_S)
+        error: str | None = None
+        try:
+            await self._ask(action)
+        except asyncio.CancelledError as given_up:
+            if task.cancelling():
+                raise
+            error = _reason(given_up)
+        except Exception as failed:  # noqa: BLE001 - whatever a driver raises is its own trouble
+            error = _reason(failed)
+        finally:
+            self._alarms.drop(give_up)
+            waited_for = task in self._open
+            self._open.discard(task)
+        if waited_for:
+            self._report(action, error)
+
+    def _give_up(self, action: Action, task: asyncio.Task[None]) -> None:
+        self._open.discard(task)
+        self._report(action, NO_ANSWER)
+        task.cancel()
+
+    def _report(self, action: Action, error: str | None) -> None:
         if error is not None:
             log.warning("device.action_failed", extra={"action": action, "reason": error})
         self._reconciler.did(action, error, self._clock())
-        self._awake.set()
+        self._look()
 
     async def _ask(self, action: Action) -> None:
         evse = self._evses[action.evse_id]
@@ -130,16 +160,20 @@ async def _answered(question: Awaitable[None]) -> str | None:
         raise
     if not done:
         call.cancel()
-        return f"no answer for {CALL_S:.0f} s"
+        return NO_ANSWER
     return _error_of(call)
 
 
 def _error_of(call: asyncio.Future[None]) -> str | None:
-    if call.cancelled():  # by us for want of time, or by a driver that was closed while it was asked
-        return "the call was given up"
+    if call.cancelled():
+        return _reason(asyncio.CancelledError())
     error = call.exception()
-    if error is None:
-        return None
+    return None if error is None else _reason(error)
+
+
+def _reason(error: BaseException) -> str:
+    if isinstance(error, asyncio.CancelledError):  # by us for want of time, or by a driver that was closed meanwhile
+        return "the call was given up"
     if not isinstance(error, DeviceError):
         log.error("device.bug", exc_info=error)
     return str(error) or type(error).__name__

@@ -9,9 +9,9 @@ from __future__ import annotations
 import asyncio
 import functools
 import logging
-import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
+from typing import Any
 
 import msgspec
 
@@ -24,6 +24,7 @@ from station.effects import VehicleAnswer, Want
 from station.facts import DeviceLost, DeviceReturned, Fact, SampleFailed, SensorRead
 from station.now import BootId, Instant, Mono, Rhythm
 from station.shell import sound, vehicles
+from station.shell.alarms import Alarms
 from station.shell.bridges import Bridges
 from station.shell.calls import Calls
 from station.shell.drivers import Drivers, listening, opened, values
@@ -32,7 +33,7 @@ from station.shell.lamps import Shining
 from station.shell.levels import as_text, presented
 from station.shell.metering import MeterHooks, MeterWorker
 from station.shell.outlet import Place, Timing
-from station.shell.readings import Readings
+from station.shell.pump import Pump
 from station.shell.reconcile import Batch, Reconciler
 from station.shell.supervise import supervise
 from station.shell.wiring import EvseEntry, LampEntry, ReaderEntry, SensorEntry, Wiring
@@ -63,9 +64,7 @@ class Hub:
     def __init__(self, wiring: Wiring, tell: Callable[[Batch], None], setting: Setting) -> None:
         self._wiring = wiring
         self._boot, self._clock = setting.boot, setting.clock
-        self._tell = tell
         self._stopping = asyncio.Event()
-        self._awake = asyncio.Event()
         self._lost: set[str] = set()
         self._introductions = Introductions(self._news)
         self._text: str | None = None
@@ -75,8 +74,9 @@ class Hub:
         self._bridges = Bridges(self.drivers.boards)
         self._evses = {evse.evse_id: evse for evse in wiring.evses}
         self._reconciler = Reconciler(tuple(map(self._place, wiring.evses)), self._boot, setting.timing)
-        self._readings = Readings(self._reconciler, tell, self._news)
-        self._calls = Calls(self.drivers, self._evses, self._reconciler, self._clock, self._awake)
+        self._alarms = Alarms(self._clock)
+        self._calls = Calls(self.drivers, self._evses, self._reconciler, self._alarms, self._look)
+        self._pump = Pump(self._reconciler, self._alarms, self._calls.begin, tell)
         names = {evse.evse_id: evse.meter for evse in wiring.evses} | {0: wiring.main_meter}
         self._meters = {evse_id: self._meter(evse_id, name) for evse_id, name in names.items() if name}
 
@@ -85,7 +85,7 @@ class Hub:
     def want(self, evse_id: int, want: Want) -> None:
         """The core wants this of an EVSE."""
         self._reconciler.want(evse_id, want)
-        self._awake.set()
+        self._look()
 
     def sample(self, evse_id: int, purpose: str, by: Mono, label: str = "") -> None:
         """Read a meter; the answer comes as a fact. `label`: whom a signed text names."""
@@ -105,13 +105,16 @@ class Hub:
 
     def committed(self, number: int) -> None:
         """The core has committed the step of this batch."""
-        self._reconciler.committed(number, self._clock())
-        self._awake.set()
+        now = self._clock()
+        if self._reconciler.committed(number, now):
+            self._look()
+        else:
+            self._pump.look_by(self._reconciler.pulse_at(now))
 
     def snapshot_again(self) -> None:
         """The core forgot what it was told."""
         self._reconciler.snapshot_again()
-        self._awake.set()
+        self._look()
 
     def show(self, text: str) -> None:
         """Show a text on every display, as soon as it answers."""
@@ -145,14 +148,15 @@ class Hub:
 
     async def run(self) -> None:
         """Serve until `stop`; then withdraw every permission and close every device."""
-        tasks = [asyncio.create_task(self._pump(), name="pump")]
-        for duty in self._duties():
-            keep = supervise(duty.device, duty.run, self._failed(duty))
-            tasks.append(asyncio.create_task(keep, name=duty.device))
+        tasks = [
+            asyncio.create_task(supervise(duty.device, duty.run, self._failed(duty)), name=duty.device)
+            for duty in self._duties()
+        ]
         try:
-            await self._until_stopped(tasks[0])
+            await self._until_stopped()
             await self._calls.withdraw()
         finally:
+            self._pump.end()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -161,15 +165,16 @@ class Hub:
             await self._bridges.end()
             await self.drivers.close()
 
-    async def _until_stopped(self, pump: asyncio.Task[None]) -> None:
-        """Wait for the orderly stop. The pump alone has no one to restart it: its exception ends the thread."""
+    async def _until_stopped(self) -> None:
+        """Wait for the orderly stop. The pump has no one to restart it: its exception ends the thread."""
         stopped = asyncio.create_task(self._stopping.wait())
         try:
-            await asyncio.wait({stopped, pump}, return_when=asyncio.FIRST_COMPLETED)
+            ends: set[asyncio.Future[Any]] = {stopped, self._pump.failed}
+            await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
         finally:
             stopped.cancel()
-        if pump.done():
-            pump.result()
+        if self._pump.failed.done():
+            self._pump.failed.result()
 
     def _duties(self) -> Iterator[Duty]:
         """A task per device that is wired."""
@@ -192,25 +197,6 @@ class Hub:
             yield Duty(display, bind(self._run_display, display), ())
         for lamp in wiring.lamps:
             yield Duty(lamp.device, bind(self._run_lamp, lamp), (lamp.evse_id,))
-
-    # --- the pump
-
-    async def _pump(self) -> None:
-        """Whatever changed: act, tell, and sleep until the next change or deadline."""
-        loop = asyncio.get_running_loop()
-        while True:
-            self._awake.clear()
-            now = self._clock()
-            for action in self._reconciler.actions(now):
-                self._calls.begin(action)
-            batch = self._reconciler.batch(now)
-            wait = self._reconciler.next_due(now) - now
-            timer = None if math.isinf(wait) else loop.call_later(max(wait, 0.0), self._awake.set)
-            if batch is not None:
-                self._tell(batch)  # last, or the core's thread wakes up and waits for this one to rest
-            await self._awake.wait()
-            if timer is not None:
-                timer.cancel()
 
     # --- one task per device
 
@@ -235,7 +221,7 @@ class Hub:
         self._reconciler.saw(evse_id, sound.snapshot(snapshot, evse.board, evse.connectors), self._clock())
         if evse_id in self._meters:
             self._meters[evse_id].look()
-        self._awake.set()
+        self._look()
 
     async def _run_reader(self, reader: ReaderEntry) -> None:
         device = self.drivers.readers[reader.device]
@@ -252,7 +238,7 @@ class Hub:
         async with opened(lock):
             self._reconciler.lock_is(evse_id, await lock.state(), self._clock())
             self._answers(name, (evse_id,))
-            self._awake.set()
+            self._look()
             await asyncio.get_running_loop().create_future()
 
     async def _run_sensor(self, entry: SensorEntry) -> None:
@@ -263,7 +249,7 @@ class Hub:
                 if entry.guard is not None:
                     self._reconciler.guard_is(entry.guard, reading.value, self._clock())
                 self._answers(entry.device, _served(entry.evse_id))
-                tell = self._readings.add if entry.guard is None else self._news
+                tell = self._pump.add if entry.guard is None else self._news
                 tell(
                     SensorRead(
                         component=entry.component,
@@ -297,8 +283,10 @@ class Hub:
     # --- inside
 
     def _news(self, fact: Fact) -> None:
-        self._reconciler.tell(fact)
-        self._awake.set()
+        self._pump.news(fact)
+
+    def _look(self) -> None:
+        self._pump.look()
 
     def _failed(self, duty: Duty) -> Callable[[str], None]:
         """What to tell when a device's task has failed: once, until it answers again."""
@@ -314,7 +302,7 @@ class Hub:
                 self._lost.add(duty.device)
                 at = self._instant()
                 self._reconciler.tell(DeviceLost(device=duty.device, evse_ids=duty.evse_ids, reason=reason, at=at))
-            self._awake.set()
+            self._look()
 
         return failed
 
@@ -333,14 +321,16 @@ class Hub:
         return Place(evse.evse_id, evse.board, evse.channel, info, own_lock=own_lock, guards=tuple(guards))
 
     def _meter(self, evse_id: int, name: str) -> MeterWorker:
-        def power(power_w: float | None, at: float) -> None:
+        def power(power_w: float | None, at: float) -> bool:
             if self._reconciler.power_is(evse_id, power_w, at):
-                self._awake.set()
+                self._look()
+            return self._reconciler.needs_power(evse_id)
 
         hooks = MeterHooks(
             boot=self._boot,
             clock=self._clock,
-            tell=self._readings.add,
+            tell=self._pump.add,
+            alarm=self._alarms.set,
             power=power,
             needs_power=lambda: self._reconciler.needs_power(evse_id),
             returned=lambda: self._answers(name, _served(evse_id)),

@@ -57,8 +57,10 @@ class MeterHooks(msgspec.Struct, frozen=True):
     boot: BootId
     clock: Callable[[], float]
     tell: Callable[[Fact], None]
-    power: Callable[[float | None, float], None]
-    """The power and when it was sampled."""
+    alarm: Callable[[Callable[[], None], float], None]
+    """Have somebody called at an instant (`Alarms.set`)."""
+    power: Callable[[float | None, float], bool]
+    """The power and when it was sampled; gives `needs_power`, which it may have changed."""
     needs_power: Callable[[], bool]
     """Whether someone waits to see current flow or stop."""
     returned: Callable[[], None]
@@ -75,44 +77,51 @@ class MeterWorker:
         self._meter = meter
         self._hooks = hooks
         self._idle_period_s = idle_period_s
+        self._loop = asyncio.get_running_loop()
+        self._watched = False
+        """Someone waits to see current flow or stop."""
         self._idle_at = -math.inf
         self._rhythm: Rhythm | None = None
         self._moment = math.inf
         self._last_at = -math.inf
         self._requests: list[_Request] = []
-        self._wanted = asyncio.Event()
+        self._rest: asyncio.Future[None] | None = None
         self._reason = "the meter did not answer in time"
 
     def request(self, purpose: str, by: float, label: str = "") -> None:
         """Ask for a reading; the answer comes as a fact. `label`: whom a signed text names."""
         request = _Request(purpose, label)
         wait = max(by - self._hooks.clock(), 0.0)
-        request.timer = asyncio.get_running_loop().call_later(wait, self._late, request)
+        request.timer = self._loop.call_later(wait, self._late, request)
         self._requests.append(request)
-        self._wanted.set()
+        self._wake()
 
     def keep_reading(self, rhythm: Rhythm | None) -> None:
         """Read in this rhythm from now on."""
         self._rhythm = rhythm
         self._moment = math.inf if rhythm is None else rhythm.after(self._hooks.clock())
-        self._wanted.set()
+        self._wake()
 
     def look(self) -> None:
         """Something changed: how often the meter must be read may have, too."""
-        self._wanted.set()
+        self._watched = self._hooks.needs_power()
+        self._wake()
 
     async def run(self) -> None:
         """Serve until the meter fails. Raises DeviceError; the caller starts it again."""
         await self._meter.open()
-        failures = 0
+        failures, answers = 0, False
         try:
             self._hooks.opened()
+            self.look()
             while True:
                 await self._until_due()
                 try:
                     await self._read()
                     failures = 0
-                    self._hooks.returned()
+                    if not answers:
+                        answers = True
+                        self._hooks.returned()
                 except DeviceError as error:
                     failures += 1
                     self._reason = str(error)
@@ -125,24 +134,25 @@ class MeterWorker:
     async def _until_due(self) -> None:
         """Wait for a request, or until the next reading is due without one."""
         while not self._requests:
-            wait = self._next_at() - self._hooks.clock()
-            if wait <= 0:
+            at = self._next_at()
+            if at <= self._hooks.clock():
                 return
-            self._wanted.clear()
-            timer = asyncio.get_running_loop().call_later(wait, self._wanted.set)
-            try:
-                await self._wanted.wait()
-            finally:
-                timer.cancel()
+            self._hooks.alarm(self._wake, at)
+            self._rest = self._loop.create_future()
+            await self._rest
+
+    def _wake(self) -> None:
+        if self._rest is not None and not self._rest.done():
+            self._rest.set_result(None)
 
     def _next_at(self) -> float:
         """Readings without a request fall on common multiples of the period, so that all meters share a wake-up."""
         at = min(self._idle_at, self._moment)
-        return min(at, self._last_at + FLOW_PERIOD_S) if self._hooks.needs_power() else at
+        return min(at, self._last_at + FLOW_PERIOD_S) if self._watched else at
 
     async def _read(self) -> None:
-        served, began = list(self._requests), self._hooks.clock()
-        first = next((request for request in served if request.moment is not None), None)
+        served, began = self._requests.copy(), self._hooks.clock()
+        first = next((request for request in served if request.moment is not None), None) if served else None
         if first is not None and first.moment is not None and isinstance(self._meter, SignedMeter):
             served = [request for request in served if request.moment in {None, first.moment}]
             reading = await self._meter.sign(first.moment, first.label)
@@ -150,7 +160,8 @@ class MeterWorker:
             reading = await self._meter.read()
         reading = sound.reading(reading, self._meter.name, self._hooks.clock())
         self._last_at = self._hooks.clock()
-        self._answer(served, reading)
+        if served:
+            self._answer(served, reading)
         of_rhythm = self._rhythm is not None and began >= self._moment
         if self._rhythm is not None and of_rhythm:
             self._moment = self._rhythm.after(began)
@@ -159,7 +170,7 @@ class MeterWorker:
             self._idle_at = (began // self._idle_period_s + 1) * self._idle_period_s
             if not served and not of_rhythm:
                 self._hooks.tell(sampled(self._evse_id, reading, IDLE, self._hooks.boot))
-        self._hooks.power(reading.power_import_w, reading.sampled_at)
+        self._watched = self._hooks.power(reading.power_import_w, reading.sampled_at)
 
     def _answer(self, served: list[_Request], reading: MeterReading) -> None:
         for request in served:
@@ -171,8 +182,7 @@ class MeterWorker:
 
     def _late(self, request: _Request) -> None:
         """A deadline: look once more at what is there before believing it (a stall delays replies and timers alike)."""
-        loop = asyncio.get_running_loop()
-        loop.call_soon(loop.call_soon, self._expire, request)
+        self._loop.call_soon(self._loop.call_soon, self._expire, request)
 
     def _expire(self, request: _Request) -> None:
         if request in self._requests:

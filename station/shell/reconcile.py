@@ -66,10 +66,15 @@ class Reconciler:
         """The core wants this of an EVSE. Raises KeyError for an EVSE that does not exist."""
         self._outlets[evse_id].wish(want)
 
-    def committed(self, number: int, now: float) -> None:
-        """The core has committed the step of this batch, and handed over the wants of that step before."""
-        self._committed = max(self._committed, number)
+    def committed(self, number: int, now: float) -> bool:
+        """The core has committed the step of this batch, and handed over the wants of that step before.
+
+        Gives whether an outlet waited for that, so that there may be something to do.
+        """
+        before, self._committed = self._committed, max(self._committed, number)
+        waited = not self.core_alive(now) or any(before < max(o.edge, o.returned) for o in self._outlets.values())
         self.progressed(now)
+        return waited
 
     def progressed(self, now: float) -> None:
         """The core has finished a step."""
@@ -167,7 +172,7 @@ class Reconciler:
         """When to call `actions` and `batch` again if nothing else happens; infinite at rest."""
         alive = self.core_alive(now)
         due = [outlet.next_due(self._committed, core_alive=alive, now=now) for outlet in self._outlets.values()]
-        return min(*due, self._pulse_at(now), math.inf)
+        return min(*due, self.pulse_at(now), math.inf)
 
     # --- to the core
 
@@ -185,16 +190,17 @@ class Reconciler:
                 self._note(outlet, now)
             if outlet.weld.look(now):
                 self._note(outlet, now)
-        if not self._news and now < self._pulse_at(now):
+        asks = now >= self.pulse_at(now)
+        if not self._news and not asks:
             return None
         facts, self._news = tuple(self._news), []
-        if facts and all(isinstance(fact, READINGS) for fact in facts):
+        if not asks and all(isinstance(fact, READINGS) for fact in facts):
             return Batch(0, facts)
         self._number += 1
         self._sent_at = now
         return Batch(self._number, facts)
 
-    def _pulse_at(self, now: float) -> float:
+    def pulse_at(self, now: float) -> float:
         """When to ask a quiet core for a sign of life: while a permission stands or should, and no question is open."""
         if self._committed < self._number:
             return math.inf

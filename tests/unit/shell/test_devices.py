@@ -39,7 +39,7 @@ from station.facts import (
     VehicleStopped,
 )
 from station.now import BootId, Mono
-from station.shell import guards, metering
+from station.shell import calls, guards, metering
 from station.shell import supervise as supervision
 from station.shell.devices import HardwareThread
 from station.shell.guards import Guard
@@ -427,6 +427,38 @@ def test_a_call_that_its_driver_gave_up_is_asked_again(core: Core, monkeypatch: 
 
     core.hear(PowerPathChanged, lambda f: cast("PowerPathChanged", f).closed)
     assert given_up == [1]
+
+
+@pytest.mark.parametrize("obeys", [True, False])
+def test_a_call_that_hangs_counts_as_failed_and_is_asked_again(
+    core: Core, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, *, obeys: bool
+) -> None:
+    """A driver that hears nothing of being given up, too: whatever it answers in the end, it was told once."""
+    monkeypatch.setattr(calls, "CALL_S", 0.05)
+    allow = SimBoard.allow
+    asked: list[int] = []
+
+    async def hangs(self: SimBoard, channel: int, permit: Permit) -> None:
+        asked.append(channel)
+        if len(asked) == 1:
+            try:
+                await asyncio.sleep(WAIT_S)
+            except asyncio.CancelledError:
+                if obeys:
+                    raise
+                return
+        await allow(self, channel, permit)
+
+    monkeypatch.setattr(SimBoard, "allow", hangs)
+    core.world(lambda w: w.plug_in(1, ev=EvSpec(ramp_a_per_s=0)))
+    core.hear(PlugInserted)
+
+    core.hardware.want(1, CHARGE)
+
+    core.hear(PowerPathChanged, lambda f: cast("PowerPathChanged", f).closed)
+    assert asked[:2] == [1, 1]
+    failed = [record for record in caplog.records if record.msg == "device.action_failed"]
+    assert [record.__dict__["reason"] for record in failed] == [calls.NO_ANSWER]
 
 
 def test_the_end_of_the_thread_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

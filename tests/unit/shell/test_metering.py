@@ -13,6 +13,7 @@ from hal.errors import BadReply, DeviceError, NotFound, Timeout
 from station.facts import Fact, MeterSampled, SampleFailed
 from station.now import BootId, Rhythm
 from station.shell import metering
+from station.shell.alarms import Alarms
 from station.shell.metering import MeterHooks, MeterWorker
 from tests.virtualloop import run
 
@@ -73,13 +74,15 @@ class Stage:
         self.powers: list[float | None] = []
         self.returns = 0
         self.lost: list[str] = []
+        self._needs_power = needs_power
         loop = asyncio.get_running_loop()
         hooks = MeterHooks(
             boot=BootId(1),
             clock=loop.time,
             tell=self.told.append,
-            power=lambda power_w, _at: self.powers.append(power_w),
-            needs_power=lambda: needs_power,
+            alarm=Alarms(loop.time).set,
+            power=self._power,
+            needs_power=lambda: self._needs_power,
             returned=self._returned,
         )
         self.worker = MeterWorker(1, self.meter, hooks, 60.0)
@@ -87,6 +90,10 @@ class Stage:
 
     def _returned(self) -> None:
         self.returns += 1
+
+    def _power(self, power_w: float | None, _at: float) -> bool:
+        self.powers.append(power_w)
+        return self._needs_power
 
     async def _live(self) -> None:
         while True:

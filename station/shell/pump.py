@@ -1,0 +1,99 @@
+"""Whatever changed in the hardware's loop: act, and tell the core, once in a turn of the loop.
+
+All that meters answer in a turn goes as one batch with what else is to be told, so that the events of a round share a
+step; what happened before it is told before it. Readings alone change nothing here, and go to the core past everything.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Callable
+
+from station.facts import Fact
+from station.shell.alarms import Alarms
+from station.shell.outlet import Action
+from station.shell.reconcile import Batch, Reconciler
+
+
+class Pump:
+    """`begin`: has a driver do something. `tell`: hands a batch to the core.
+
+    `failed` is done when a turn has raised: a bug, after which nobody would look after the hardware.
+    """
+
+    def __init__(
+        self,
+        reconciler: Reconciler,
+        alarms: Alarms,
+        begin: Callable[[Action], None],
+        tell: Callable[[Batch], None],
+    ) -> None:
+        self._reconciler = reconciler
+        self._alarms = alarms
+        alarms.rung = self._turn
+        self._begin = begin
+        self._tell = tell
+        self._loop = asyncio.get_running_loop()
+        self.failed: asyncio.Future[None] = self._loop.create_future()
+        self._readings: list[Fact] = []
+        self._changed = self._booked = self._ended = False
+        self._due = math.inf
+
+    def add(self, reading: Fact) -> None:
+        """A meter has answered, or has not."""
+        self._readings.append(reading)
+        self._book()
+
+    def news(self, fact: Fact) -> None:
+        """Something else has happened."""
+        self._reconciler.tell(fact)
+        self.look()
+
+    def look(self) -> None:
+        """Something changed that may have to be acted on or told."""
+        self._changed = True
+        self._book()
+
+    def look_by(self, at: float) -> None:
+        """The same at an instant, if nothing leads to it before."""
+        if at < self._due:
+            self._due = at
+            self._alarms.set(self._book, at)
+
+    def end(self) -> None:
+        """Have no more turns."""
+        self._ended = True
+
+    def _book(self) -> None:
+        """Have a turn in the next turn of the loop, unless one follows anyway."""
+        if not self._booked and not self._alarms.ringing:
+            self._booked = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._booked = False
+        if self._ended:
+            return
+        try:
+            batch = self._next_batch(self._alarms.clock())
+            if batch is not None:
+                self._tell(batch)  # last, or the core's thread wakes up and waits for this one to rest
+        except Exception as error:  # noqa: BLE001 - told to whoever waits for it
+            self._ended = True
+            self.failed.set_exception(error)
+
+    def _next_batch(self, now: float) -> Batch | None:
+        readings, self._readings = self._readings, []
+        reconciler = self._reconciler
+        if not self._changed and now < self._due and not reconciler.has_news:
+            return Batch(0, tuple(readings)) if readings else None
+        self._changed = False
+        for reading in readings:
+            reconciler.tell(reading)
+        for action in reconciler.actions(now):
+            self._begin(action)
+        batch = reconciler.batch(now)
+        self._due = reconciler.next_due(now)
+        self._alarms.set(self._book, self._due)
+        return batch

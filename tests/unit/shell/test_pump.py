@@ -1,0 +1,112 @@
+"""The hardware's loop at 1 Hz in virtual time: how often it wakes the core, and with what."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import cast
+
+from hal.sim.ev import EvSpec
+from hal.sim.world import SimWorld
+from station.effects import Want
+from station.facts import MeterSampled
+from station.now import BootId, Rhythm
+from station.shell.hub import Hub, Setting
+from station.shell.outlet import Timing
+from station.shell.reconcile import Batch
+from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, Wiring
+from tests.virtualloop import run
+
+EVSES = (1, 2)
+CHARGE = Want(energise=True, limit_a=16.0)
+
+
+class Stage:
+    """A hub whose core commits at once, until it is stalled."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.get_running_loop()
+        self.told: list[tuple[float, Batch]] = []
+        self.stalled = False
+        devices = [DeviceEntry(name="board", kind="board", driver="sim")]
+        devices += [DeviceEntry(name=f"meter-{n}", kind="meter", driver="sim", options={"evse": n}) for n in EVSES]
+        wiring = Wiring(
+            buses=(BusEntry(name="sim", kind="sim", options={"evses": len(EVSES)}),),
+            devices=tuple(devices),
+            evses=tuple(EvseEntry(evse_id=n, board="board", channel=n, meter=f"meter-{n}") for n in EVSES),
+            idle_period_s=1e9,
+        )
+        self.hub = Hub(wiring, self._tell, Setting(BootId(1), clock=self.loop.time))
+        self.world = cast("SimWorld", self.hub.drivers.resources["sim"])
+        self.life = asyncio.ensure_future(self.hub.run())
+
+    def _tell(self, batch: Batch) -> None:
+        self.told.append((self.loop.time(), batch))
+        if batch.number and not self.stalled:
+            self.loop.call_soon(self.hub.committed, batch.number)
+
+    async def charge(self) -> None:
+        """Two cars charge and are metered each second; what was told until then is forgotten."""
+        await asyncio.sleep(0.5)
+        for n in EVSES:
+            self.world.plug_in(n, ev=EvSpec(ramp_a_per_s=0))
+            self.hub.want(n, CHARGE)
+            self.hub.keep_reading(n, Rhythm(0.0, (1,)))
+        await asyncio.sleep(5.25)
+        self.told.clear()
+
+    async def end(self) -> None:
+        """In good order."""
+        self.hub.stop()
+        await self.life
+
+    def closed(self) -> list[bool]:
+        """Whether current may flow, by EVSE."""
+        return [self.world.evse(n).snapshot().contactor_closed for n in EVSES]
+
+
+def test_readings_leases_and_signs_of_life_wake_the_core_once_a_second() -> None:
+    """Two meters are one batch, the question whether the core lives goes with it, and leases are renewed beside."""
+
+    async def play() -> None:
+        stage = Stage()
+        await stage.charge()
+        await asyncio.sleep(60)
+        assert [round(at, 6) for at, _ in stage.told] == list(range(6, 66))
+        for at, batch in stage.told:
+            assert [fact.evse_id for fact in batch.facts if isinstance(fact, MeterSampled)] == list(EVSES)
+            assert bool(batch.number) == (round(at) % Timing().renew_s == 0)
+        assert stage.closed() == [True, True]
+        await stage.end()
+
+    run(play())
+
+
+def test_a_core_that_commits_no_more_lets_the_leases_end_though_meters_are_read() -> None:
+    """That its inbox takes readings is no sign of life."""
+
+    async def play() -> None:
+        stage = Stage()
+        await stage.charge()
+        stage.stalled = True
+        await asyncio.sleep(Timing().stall_s + Timing().lease_s + Timing().renew_s)
+        assert stage.closed() == [False, False]
+        await stage.end()
+
+    run(play())
+
+
+def test_a_core_that_is_back_gets_its_leases_again() -> None:
+    """Its late answer is what was waited for."""
+
+    async def play() -> None:
+        stage = Stage()
+        await stage.charge()
+        stage.stalled = True
+        await asyncio.sleep(40)
+        stage.stalled = False
+        stage.hub.committed(max(batch.number for _, batch in stage.told))
+        await asyncio.sleep(5)
+        assert stage.closed() == [True, True]
+        await stage.end()
+
+    run(play())
