@@ -81,7 +81,11 @@ class Rhythm(NamedTuple):
 
     def after(self, mono: float) -> Mono:
         """The next one."""
-        return Mono(min(next_step(mono, each, self.since) for each in self.every_s))
+        first, *others = self.every_s
+        at = next_step(mono, first, self.since)
+        for each in others:
+            at = min(at, next_step(mono, each, self.since))
+        return Mono(at)
 
 
 def next_step(now: float, interval_s: float, since: float) -> float:

@@ -81,6 +81,11 @@ class SimEvse:
         self._full_at = math.inf
         """When the battery has what it wants, as things were settled last: until the next time they go on like that."""
         self._change = math.inf
+        self.active_phases = 0
+        """The phases that carry current: what both sides have."""
+        self._volts = PerPhase(*(spec.voltage_v,) * spec.phases)
+        self._level: tuple[float, PerPhase, PerPhase] | None = None
+        """Power, and by phase power and current, as the meter shows them while nothing changes."""
 
     # --- what can be asked
 
@@ -117,11 +122,6 @@ class SimEvse:
         return self._ramp.at(self.time)
 
     @property
-    def active_phases(self) -> int:
-        """The phases that carry current: what both sides have."""
-        return min(self._phases, self.ev.spec.phases) if self.ev is not None else 0
-
-    @property
     def power_w(self) -> float:
         """The power into the vehicle now, unless a test told the meter another one."""
         if self.told_power_w is not None:
@@ -146,27 +146,41 @@ class SimEvse:
 
     def reading(self) -> MeterReading:
         """The meter's view at `time`."""
-        spec, ev, amps = self.spec, self.ev, self.current_a
-        active = self.active_phases if ev is not None else 0
-        power = amps * spec.voltage_v * active if self.told_power_w is None else self.told_power_w
-        share, idle = power / active if active else 0.0, (0.0,) * (spec.phases - active)
+        power, power_phase, current = self._level or self._measured()
+        ev = self.ev
         return MeterReading(
             sampled_at=self.time,
             energy_import_mwh=math.floor(self.energy_j / MILLIWATT_HOUR_J + 1e-6),
             power_import_w=power,
-            power_import_phase_w=PerPhase(*(share,) * active, *idle),
-            voltage_v=PerPhase(*(spec.voltage_v,) * spec.phases),
-            current_a=PerPhase(*(amps,) * active, *idle),
+            power_import_phase_w=power_phase,
+            voltage_v=self._volts,
+            current_a=current,
             frequency_hz=50.0,
             power_factor=1.0,
             soc_percent=ev.battery.soc_percent if ev is not None and ev.spec.evcc_id else None,
         )
+
+    def _measured(self) -> tuple[float, PerPhase, PerPhase]:
+        amps, active, power = self.current_a, self.active_phases, self.power_w
+        share, idle = power / active if active else 0.0, (0.0,) * (self.spec.phases - active)
+        measured = (power, PerPhase(*(share,) * active, *idle), PerPhase(*(amps,) * active, *idle))
+        if self.time >= self._ramp.until:  # it stays like this until the next change
+            self._level = measured
+        return measured
 
     # --- time
 
     def next_change(self) -> float:
         """The next instant at which something changes by itself; infinite at rest."""
         return self._change
+
+    def follow(self, now: float) -> bool:
+        """Go to `now`, or stay where one is if that lies further; gives False if something changes by itself before."""
+        if now >= self._change:
+            return False
+        if now > self.time:
+            self._flow(now)
+        return True
 
     def advance(self, to: float) -> None:
         """Go to `to`. Raises ValueError if that lies in the past or after `next_change()`."""
@@ -179,7 +193,7 @@ class SimEvse:
         if to >= change:
             self._settle()
 
-    def _flow(self, to: float, *, fills: bool) -> None:
+    def _flow(self, to: float, *, fills: bool = False) -> None:
         """Move energy through the meter into the battery during [time, to]."""
         if self.ev is not None:
             factor = self.spec.voltage_v * self.active_phases
@@ -261,6 +275,11 @@ class SimEvse:
         self.told_power_w = None
         self.deny()
 
+    def tell_power(self, power_w: float) -> None:
+        """Let the meter report this power, and count it, until the next plug-in or out."""
+        self.told_power_w = power_w
+        self._level = None
+
     def will(self, *, willing: bool) -> None:
         """Let the vehicle want energy or not. Raises ValueError if there is none."""
         if self.ev is None:
@@ -287,6 +306,8 @@ class SimEvse:
 
     def _settle(self) -> None:
         """Let contactor and current follow from everything else, now."""
+        self._level = None
+        self.active_phases = min(self._phases, self.ev.spec.phases) if self.ev is not None else 0
         self._closed = (
             self._permit is not None
             and self.pilot.ready

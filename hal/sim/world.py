@@ -109,9 +109,7 @@ class SimWorld:
         if found is None:
             raise ValueError(f"no EVSE {number} (there are: {', '.join(map(str, sorted(self._evses)))})")
         now = self.clock()
-        if now < found.next_change():
-            found.advance(max(now, found.time))
-        else:
+        if not found.follow(now):
             self.advance(now)
         return found
 
@@ -213,7 +211,7 @@ class SimWorld:
         if energy_import_wh is not None:
             point.energy_j = energy_import_wh * 3600
         if power_import_w is not None:
-            point.told_power_w = power_import_w
+            point.tell_power(power_import_w)
         if sampled_at is not None:
             self._sampled_at[evse] = sampled_at
         self._changed(evse)

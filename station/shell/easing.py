@@ -37,6 +37,7 @@ class Easing:
         self._seen: BoardSnapshot | None = None
         self._opened_at = -math.inf
         self._switched_at = -math.inf
+        self._at_once = math.isinf(gentle.ramp_a_per_s)
         self._granted: Permit | None = None
         self._level_at = -math.inf
 
@@ -59,6 +60,8 @@ class Easing:
 
     def eased(self, wanted: Permit, now: float) -> Permit | None:
         """What may be permitted now on the way there; None: nothing, the contactor must be open for a while."""
+        if self._at_once and not self._info.phase_switching:
+            return wanted
         phases = self._phases(wanted.phases, now) if self._info.phase_switching else wanted.phases
         if phases is None:
             return None
@@ -67,7 +70,7 @@ class Easing:
     def next_due(self, wanted: Permit, now: float) -> float:
         """When `eased` gives another answer by itself."""
         due = [self._opened_at + self._gentle.phase_pause_s, self._switched_at + self._gentle.phase_dwell_s]
-        if math.isfinite(self._gentle.ramp_a_per_s) and self._amperes(wanted.limit_a, now) < wanted.limit_a:
+        if not self._at_once and self._amperes(wanted.limit_a, now) < wanted.limit_a:
             due.append(self._level_at + 1 / self._gentle.ramp_a_per_s)
         return min((at for at in due if at > now), default=math.inf)
 
@@ -84,7 +87,7 @@ class Easing:
         return wanted if ignored else None
 
     def _amperes(self, wanted_a: float, now: float) -> float:
-        if math.isinf(self._gentle.ramp_a_per_s):
+        if self._at_once:
             return wanted_a
         if self._seen is None or not self._seen.contactor_closed or self._granted is None:
             return min(wanted_a, self._info.min_a)

@@ -111,6 +111,7 @@ class Outlet:
         self.want = OFF
         self.asked = False  # the core has said what it wants: until then a lock stays as an earlier run left it
         self.seen: BoardSnapshot | None = None
+        self._fit = False  # it may be energised, by what the board shows
         self.lost = True  # until the board was seen
         self.loss: DeviceLost | None = None  # what was told of it
         self.lock = LockState.ABSENT
@@ -120,6 +121,7 @@ class Outlet:
         self.weld = WeldWatch()
         self._easing = Easing(timing.gentle, place.info)
         self._guards: dict[Guard, bool | None] = dict.fromkeys(place.guards)  # None: it has not spoken yet
+        self._guarded = bool(place.guards)  # one of them forbids current
         self._guarded_at = 0.0
         self.told = NOTHING
         self.tell_whole = True
@@ -143,7 +145,8 @@ class Outlet:
     def shows(self, snapshot: BoardSnapshot, now: float) -> None:
         """The board tells its state."""
         moved = self.seen is not None and self.seen.connector != snapshot.connector
-        self._forfeited = self._forfeited or moved or not _fit(snapshot)
+        self._fit = snapshot.pilot.plugged and not snapshot.faults - HARMLESS
+        self._forfeited = self._forfeited or moved or not self._fit
         self.weld.saw(snapshot, self.seen)
         self._easing.saw(snapshot, now)
         self.seen, self.lost, self.loss = snapshot, False, None
@@ -161,6 +164,7 @@ class Outlet:
         """A guard shows this; None: it is lost, which is as bad as its fault."""
         self._guarded_at = now
         self._guards[guard] = value is None or guard.judged(value, self._guards[guard])
+        self._guarded = any(forbids is not False for forbids in self._guards.values())
         self._forfeited = self._forfeited or self._guards[guard] is True
 
     @property
@@ -248,7 +252,7 @@ class Outlet:
         seen, want, info = self.seen, self.want, self.place.info
         if seen is None or self.lost or not want.energise or want.limit_a < info.min_a:
             return None
-        if not _fit(seen) or self.stuck or self.weld.proven or not all(v is False for v in self._guards.values()):
+        if not self._fit or self.stuck or self.weld.proven or self._guarded:
             return None
         if self._forfeited if self.live(now) else self.edge > committed:
             return None
@@ -286,9 +290,7 @@ class Outlet:
 
     def _to_be_judged(self, committed: int, now: float) -> bool:
         """The board is back within its lease: whether that goes on, the core says in a moment, without an arc."""
-        seen = self.seen
-        harmless = seen is not None and _fit(seen) and not self._forfeited
-        return harmless and self.returned > committed and self.live(now)
+        return self._fit and not self._forfeited and self.returned > committed and self.live(now)
 
     def _lock_action(self, seen: BoardSnapshot, now: float) -> Action | None:
         if self.lock is LockState.ABSENT or not self.asked or now < self._lock_retry.at:
@@ -302,6 +304,8 @@ class Outlet:
     def failures(self, committed: int, now: float) -> list[tuple[str, str]]:
         """Wishes that have now waited too long: (what, why), each once."""
         unmet = self._unmet_now(committed, now)
+        if not unmet and not self._unmet:  # as nearly always
+            return []
         self._unmet = {what: self._unmet.get(what, now) for what in unmet}
         late = [w for w in unmet if w not in self._failed and now >= self._unmet[w] + self._patience(w)]
         self._failed = (self._failed & set(unmet)) | set(late)
@@ -332,8 +336,9 @@ class Outlet:
         """When to look again, if nothing else happens."""
         if self.seen is None or self.lost:
             return math.inf
-        due = [since + self._patience(w) for w, since in self._unmet.items() if w not in self._failed]
-        due.append(self.weld.due)
+        due = [self.weld.due]
+        if self._unmet:
+            due += [since + self._patience(w) for w, since in self._unmet.items() if w not in self._failed]
         if (wanted := self._wanted(committed, now)) is not None:
             due.append(self._easing.next_due(wanted, now))
         if self.busy is None:
@@ -380,11 +385,6 @@ class Outlet:
             self._deny_retry.worked()
         if self.lock is (LockState.LOCKED if self.want.lock else LockState.UNLOCKED):
             self._lock_retry.worked()
-
-
-def _fit(seen: BoardSnapshot) -> bool:
-    """Whether the outlet may be energised, by what the board shows."""
-    return seen.pilot.plugged and not seen.faults - HARMLESS
 
 
 def _meant(action: Action) -> str:
