@@ -22,11 +22,22 @@ async def until_set(event: asyncio.Event, seconds: float) -> None:
 
 async def until(instant: float) -> bool:
     """Sleeps until an instant of the loop's time; one that has passed costs no turn of the loop. Whether it slept."""
-    seconds = instant - asyncio.get_running_loop().time()
-    if seconds <= 0:
+    loop = asyncio.get_running_loop()
+    if instant <= loop.time():
         return False
-    await asyncio.sleep(seconds)
+    woken = loop.create_future()
+    alarm = loop.call_at(instant, _wake, woken)
+    try:
+        await woken
+    except asyncio.CancelledError:
+        alarm.cancel()
+        raise
     return True
+
+
+def _wake(woken: asyncio.Future[None]) -> None:
+    if not woken.done():
+        woken.set_result(None)
 
 
 def to_beat(now: float, period_s: float) -> float:

@@ -28,7 +28,6 @@ __all__ = ["Job", "ModbusBus", "ModbusDevice", "Registers", "Table", "Timing"]
 log = logging.getLogger(__name__)
 
 Seconds = Annotated[float, msgspec.Meta(ge=0.0, le=60.0)]
-_FIRST_TURNAROUND_S = 0.02
 _PROBE_COUNT = 2
 
 
@@ -183,11 +182,11 @@ class ModbusBus(abc.ABC):
 
     def _judged(self, device: ModbusDevice, request: Request, pdu: bytes) -> tuple[int, ...]:
         """What a reply holds. Raises Refused for an exception, BadReply for the answer to another question."""
+        if pdu.startswith(request.begins) and len(pdu) == request.answer_size:
+            return self.pdus().values(request, pdu)
         if pdu[:1] == bytes((request.function | EXCEPTION,)):
             raise Refused(device.name, f"Modbus exception {pdu[1]} ({REASONS.get(pdu[1], 'unknown')})")
-        if not pdu.startswith(request.begins) or len(pdu) != request.answer_size:
-            raise BadReply(device.name, f"answered {pdu.hex(' ')} to {request.pdu.hex(' ')}")
-        return self.pdus().values(request, pdu)
+        raise BadReply(device.name, f"answered {pdu.hex(' ')} to {request.pdu.hex(' ')}")
 
 
 class ModbusDevice:
@@ -200,10 +199,8 @@ class ModbusDevice:
         self.queue: deque[Job] = deque()
         self.ready_at = 0.0
         """When it may be asked again, in the loop's time. Kept by the bus, like the next one."""
-        self.turnaround_s = _FIRST_TURNAROUND_S
-        """How long it takes to answer, learned: when to look for the reply (serial lines)."""
         self._bus = bus
-        self._reads: dict[tuple[Table, int, int], Request] = {}
+        self._reads: dict[tuple[Table, int, int], tuple[Request, tuple[Table, int, int]]] = {}
 
     async def read(self, table: Table, address: int, count: int) -> Registers:
         """Reads `count` registers or bits from `address`.
@@ -211,12 +208,13 @@ class ModbusDevice:
         Raises NotFound (no line), Timeout, BadReply (damaged), Refused (exception code). A cancelled call leaves the
         transaction to the bus; its reply is thrown away.
         """
-        request = self._reads.get((table, address, count))
-        if request is None:  # the same few are asked for ever
-            request = self._reads[table, address, count] = self._bus.pdus().read(self.unit, table, address, count)
-        if table.bits:
-            table, count = Table.HOLDING, _PROBE_COUNT  # even a refusal of it tells that the bits' time is over
-        return await self._ask(request, (table, address, count))
+        asked = (table, address, count)
+        known = self._reads.get(asked)
+        if known is None:  # the same few are asked for ever
+            # even a refusal of a holding register tells that the bits' time is over
+            probe = (Table.HOLDING, address, _PROBE_COUNT) if table.bits else asked
+            known = self._reads[asked] = (self._bus.pdus().read(self.unit, *asked), probe)
+        return await self._ask(*known)
 
     async def write(self, address: int, values: Sequence[int], *, multiple: bool = False) -> None:
         """Sets holding registers from `address`; `multiple`: a single one too by function 16. Raises as `read`."""
@@ -227,11 +225,11 @@ class ModbusDevice:
         """Sets one coil. Raises as `read`."""
         await self._ask(self._bus.pdus().write_coil(self.unit, address, on=on), (Table.HOLDING, address, _PROBE_COUNT))
 
-    async def _ask(self, request: Request, probe: tuple[Table, int, int]) -> Registers:
+    def _ask(self, request: Request, probe: tuple[Table, int, int]) -> asyncio.Future[Registers]:
         job = Job(request, probe, 1 + self.timing.retries)
         self.queue.append(job)
         self._bus.wake()
-        return await job.future
+        return job.future
 
     def waiting(self) -> bool:
         """Whether somebody waits for this device; forgets who gave up."""

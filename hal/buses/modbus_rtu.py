@@ -1,7 +1,8 @@
 """Modbus RTU on a serial line.
 
 The transport is our own, because pymodbus' client takes a late reply for the answer to the next request (reproduced,
-pymodbus PR 2636) and wakes once per UART FIFO fill: this one sends, sleeps for the time the frame takes, reads once.
+pymodbus PR 2636) and wakes once per UART FIFO fill: this one sends, sleeps for the time the frame takes, reads once. If
+another request waits, it sleeps for the pause that must follow the frame, too, and sends that request when it has read.
 
 Whose reply is it? RTU replies carry no transaction number. So:
 - A reply counts only if unit, function, length and (for a write) echo are those of the request.
@@ -18,7 +19,7 @@ from collections.abc import Callable, Mapping
 
 from hal.buses.modbus import Job, ModbusBus, ModbusDevice, Seconds, Timing
 from hal.buses.pdu import Request
-from hal.buses.rtu import Debt, Reply, Rtu, Shape, shape_of
+from hal.buses.rtu import Debt, Pace, Reply, Rtu, Shape
 from hal.buses.serial import SerialPort, SerialSettings
 from hal.context import parse_options
 from hal.errors import BadReply, DeviceError, NotFound, Timeout
@@ -46,6 +47,12 @@ class ModbusRtu(ModbusBus):
         self.port = SerialPort(name, self.options)
         self._rtu: Rtu | None = None
         self.debts: dict[int, Debt] = {}
+        self.paces: dict[int, Pace] = {}
+        self._char_s = self.options.wire_s(1)
+        self._pause_s = max(4 * self._char_s, 0.002)
+        """Between two frames: 3.5 characters, 1.75 ms at high speed."""
+        self._paused_for: Pace | None = None
+        """Whose reply is trusted to have ended so long ago."""
         self._buffer = bytearray()
         self._free_at = 0.0
         self._reopen_at = 0.0
@@ -54,6 +61,7 @@ class ModbusRtu(ModbusBus):
         """As the base class says."""
         device = super().device(name, unit, timing)
         self.debts.setdefault(unit, Debt())
+        self.paces.setdefault(unit, Pace())
         return device
 
     def pdus(self) -> Rtu:
@@ -75,7 +83,7 @@ class ModbusRtu(ModbusBus):
             self._collect()
         except NotFound:  # unplugged while nobody asked; it may be back by now
             await self._open(device)
-        shape = shape_of(job.request)
+        shape = self.pdus().shape(job.request)
         if shape in debt.shapes:
             await self._probe(device, job, shape)
         reply, sampled_at = await self._ask(device, job.request, None)
@@ -91,29 +99,48 @@ class ModbusRtu(ModbusBus):
 
     async def _ask(self, device: ModbusDevice, request: Request, unowed: Shape | None) -> tuple[Reply, float]:
         """Sends, and returns the reply and when it was sampled. A probe is content when `unowed` is owed no longer."""
-        loop, debt, shape = asyncio.get_running_loop(), self.debts[device.unit], shape_of(request)
+        loop, codec, debt, pace = (
+            asyncio.get_running_loop(),
+            self.pdus(),
+            self.debts[device.unit],
+            self.paces[device.unit],
+        )
+        shape, frame = codec.shape(request), codec.frame(request)
         if await until(max(self._free_at, device.ready_at)):  # after a probe
             self._collect()
         self._buffer.clear()
-        frame = self.pdus().frame(request)
         self.port.write(frame)
-        sent = loop.time() + self.options.wire_s(len(frame))
-        sampled_at = self.clock() + sent - loop.time()
+        before, self._paused_for = self._paused_for, None
+        now = loop.time()
+        sent = now + len(frame) * self._char_s
+        sampled_at = self.clock() + sent - now
         debt.owe(shape, sent)
-        due = sent + self.options.wire_s(shape.size)
+        due = sent + shape.size * self._char_s
         deadline = due + device.timing.timeout_s
-        await until(due + device.turnaround_s)
+        paused = pace.sure and not unowed and self._others_wait(device)
+        await until(due + (pace.surely_s + self._pause_s if paused else pace.turnaround_s))
         looks = 0
         while True:
             now = loop.time()  # before the read: what came in time counts, however late the loop looks (flows.md A2)
             looks += 1
             for reply, certain in self._collect():
                 if reply.unit == device.unit and (certain or (unowed and unowed not in debt.shapes)):
-                    self._done(device, now - due if looks > 1 else None)
+                    if looks == 1:
+                        pace.in_time(found_out=not paused)
+                        self._paused_for = pace if paused else None
+                    else:
+                        pace.late(min(now - due, device.timing.timeout_s / 2))
+                    self._done(device)
                     return reply, sampled_at
             if now >= deadline or not await self._more(shape, deadline):
-                self._done(device, None)
+                if before is not None:
+                    before.doubt()
+                self._done(device)
                 raise self._failure(device)
+
+    def _others_wait(self, device: ModbusDevice) -> bool:
+        """Whether there is another request than the one that is on its way."""
+        return any(len(other.queue) > (other is device) for other in self._devices)
 
     async def _more(self, shape: Shape, deadline: float) -> bool:
         """Waits until it makes sense to look again; False if a damaged reply has ended in silence."""
@@ -122,18 +149,19 @@ class ModbusRtu(ModbusBus):
             # on a timeout, look once more: the deadline is judged by the caller after that
             if not await self.port.readable(max(0.0, deadline - now)):
                 return True
-        elif not await self.port.readable(max(_CHUNK_S, self.options.wire_s(12))):
+        elif not await self.port.readable(max(_CHUNK_S, 12 * self._char_s)):
             return False
         missing = shape.size - len(self._buffer)
         # once for the rest, not per FIFO
-        await until(asyncio.get_running_loop().time() + self.options.wire_s(missing))
+        await until(asyncio.get_running_loop().time() + missing * self._char_s)
         return True
 
     def _collect(self) -> list[tuple[Reply, bool]]:
         """Every whole reply that has arrived, with whether it certainly answers the newest request to its device."""
         self._buffer += self.port.read()
         found = []
-        while reply := self.pdus().take(self._buffer, self.debts):
+        codec = self.pdus()
+        while reply := codec.take(self._buffer, self.debts):
             found.append((reply, self.debts[reply.unit].pay(reply.shape)))
         return found
 
@@ -158,15 +186,11 @@ class ModbusRtu(ModbusBus):
         self._buffer.clear()
         await self.port.open_aside()
 
-    def _done(self, device: ModbusDevice, late_s: float | None) -> None:
-        """Notes the end of a transaction, and `late_s`, how long after the earliest instant its reply was complete."""
+    def _done(self, device: ModbusDevice) -> None:
+        """Notes the end of a transaction: when the line may be used again."""
         now = asyncio.get_running_loop().time()
-        self._free_at = now + max(self.options.wire_s(4), 0.002)  # 3.5 characters, 1.75 ms at high speed
+        self._free_at = now if self._paused_for else now + self._pause_s
         device.ready_at = now + device.timing.gap_s
-        if late_s is None:
-            device.turnaround_s *= 0.98
-        else:
-            device.turnaround_s += 0.3 * (min(late_s, device.timing.timeout_s / 2) - device.turnaround_s)
 
     def _failure(self, device: ModbusDevice) -> DeviceError:
         if not self._buffer:

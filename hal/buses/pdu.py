@@ -18,10 +18,11 @@ EXCEPTION = 0x80
 _WORD_MAX = 0xFFFF
 _ON = 0xFF00
 _WRITE_SIZE = 5
+_REGISTERS = (3, 4)
 REASONS = {1: "illegal function", 2: "illegal address", 3: "illegal value", 4: "device failure", 6: "device busy"}
 
 
-class Table(enum.Enum):
+class Table(enum.IntEnum):
     """Which registers or bits; the value is the function code that reads them. A bit is read as 0 or 1."""
 
     COIL = 1
@@ -32,7 +33,7 @@ class Table(enum.Enum):
     @property
     def bits(self) -> bool:
         """It holds single bits, not registers."""
-        return self._value_ <= 2  # noqa: PLR2004 - the function codes above
+        return self <= 2  # noqa: PLR2004 - the function codes above
 
 
 class Request(NamedTuple):
@@ -71,9 +72,9 @@ class Pdus:
             Table.HOLDING: self._registers.ReadHoldingRegistersRequest,
             Table.INPUT: self._registers.ReadInputRegistersRequest,
         }[table]
-        pdu = bytes((table.value,)) + kind(address=address, count=count).encode()
+        pdu = bytes((table,)) + kind(address=address, count=count).encode()
         size = answer_size(table, count)
-        return Request(unit, pdu, count, size, bytes((table.value, size - 2)))
+        return Request(unit, pdu, count, size, bytes((table, size - 2)))
 
     def write(self, unit: int, address: int, values: Sequence[int], *, multiple: bool = False) -> Request:
         """Sets holding registers: function 6 for one, 16 for several, or for one too that is written by `multiple`."""
@@ -90,10 +91,10 @@ class Pdus:
 
     def values(self, request: Request, pdu: bytes) -> tuple[int, ...]:
         """The registers, or the bits as 0 and 1, in the reply to a read; empty in the reply to a write."""
-        if request.function in (Table.HOLDING.value, Table.INPUT.value):  # pymodbus makes 76 steps of 76 registers
+        if pdu[0] in _REGISTERS:  # pymodbus makes 76 steps of 76 registers
             return struct.unpack_from(f">{request.quantity}H", pdu, 2)
         reply = self._decoder.decode(pdu)
-        if reply is None or not Table.COIL.value <= request.function <= Table.DISCRETE.value:
+        if reply is None or not Table.COIL <= request.function <= Table.DISCRETE:
             return ()
         return tuple(int(bit) for bit in reply.bits[: request.quantity])
 

@@ -7,10 +7,12 @@ a reply can belong; that is here.
 from __future__ import annotations
 
 from collections.abc import Container
+from functools import lru_cache
 from typing import NamedTuple
 
 from hal.buses.pdu import EXCEPTION, MAX_COUNT, Pdus, Request, Table, answer_size
 
+_FRAMES = 64
 _AROUND = 3
 """Bytes around a PDU: the unit before it, the CRC behind."""
 _EXCEPTION_SIZE = 2 + _AROUND
@@ -19,6 +21,13 @@ _PROBE_STEPS = (-2, 2, -4, 4, -6, 6, -8, 8, -1, 1, -3, 3)
 """Probe lengths to try, relative to the request's: even ones first, as meters with 32-bit values refuse odd ones."""
 _BITS, _REGISTERS, _WRITES = (1, 2), (3, 4), (5, 6, 15, 16)
 _REFUSALS = tuple(function | EXCEPTION for function in (*_BITS, *_REGISTERS, *_WRITES))
+
+
+_FIRST_TURNAROUND_S = 0.02
+_OFTEN = 16
+"""So many replies in time make a device sure, and every so many it is looked at when its reply is due."""
+_SINKS = 0.99
+_MARGIN, _MARGIN_S = 1.1, 0.002
 
 
 class Shape(NamedTuple):
@@ -49,9 +58,11 @@ class Rtu(Pdus):
         from pymodbus.framer import FramerRTU  # noqa: PLC0415 - heavy, imported at first use
 
         self._crc = FramerRTU.compute_CRC
+        self.frame = lru_cache(_FRAMES)(self._frame)
+        """What goes onto the line for a request. The same few are asked for ever."""
+        self.shape = lru_cache(_FRAMES)(shape_of)
 
-    def frame(self, request: Request) -> bytes:
-        """What goes onto the line."""
+    def _frame(self, request: Request) -> bytes:
         body = bytes((request.unit,)) + request.pdu
         return body + self._crc(body).to_bytes(2, "big")
 
@@ -69,6 +80,45 @@ class Rtu(Pdus):
         return None
 
 
+class Pace:
+    """How long a device takes to answer, learned from when its replies were found whole. Pure.
+
+    What came sooner than it was looked for came at an unknown instant. So the line's pause after a reply is counted
+    from the look; or, for a device that is `sure`, from `surely_s`. That it still is, is found out from time to time.
+    """
+
+    def __init__(self) -> None:
+        self.turnaround_s = _FIRST_TURNAROUND_S
+        """So long after the earliest possible end of a reply it is there, nearly always."""
+        self._in_time = 0
+
+    @property
+    def sure(self) -> bool:
+        """Whether the next reply need not be looked for when it is due."""
+        return self._in_time >= _OFTEN and self._in_time % _OFTEN > 0
+
+    @property
+    def surely_s(self) -> float:
+        """The turnaround, and a margin."""
+        return self.turnaround_s * _MARGIN + _MARGIN_S
+
+    def in_time(self, *, found_out: bool) -> None:
+        """It was there at the first look; `found_out`: which was when it was due."""
+        if found_out and self._in_time >= _OFTEN:
+            self.turnaround_s *= _SINKS
+        self._in_time += 1
+
+    def late(self, seconds: float) -> None:
+        """It came at a later look, so long after its earliest possible end."""
+        if self._in_time < _OFTEN:  # once in a while says nothing: a host that stood still, a frame that was late
+            self.turnaround_s = min(seconds, 2 * self.turnaround_s) * _MARGIN + _MARGIN_S
+        self._in_time = 0
+
+    def doubt(self) -> None:
+        """The question that followed its reply was not understood: perhaps the pause was short."""
+        self._in_time = 0
+
+
 def shape_of(request: Request) -> Shape:
     """The shape of the reply to a request."""
     return Shape(request.function, request.answer_size + _AROUND)
@@ -76,7 +126,7 @@ def shape_of(request: Request) -> Shape:
 
 def reading(table: Table, count: int) -> Shape:
     """The shape of the reply to a read of `count` registers."""
-    return Shape(table.value, answer_size(table, count) + _AROUND)
+    return Shape(table, answer_size(table, count) + _AROUND)
 
 
 def _size(head: bytes | bytearray) -> int:

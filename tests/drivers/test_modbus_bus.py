@@ -110,7 +110,7 @@ def test_a_reply_that_arrived_while_the_loop_stood_still_counts(tmp_path: Path) 
 
     async def scenario() -> None:
         async with rig(tmp_path) as r:
-            r.device.turnaround_s = 0.1  # so that nobody has looked when the stall begins
+            r.bus.paces[1].turnaround_s = 0.1  # so that nobody has looked when the stall begins
             asked = asyncio.ensure_future(attempt(r.device, 6))
             await until(lambda: r.slave.requests)
             time.sleep(0.4)  # noqa: ASYNC251 - the stall that is the subject of this test
