@@ -2,6 +2,8 @@
 
 All that meters answer in a turn goes as one batch with what else is to be told, so that the events of a round share a
 step; what happened before it is told before it. Readings alone change nothing here, and go to the core past everything.
+What drivers are asked in a turn they are asked before the core is told of it: a core that wakes up while this thread is
+still busy waits for it, and what they answer at once needs no turn of its own.
 """
 
 from __future__ import annotations
@@ -37,7 +39,7 @@ class Pump:
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
         self._readings: list[Fact] = []
-        self._changed = self._booked = self._ended = False
+        self._changed = self._acting = self._booked = self._ended = False
         self._due = math.inf
 
     def add(self, reading: Fact) -> None:
@@ -88,11 +90,16 @@ class Pump:
         reconciler = self._reconciler
         if not self._changed and now < self._due and not reconciler.has_news:
             return Batch(0, tuple(readings)) if readings else None
-        self._changed = False
         for reading in readings:
             reconciler.tell(reading)
+        acting, self._acting = self._acting, False
         for action in reconciler.actions(now):
             self._begin(action)
+            self._acting = True
+        if self._acting and not acting:  # drivers that answer at once have done so when the core is woken
+            self.look()
+            return None
+        self._changed = False
         batch = reconciler.batch(now)
         self._due = reconciler.next_due(now)
         self._alarms.set(self._book, self._due)
