@@ -45,11 +45,12 @@ SETTER = Path("/run/ocpp-station-clock.sock")
 """Who sets the system clock for an agent that may not: systemd/ocpp-station-clock."""
 
 SETTER_S = 3.0
-"""So long the core waits for it, where it has to."""
+"""So long a start waits for it, which nobody else does: its answer is looked for later."""
 
 _TIMESYNCD = Path("/run/systemd/timesync/synchronized")
 _RTC = Path("/sys/class/rtc/rtc0")
 _UNSYNCHRONISED = 5  # TIME_ERROR of adjtimex(2)
+_LONGEST_ANSWER = 200
 
 
 def plausible(wall: float) -> bool:
@@ -80,12 +81,53 @@ class Machine:
         """Whether a hardware clock gave the system clock its time at boot."""
         return _RTC.exists()
 
-    def set(self, wall: float) -> None:
-        """Set the system clock, or have it set. Raises OSError (PermissionError without CAP_SYS_TIME)."""
+    def set(self, wall: float) -> Asked | None:
+        """Set the system clock, or ask for it. Raises OSError (PermissionError without CAP_SYS_TIME)."""
         if SETTER.exists():
-            _have_set(wall - self.mono())
-        else:
-            time.clock_settime(time.CLOCK_REALTIME, wall)
+            return Asked(wall - self.mono())
+        time.clock_settime(time.CLOCK_REALTIME, wall)
+        return None
+
+
+class Asked:
+    """Who may was asked for a system clock that is so far ahead of the monotonic one: it may take its time."""
+
+    def __init__(self, ahead_s: float) -> None:
+        """Raises OSError: it cannot be asked."""
+        self._said = b""
+        self._wire = socket.socket(socket.AF_UNIX)
+        self._wire.settimeout(0.0)
+        try:
+            self._wire.connect(str(SETTER))
+            self._wire.send(f"{ahead_s}\n".encode())
+        except OSError:
+            self._wire.close()
+            raise
+
+    def close(self) -> None:
+        """Its answer is of no interest any more."""
+        self._wire.close()
+
+    def done(self, wait_s: float) -> bool:
+        """Whether it was set; False: not told yet. Raises OSError for why not, TimeoutError if it never tells."""
+        end = time.monotonic() + wait_s
+        with contextlib.suppress(ConnectionError):
+            while not self._said.endswith(b"\n") and len(self._said) < _LONGEST_ANSWER:
+                self._wire.settimeout(max(end - time.monotonic(), 0.0))
+                try:
+                    piece = self._wire.recv(_LONGEST_ANSWER)
+                except (BlockingIOError, TimeoutError):
+                    return False
+                if not piece:
+                    break
+                self._said += piece
+        self._wire.close()
+        said = self._said.decode("utf-8", "replace").strip()
+        if not said:
+            raise TimeoutError(f"{SETTER} gives no answer")
+        if said != "ok":
+            raise OSError(said)
+        return True
 
 
 class PatientMachine(Machine):
@@ -127,8 +169,10 @@ class StationClock:
         self._offset = (wall if plausible(wall) else BUILT) - self.machine.mono()
         self._system_offset = self._measured()
         self._source: str | None = None
+        self._asked: Asked | None = None
         if not plausible(wall):  # certificates are judged by the system clock: nearly right beats 1970
             self._set_system(BUILT)
+            self._hear(SETTER_S)
 
     # --- reading
 
@@ -168,6 +212,7 @@ class StationClock:
 
     def look(self) -> Change | None:
         """Look at the system clock: adopt its time where TimeSource says so and it is worth it; notice its jumps."""
+        self._hear()
         offset = self._measured()
         jumped = abs(offset - self._system_offset) >= STEP_S
         if jumped:
@@ -218,12 +263,29 @@ class StationClock:
     def _set_system(self, wall: float) -> None:
         if not self._may_set or abs(self.machine.wall() - wall) < STEP_S:
             return
+        if self._asked is not None:
+            self._asked.close()
         try:
-            self.machine.set(wall)
+            self._asked = self.machine.set(wall)
         except OSError as error:
-            log.warning("clock.not_permitted", extra={"reason": str(error)})
-            self._may_set = isinstance(error, TimeoutError)  # one that is slow may be quicker the next time
+            self._not_set(error)
         self._system_offset = self._measured()
+
+    def _hear(self, wait_s: float = 0.0) -> None:
+        """What has become of asking for the system clock to be set. Who has given no answer is asked once more."""
+        try:
+            if self._asked is not None and self._asked.done(wait_s):
+                self._asked = None
+                self._system_offset = self._measured()
+        except OSError as error:
+            self._not_set(error)
+            if self._source in FROM_CSMS:
+                self._set_system(self.machine.mono() + self._offset)
+
+    def _not_set(self, error: OSError) -> None:
+        log.warning("clock.not_permitted", extra={"reason": str(error)})
+        self._asked = None
+        self._may_set = isinstance(error, (TimeoutError, BlockingIOError))  # not now; perhaps the next time
 
     def _measured(self) -> float:
         return self.machine.wall() - self.machine.mono()
@@ -254,18 +316,6 @@ class SavedTime:
     def rolled_back(self) -> None:
         """Try again with the next commit."""
         self._due = 0.0
-
-
-def _have_set(ahead_s: float) -> None:
-    """Ask for a clock that is so far ahead of the monotonic one."""
-    with socket.socket(socket.AF_UNIX) as wire:
-        wire.settimeout(SETTER_S)
-        wire.connect(str(SETTER))
-        wire.sendall(f"{ahead_s}\n".encode())
-        with wire.makefile("r", encoding="utf-8", errors="replace") as stream:
-            said = stream.readline(200).strip()
-    if said != "ok":
-        raise OSError(said or f"{SETTER} gives no answer")
 
 
 def boot_token() -> str:

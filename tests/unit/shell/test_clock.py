@@ -2,15 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 import threading
-import time
-from collections.abc import Iterator
-from importlib.machinery import SourceFileLoader
-from importlib.util import module_from_spec, spec_from_loader
-from pathlib import Path
-from types import ModuleType
 
 import pytest
 
@@ -224,85 +216,6 @@ def test_without_the_permission_the_own_offset_is_enough() -> None:
 
     assert station.heard(Wall(TODAY + 60), "Heartbeat") == Change(60.0, "Heartbeat")
     assert station.now().wall == TODAY + 60
-
-
-def load_setter() -> ModuleType:
-    """The program beside the units."""
-    path = Path(__file__).parents[3] / "systemd" / "ocpp-station-clock"
-    loader = SourceFileLoader("setter", str(path))
-    made = module_from_spec(spec_from_loader("setter", loader))  # type: ignore[arg-type]  # there is one
-    loader.exec_module(made)
-    return made
-
-
-@pytest.mark.parametrize(
-    "line, said",
-    [
-        (f"{TODAY - 5000.0}\n", "ok"),
-        (f"{BUILT - 5001.0}\n", "no clock shows such a time and is right"),
-        (f"{LATEST - 4999.0}\n", "no clock shows such a time and is right"),
-        ("nan\n", "no clock shows such a time and is right"),
-        ("inf\n", "no clock shows such a time and is right"),
-        ("", "not a number of seconds"),
-        ("2026-11-27\n", "not a number of seconds"),
-    ],
-)
-def test_who_sets_the_clock_takes_no_time_that_the_agent_would_not(
-    monkeypatch: pytest.MonkeyPatch, line: str, said: str
-) -> None:
-    """By how much it is ahead of the monotonic clock; the limits are the agent's."""
-    setter, was_set = load_setter(), []
-    monkeypatch.setattr(setter.time, "monotonic", lambda: 5000.0)
-    monkeypatch.setattr(setter.time, "clock_settime", lambda _, wall: was_set.append(wall))
-
-    assert setter.answer(line) == said
-    assert was_set == ([TODAY] if said == "ok" else [])
-    assert (setter.EARLIEST, setter.LATEST) == (BUILT, LATEST)
-
-
-@pytest.fixture
-def setter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[socket.socket]:
-    """A socket in the place of who sets the clock; nothing is set."""
-    monkeypatch.setattr(module, "SETTER", tmp_path / "setter.sock")
-    monkeypatch.setattr(module, "SETTER_S", 0.2)
-    monkeypatch.setattr(time, "clock_settime", None)
-    with socket.socket(socket.AF_UNIX) as listening:
-        listening.bind(str(tmp_path / "setter.sock"))
-        listening.listen()
-        yield listening
-
-
-@pytest.mark.parametrize("said, reason", [(b"ok\n", ""), (b"Not allowed\n", "Not allowed"), (b"", "gives no answer")])
-def test_the_system_clock_is_set_by_who_may(setter: socket.socket, said: bytes, reason: str) -> None:
-    """Asked in terms of the clock that nobody sets, so that it may take its time."""
-    machine, heard = Machine(), []
-
-    def serve() -> None:
-        wire, _ = setter.accept()
-        with wire:
-            heard.append(float(wire.recv(64)))
-            wire.sendall(said)
-
-    serving = threading.Thread(target=serve)
-    serving.start()
-    with pytest.raises(OSError, match=reason) if reason else contextlib.nullcontext():
-        machine.set(TODAY)
-    serving.join()
-
-    assert heard == [pytest.approx(TODAY - machine.mono(), abs=5)]
-
-
-def test_one_who_may_and_is_slow_is_asked_again(setter: socket.socket) -> None:
-    """Nobody who refuses is."""
-    station = StationClock(may_set_system=True)
-    station.machine.wall = lambda: TODAY  # type: ignore[method-assign]  # it stands still
-
-    station.heard(Wall(TODAY + 60), "Heartbeat")
-    assert station._may_set
-
-    setter.close()
-    station.heard(Wall(TODAY + 120), "Heartbeat")
-    assert not station._may_set
 
 
 # --- the floor of the next start
