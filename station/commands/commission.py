@@ -10,19 +10,20 @@ as a draft beside station.yaml, which is as it was; the same command goes on fro
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pwd
 import sys
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from certs.errors import BadCertificate, CertsError
-from station.commands import errors
+from station.commands import dropin, errors
 from station.commands.check import findings, row
-from station.commands.commissioning import keymaking, lines, record, tried, writing
+from station.commands.commissioning import keymaking, lines, naming, record, tried, writing
 from station.commands.commissioning.dialogue import KEPT, Dialogue, Known, Stopped, agreed, shown
 from station.commands.commissioning.given import BadSource, payload, told
 from station.commands.commissioning.judging import Folders, Judge
@@ -40,7 +41,6 @@ EX_WAITING = 3
 """The certificate is away; everything else is there."""
 
 RECORD = "commissioning.txt"
-_PASSWORD = "password"  # noqa: S105 - the name of its file
 _SECRETS = frozenset({"key_file"})
 
 
@@ -118,7 +118,9 @@ def commission(given: Given) -> int:
 
 
 def _base(given: Given) -> _Base:
-    draft = writing.draft_of(given.config)
+    with contextlib.suppress(OSError):  # where nothing can be removed, nothing can be written, and that is told later
+        naming.sweep(given.config.absolute())
+    draft = naming.draft_of(given.config)
     if draft.exists():
         sys.stdout.write(f"goes on from {draft}; remove it, to begin anew\n")
         path = draft
@@ -143,6 +145,7 @@ class _Installation:
         self._kept = kept  # what stays, whatever happens
         self._base = base
         self._folder = given.config.absolute().parent
+        self._names = naming.Names(given.config.absolute())
         self._place = keymaking.Place(self._folder, base.sections, _owner())
         self.steps = Steps()
         self.lines = Lines(base.sections)
@@ -156,17 +159,18 @@ class _Installation:
         said = told(given.answers, given.settings, serial)
         self.steps = steps(said.answers)
         known = Known(sections, own=self._base.own, secret=self._base.own and self._has_password())
-        reserved = frozenset({given.config.name, _PASSWORD, RECORD})
+        reserved = frozenset({given.config.name, naming.PASSWORD, RECORD})
         judge = Judge(Folders(self._folder, said.folder, reserved), known, self._place.store)
         answers = Dialogue(said.answers, known, judge, unattended=given.yes).held()
         self._scan()
+        copies = {path: self._copy(name, path, answers) for name, path in judge.copies.items()}
         if not given.yes:
-            self._confirm(answers, judge.copies)
+            self._confirm(answers, copies)
         self.installer = answers["installer"]
-        pieces = [self._copy(name, path, answers) for name, path in judge.copies.items()]
+        pieces = [*copies.values()]
         if answers.get("key"):
             pieces.append(self._request(answers))
-        self._write(answers, pieces)
+        self._write(answers, pieces, judge.copied)
         if not self._waiting(answers):
             return False
         request = self._folder / f"{answers['key']}.csr"
@@ -190,13 +194,12 @@ class _Installation:
     def _waiting(answers: Answers) -> bool:
         return bool(answers.get("key")) and not answers.get("certificate")
 
-    def _confirm(self, answers: Answers, copies: Mapping[str, Path]) -> None:
+    def _confirm(self, answers: Answers, copies: Mapping[Path, Piece]) -> None:
         sys.stdout.write(shown({key: "as it is" if each is KEPT else each for key, each in answers.items()}))
         for section, change in self.lines.changes.items():
             sys.stdout.write(f"  {section:<18}{change}\n")
-        for name, path in copies.items():
-            instead = " (the one that is there stays as .before)" if (self._folder / name).exists() else ""
-            sys.stdout.write(f"  {path} is copied to {self._folder / name}{instead}\n")
+        for path, piece in copies.items():
+            sys.stdout.write(f"  {path} is copied to {piece.path}\n")
         path = self._given.config
         if self._waiting(answers):
             sys.stdout.write(f"  {path} stays as it is until the certificate is there\n")
@@ -206,8 +209,8 @@ class _Installation:
 
     def _copy(self, name: str, path: Path, answers: Answers) -> Piece:
         secret = any(answers.get(key) == name for key in _SECRETS)
-        mode = files.PRIVATE if secret else writing.PUBLIC
-        return Piece(self._folder / name, path.read_bytes(), mode, kept=True)
+        data = path.read_bytes()
+        return Piece(self._names.of(name, data), data, files.PRIVATE if secret else writing.PUBLIC, given=name)
 
     def _request(self, answers: Answers) -> Piece:
         path = self._folder / f"{answers['key']}.csr"
@@ -219,13 +222,14 @@ class _Installation:
         if made:
             self._kept.append(f", but the key {answers['key']} is there now, and will be used")
         data = path.read_bytes() if keymaking.same(path, request) else request.encode()
-        return Piece(path, data, writing.PUBLIC, kept=True)
+        return Piece(path, data, writing.PUBLIC)
 
-    def _write(self, answers: Answers, pieces: list[Piece]) -> None:
+    def _write(self, answers: Answers, pieces: list[Piece], copied: Container[str]) -> None:
         changes: dict[str, dict[str, Any]] = {"station": {}, "csms": {}}
+        called = {each.given: each.path.name for each in pieces}
         for key, value in answers.items():
             if not KEYS[key].secret and KEYS[key].section in changes:
-                changes[KEYS[key].section][key] = value
+                changes[KEYS[key].section][key] = called[value] if key in copied else value
         for question in QUESTIONS:
             if question.section == "csms" and not question.needed(answers):  # of another security profile
                 changes["csms"]["password_file" if question.secret else question.key] = None
@@ -233,14 +237,17 @@ class _Installation:
         if keys:
             changes["keys"] = keys
         if answers.get("password", KEPT) is not KEPT:
-            changes["csms"]["password_file"] = _PASSWORD
-            pieces.append(Piece(self._folder / _PASSWORD, answers["password"].encode()))
+            data = answers["password"].encode()
+            piece = Piece(self._names.of(naming.PASSWORD, data, ours=True), data, given=naming.PASSWORD)
+            changes["csms"]["password_file"] = piece.path.name
+            pieces.append(piece)
         text = writing.edited(self._base.text, {**changes, **self.lines.changes})
         path = self._given.config.absolute()
         if self._waiting(answers):
             writing.write_draft(path, text, pieces, self._fits)
         else:
-            writing.write(path, text, pieces, self._place.owner, self._fits)
+            for left in writing.write(path, text, pieces, self._place.owner, self._fits):
+                sys.stdout.write(f"the service is still handed {left}: {dropin.REMAKE}\n")
 
     def _fits(self, config: Config) -> None:
         fitting(self.steps, config)

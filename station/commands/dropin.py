@@ -19,6 +19,7 @@ from station.config import Config, ConfigError, load
 from station.config.credentials import name_of
 
 PLACE = "/etc/systemd/system/ocpp-station.service.d/10-station.conf"
+REMAKE = f"ocpp-station drop-in > {PLACE} && systemctl daemon-reload"
 
 CLOCK = "ocpp-station-clock.socket"
 """Who sets the machine's clock for the agent, which has no right to."""
@@ -52,7 +53,7 @@ def lines(config: Config, path: Path) -> Iterator[str]:
     """The drop-in."""
     file = config.file
     yield f"# What this station's unit may touch, from {path}. Make it anew when buses, devices or secrets change:"
-    yield f"#   ocpp-station drop-in > {PLACE} && systemctl daemon-reload"
+    yield f"#   {REMAKE}"
     yield "[Service]"
     yield "DeviceAllow="
     yield from (f"DeviceAllow={kind} rw" for kind in sorted(set(_devices(config))))

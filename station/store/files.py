@@ -21,8 +21,8 @@ PRIVATE = 0o600
 _NEW = ".new"
 
 
-def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
-    """Make `data` the content of `path`, durable when this returns.
+def replace(path: Path, data: bytes, mode: int = PRIVATE, owner: tuple[int, int] | None = None) -> None:
+    """Make `data` the content of `path`, durable when this returns. `owner`: user and group; -1 leaves one as it is.
 
     Raises OSError (disk full, read-only, I/O); the old content then still stands.
     """
@@ -31,6 +31,8 @@ def replace(path: Path, data: bytes, mode: int = PRIVATE) -> None:
     handle = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         try:
+            if owner is not None:
+                os.fchown(handle, *owner)  # not by its name, in whose place somebody might put a link
             os.fchmod(handle, mode)  # the umask may have taken bits that were asked for
             _write_all(handle, data)
             os.fsync(handle)

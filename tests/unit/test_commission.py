@@ -17,6 +17,7 @@ import yaml
 
 from certs.throwaway import Authority
 from station.cli import main
+from station.commands import dropin
 from station.commands.commissioning import record, writing
 from station.config import ConfigError, load, source
 
@@ -233,17 +234,16 @@ def test_a_terminal_that_goes_while_files_are_written_changes_nothing(
     """The new password is there already, and the file that belongs to it is still looked at."""
     commission("--answers", answers(folder), "--yes")
     before = files(folder)
-    password = folder / "password"
+    password = folder / "password-2"
 
     def goes(_config: object) -> None:
         assert password.read_bytes() == b"another secret of sixteen"
         os.kill(os.getpid(), number)
 
     path = folder / "station.yaml"
+    text = path.read_text("utf-8").replace("password_file: password", "password_file: password-2")
     with pytest.raises(KeyboardInterrupt):
-        writing.write(
-            path, path.read_text("utf-8"), [writing.Piece(password, b"another secret of sixteen")], None, goes
-        )
+        writing.write(path, text, [writing.Piece(password, b"another secret of sixteen", given="password")], None, goes)
 
     assert files(folder) == before
 
@@ -281,6 +281,30 @@ def test_the_station_is_commissioned_again_from_what_it_has(
     assert (folder / "station.yaml.before").read_bytes() == old
     config = load(folder / "station.yaml")
     assert (config.file.station.identity, config.file.csms.url) == ("CS-1", "ws://127.0.0.1:10/ocpp")
+
+
+def test_a_password_that_the_service_is_handed_stays_until_the_drop_in_names_the_new_one(
+    folder: Path, commission: Commission, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Or it would not start: its credential is away. That the drop-in has to be made anew is said."""
+    place = folder / "unit.d" / "10-station.conf"
+    monkeypatch.setattr(dropin, "PLACE", str(place))
+    commission("--answers", answers(folder), "--yes")
+    place.parent.mkdir()
+    assert main(["drop-in", "--config", str(folder / "station.yaml")]) == 0
+    place.write_text(capsys.readouterr().out.partition("# What")[2], "utf-8")
+    old, new = folder / "password", folder / "password-2"
+
+    commission("--answers", answers(folder, password="another secret of sixteen"), "--yes")
+    assert (old.read_text("utf-8"), new.read_text("utf-8")) == (PASSWORD, "another secret of sixteen")
+    assert f"the service is still handed {old}: ocpp-station drop-in > " in capsys.readouterr().out
+    assert main(["drop-in", "--config", str(folder / "station.yaml")]) == 0
+    place.write_text(capsys.readouterr().out, "utf-8")
+    commission("--answers", answers(folder, password="another secret of sixteen"), "--yes")
+
+    assert "still handed" not in capsys.readouterr().out
+    assert (old.exists(), new.exists()) == (False, True)
+    assert not (folder / "station.yaml.unfinished").exists()
 
 
 def test_certificates_are_taken_in_and_told_in_the_record(folder: Path, commission: Commission) -> None:

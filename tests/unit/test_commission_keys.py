@@ -301,7 +301,7 @@ def test_a_key_of_another_certificate_is_refused(bench: Bench) -> None:
 
 
 def test_what_lies_beside_the_file_by_the_same_name_is_kept(bench: Bench) -> None:
-    """A second root.pem does not wipe out the first."""
+    """A second root.pem does not wipe out the first: it gets another name, by which the file names it."""
     (bench.station / "root.pem").write_text(bench.pki.root_pem, "ascii")
     (bench.stick / "root.pem").write_text(Authority.create("Next", bench.folder).root_pem, "ascii")
     base = (bench.folder / "base.yaml").read_text("utf-8").replace(", system_roots: true", "")
@@ -309,8 +309,31 @@ def test_what_lies_beside_the_file_by_the_same_name_is_kept(bench: Bench) -> Non
 
     assert bench.begin(ca_file="root.pem").code == 3
 
-    assert (bench.station / "root.pem").read_bytes() == (bench.stick / "root.pem").read_bytes()
-    assert (bench.station / "root.pem.before").read_text("ascii") == bench.pki.root_pem
+    draft = yaml.safe_load((bench.station / "station.yaml.draft").read_text("utf-8"))
+    assert draft["csms"]["ca_file"] == "root-2.pem"
+    assert (bench.station / "root-2.pem").read_bytes() == (bench.stick / "root.pem").read_bytes()
+    assert (bench.station / "root.pem").read_text("ascii") == bench.pki.root_pem
+
+
+def test_a_certificate_of_the_same_name_takes_its_place_and_the_one_of_before_is_kept(bench: Bench) -> None:
+    """By turns, so that station.yaml names the new one with one rename; the old one is `.before`."""
+    told = []
+    for number in range(3):
+        issued = bench.pki.issue("0042")
+        for name, path in {"own.pem": issued.chain, "own.key": issued.key}.items():
+            (bench.stick / name).write_bytes(path.read_bytes())
+        bench.answers(key=None, key_file="own.key", certificate="own.pem", serial=str(number))
+        assert bench.run("--answers", str(bench.stick), "--yes", base=True).code == 1
+        csms = yaml.safe_load(bench.file.read_text("utf-8"))["csms"]
+        told.append((csms["key_file"], csms["certificate"]))
+        assert (bench.station / csms["key_file"]).read_bytes() == issued.key.read_bytes()
+        assert (bench.station / csms["key_file"]).stat().st_mode & 0o777 == 0o600
+
+    assert told == [("own.key", "own.pem"), ("own-2.key", "own-2.pem"), ("own.key", "own.pem")]
+    assert {name for name in bench.files() if name.startswith("own")} == {
+        *("own.key", "own.pem", "own.key.before", "own.pem.before")
+    }
+    assert (bench.station / "own.key.before").stat().st_mode & 0o777 == 0o600
 
 
 def test_another_store_takes_nothing_of_the_one_before_along(tmp_path: Path) -> None:

@@ -49,6 +49,8 @@ class Judge:
         self._store = store
         self.copies: dict[str, Path] = {}
         """Files to be copied beside station.yaml: the name there, and where they are."""
+        self.copied: set[str] = set()
+        """The answers that name one of these."""
 
     def judged(self, key: str, given: Any, before: Answers) -> Any:
         """The answer as station.yaml has it. Raises BadAnswer."""
@@ -109,6 +111,7 @@ class Judge:
         if other not in (None, path):
             raise BadAnswer(f"{other} has the same name, and both are copied beside station.yaml - rename one of them")
         self.copies[path.name] = path
+        self.copied.add(key)
         return path.name
 
     def _found(self, key: str, name: str) -> Path:

@@ -8,7 +8,6 @@ Invariant: a file that `load` refuses never gets the name of station.yaml.
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import signal
 from collections.abc import Callable, Container, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +16,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from station.commands.commissioning import naming
 from station.config import Config, ConfigError, load, source
 from station.store import files
 
 MODE = 0o640
 PUBLIC = 0o644
-DRAFT = ".draft"
-"""After the name of station.yaml: what it will be when the certificate is there."""
 
 _WITHOUT: Mapping[str, Any] = {
     "security_profile": 1,
@@ -42,12 +40,15 @@ Changes = Mapping[str, Any]
 
 
 class Piece(NamedTuple):
-    """A file to be written. `kept`: what stands there before stays as `.before`."""
+    """A file to be written. `given`: what it was called, if station.yaml names it, by a name that is not in use.
+
+    What else stands there before stays as `.before`.
+    """
 
     path: Path
     data: bytes
     mode: int = files.PRIVATE
-    kept: bool = False
+    given: str = ""
 
 
 def edited(base: str, changes: Changes) -> str:
@@ -115,8 +116,7 @@ def _undone(*paths: Path) -> Iterator[None]:
             if old is None:
                 files.remove(path)
             elif path.read_bytes() != old[0]:
-                files.replace(path, old[0], old[1].st_mode & 0o777)
-                os.chown(path, old[1].st_uid, old[1].st_gid)
+                files.replace(path, old[0], old[1].st_mode & 0o777, (old[1].st_uid, old[1].st_gid))
         raise
 
 
@@ -126,25 +126,28 @@ def write(
     pieces: Sequence[Piece],
     owner: tuple[int, int] | None,
     accept: Callable[[Config], object] = lambda _config: None,
-) -> None:
+) -> set[Path]:
     """Write the pieces, then the file if the agent accepts it, and `accept`, which raises what it likes.
 
     Raises ConfigError and OSError, too; then nothing changed. What stood in the file before stands in
     `station.yaml.before` after it. `owner`: user and group of the service; pieces that nobody else may read are the
-    user's, the file is for the group to read.
+    user's, the file is for the group to read. Returns the files that are of no use now, and have to stay, see `sweep`.
     """
     trial = path.with_name(f"{path.name}.trial")
-    with _stoppable(), _undone(path, *_touched(pieces)):
-        try:
-            _put_all(pieces, owner)
-            _put(Piece(trial, text.encode(), MODE), owner and (-1, owner[1]))
-            accept(_accepted(trial, path.name))
-            if path.exists():
-                files.replace(_before(path), path.read_bytes(), files.PRIVATE)
-            files.move(trial, path)
-        finally:
-            files.remove(trial)
-    files.remove(draft_of(path))
+    with _stoppable():
+        with _undone(path, *_touched(path, pieces)):
+            try:
+                naming.note(path, text, naming.leaving(path, _named(pieces)))
+                _put_all(pieces, owner)
+                _put(Piece(trial, text.encode(), MODE), owner and (-1, owner[1]))
+                accept(_accepted(trial, path.name))
+                if path.exists():
+                    files.replace(naming.before_of(path), path.read_bytes(), files.PRIVATE)
+                files.move(trial, path)
+                _decided()
+            finally:
+                files.remove(trial)
+        return _swept(path)
 
 
 def write_draft(path: Path, text: str, pieces: Sequence[Piece], accept: Callable[[Config], object]) -> None:
@@ -152,39 +155,53 @@ def write_draft(path: Path, text: str, pieces: Sequence[Piece], accept: Callable
 
     What else the agent would refuse is found out now, and not when the certificate has come.
     """
-    draft, trial, secret = draft_of(path), path.with_name(f"{path.name}.trial"), path.with_name(f"{path.name}.secret")
-    with _stoppable(), _undone(draft, *_touched(pieces)):
-        try:
-            _put(Piece(secret, _NO_PASSWORD), None)
-            _put(Piece(trial, edited(text, {"csms": {**_WITHOUT, "password_file": secret.name}}).encode()), None)
-            accept(_accepted(trial, path.name))
-        finally:
-            files.remove(trial)
-            files.remove(secret)
-        _put_all(pieces, None)
-        _put(Piece(draft, text.encode(), MODE), None)
+    draft, trial = naming.draft_of(path), path.with_name(f"{path.name}.trial")
+    secret = path.with_name(f"{path.name}.secret")
+    with _stoppable():
+        with _undone(draft, *_touched(path, pieces)):
+            naming.note(path, text, naming.leaving(path, _named(pieces)))
+            _put_all(pieces, None)
+            try:
+                _put(Piece(secret, _NO_PASSWORD), None)
+                _put(Piece(trial, edited(text, {"csms": {**_WITHOUT, "password_file": secret.name}}).encode()), None)
+                accept(_accepted(trial, path.name))
+            finally:
+                files.remove(trial)
+                files.remove(secret)
+            _put(Piece(draft, text.encode(), MODE), None)
+            _decided()
+        _swept(path)
 
 
-def draft_of(path: Path) -> Path:
-    """Where the draft of a station.yaml is."""
-    return path.with_name(path.name + DRAFT)
+def _decided() -> None:
+    """From now on nobody stops it: all that is left is to tidy up."""
+    for each in _ENDS:
+        signal.signal(each, signal.SIG_IGN)
 
 
-def _before(path: Path) -> Path:
-    return path.with_name(f"{path.name}.before")
+def _swept(path: Path) -> set[Path]:
+    try:
+        return naming.sweep(path)
+    except OSError:  # a disk that fails now has the new station; the next commissioning tidies up
+        return set()
 
 
-def _touched(pieces: Iterable[Piece]) -> Iterator[Path]:
+def _named(pieces: Iterable[Piece]) -> dict[Path, str]:
+    return {each.path: each.given for each in pieces if each.given}
+
+
+def _touched(path: Path, pieces: Iterable[Piece]) -> Iterator[Path]:
     for each in pieces:
         yield each.path
-        if each.kept:
-            yield _before(each.path)
+        if not each.given:
+            yield naming.before_of(each.path)
+    yield naming.note_of(path)
 
 
 def _put_all(pieces: Iterable[Piece], owner: tuple[int, int] | None) -> None:
     for each in pieces:
-        if each.kept and each.path.exists() and (old := each.path.read_bytes()) != each.data:
-            files.replace(_before(each.path), old, each.path.stat().st_mode & 0o777)
+        if not each.given and each.path.exists() and (old := each.path.read_bytes()) != each.data:
+            files.replace(naming.before_of(each.path), old, each.path.stat().st_mode & 0o777)
         _put(each, owner if each.mode == files.PRIVATE else None)
 
 
@@ -197,6 +214,4 @@ def _accepted(trial: Path, name: str) -> Config:
 
 
 def _put(piece: Piece, owner: tuple[int, int] | None) -> None:
-    files.replace(piece.path, piece.data, piece.mode)
-    if owner is not None:
-        os.chown(piece.path, *owner)
+    files.replace(piece.path, piece.data, piece.mode, owner)
