@@ -60,6 +60,9 @@ class SerialPort:
         self._serial: _Opened | None = None
         self._fd = -1
         self._watching = False
+        self._away: asyncio.TimerHandle | None = None
+        self._on_data: Callable[[bytes], None] = lambda _data: None
+        self._on_lost: Callable[[DeviceError], None] = lambda _error: None
         self._opening: asyncio.Task[tuple[_Opened, int]] | None = None
         self._awaited = 0
 
@@ -169,24 +172,43 @@ class SerialPort:
 
     def watch(self, on_data: Callable[[bytes], None], on_lost: Callable[[DeviceError], None]) -> None:
         """Calls `on_data` with what arrives, as it arrives, and `on_lost` once when the port has hung up."""
-
-        def arrived() -> None:
-            try:
-                data = self.read()
-            except DeviceError as error:
-                on_lost(error)
-                return
-            if data:
-                on_data(data)
-
-        asyncio.get_running_loop().add_reader(self._fd, arrived)
+        self._on_data, self._on_lost = on_data, on_lost
         self._watching = True
+        asyncio.get_running_loop().add_reader(self._fd, self._arrived)
+
+    def look_away(self, seconds: float) -> None:
+        """Keeps what arrives within the next `seconds` back, and gives it in one piece. For who has asked.
+
+        A UART tells every eight bytes, an adapter every packet: an answer would wake its reader several times.
+        """
+        if self._watching and self._away is None:
+            loop = asyncio.get_running_loop()
+            loop.remove_reader(self._fd)
+            self._away = loop.call_later(seconds, self._look_again)
 
     def unwatch(self) -> None:
         """Ends `watch`; harmless without one."""
         if self._watching:
             self._watching = False
-            asyncio.get_running_loop().remove_reader(self._fd)
+            if self._away is None:
+                asyncio.get_running_loop().remove_reader(self._fd)
+            else:
+                self._away.cancel()
+                self._away = None
+
+    def _look_again(self) -> None:
+        self._away = None
+        asyncio.get_running_loop().add_reader(self._fd, self._arrived)
+        self._arrived()
+
+    def _arrived(self) -> None:
+        try:
+            data = self.read()
+        except DeviceError as error:
+            self._on_lost(error)
+            return
+        if data:
+            self._on_data(data)
 
     def _gone(self, why: str) -> NotFound:
         self.close()

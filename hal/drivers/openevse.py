@@ -33,7 +33,7 @@ from typing import Annotated, Literal, NamedTuple
 import msgspec
 
 from hal.api import LEASE_S, BoardSnapshot, Fault, Identity, LockState, Permit, PilotState, SensorInfo, SensorReading
-from hal.buses.rapi import RapiBus
+from hal.buses.rapi import Answer, RapiBus
 from hal.context import DriverContext, parse_options
 from hal.drivers.polled import PolledBoard, PolledOptions
 from hal.errors import BadReply, DeviceError, NotFound, Refused, Timeout
@@ -138,11 +138,20 @@ class OpenEvse(PolledBoard):
         self._watched = armed.ok
 
     async def _look(self, channel: int) -> BoardSnapshot:
-        state = await self._state()
-        offered = await self._offered_in(state)
+        """What is certain to be wanted is asked in one go; the rest when the state is known to be another."""
+        last = self._lines[channel].last
+        questions = ["GS"]
+        if self._offered.looks >= _LIMIT_LOOKS or self._offered.code is None:
+            questions.append("GC")
+        if last is not None and last.contactor_closed:
+            questions.append("GG")
+        answers = await self._bus.ask_all(*((question,) for question in questions))
+        told = dict(zip(questions, answers, strict=True))
+        state = self._state_in(told["GS"])
+        offered = await self._offered_in(state, told.get("GC"))
         flowing: bool | None = False
         if state.closed:
-            current = await self._bus.ask("GG")
+            current = told.get("GG") or await self._bus.ask("GG")
             measured = self._numbers(current.words, 1)[0] if current.ok else _NO_AMMETER
             flowing = None if measured == _NO_AMMETER else measured >= _FLOWS_FROM_MA
         return BoardSnapshot(
@@ -209,16 +218,19 @@ class OpenEvse(PolledBoard):
         await self._arm()
         return False
 
-    async def _offered_in(self, state: State) -> int:
-        """The current offered, read if it may have changed."""
+    async def _offered_in(self, state: State, told: Answer | None) -> int:
+        """The current offered: as just told, or read if it may have changed."""
         known = self._offered
-        if known.code != state.code or known.looks >= _LIMIT_LOOKS:
-            known = _Offered(state.code, self._numbers(await self._do("GC"), 3)[2])
+        if told is not None or known.code != state.code:
+            words = self._accepted("GC", told) if told is not None else await self._do("GC")
+            known = _Offered(state.code, self._numbers(words, 3)[2])
         self._offered = known._replace(looks=known.looks + 1)
         return known.amperes
 
     async def _state(self) -> State:
-        answer = await self._bus.ask("GS")
+        return self._state_in(await self._bus.ask("GS"))
+
+    def _state_in(self, answer: Answer) -> State:
         if not answer.ok:
             raise BadReply(self.name, "refuses to tell its state")
         return State.of(self.name, answer.words, answer.sampled_at)
@@ -230,9 +242,11 @@ class OpenEvse(PolledBoard):
 
     async def _do(self, *words: str) -> tuple[str, ...]:
         """A command that must be accepted."""
-        answer = await self._bus.ask(*words)
+        return self._accepted(" ".join(words), await self._bus.ask(*words))
+
+    def _accepted(self, command: str, answer: Answer) -> tuple[str, ...]:
         if not answer.ok:
-            raise Refused(self.name, f"refuses ${' '.join(words)}")
+            raise Refused(self.name, f"refuses ${command}")
         return answer.words
 
     def _numbers(self, words: tuple[str, ...], least: int) -> list[int]:

@@ -100,6 +100,7 @@ class NoisyPort(MemoryPort):
         self.device: Callable[[bytes], None] = lambda data: None
         self._noise = noise
         self._watching: Callable[[bytes], None] | None = None
+        self._away = False
 
     def close(self) -> None:
         """As SerialPort."""
@@ -110,6 +111,17 @@ class NoisyPort(MemoryPort):
         """As SerialPort; this one is not lost."""
         del on_lost
         self._watching = on_data
+
+    def look_away(self, seconds: float) -> None:
+        """As SerialPort."""
+        if not self._away:
+            self._away = True
+            asyncio.get_running_loop().call_later(seconds, self._look_again)
+
+    def _look_again(self) -> None:
+        self._away = False
+        if self._watching is not None:
+            self._watching(self.read())
 
     def write(self, data: bytes) -> None:
         """As SerialPort: the question is on its way, and may be damaged there."""
@@ -123,7 +135,7 @@ class NoisyPort(MemoryPort):
 
     def arrive(self, data: bytes) -> None:
         """To whoever watches."""
-        if self._watching is not None:
+        if self._watching is not None and not self._away:
             self._watching(data)
         else:
             super().arrive(data)

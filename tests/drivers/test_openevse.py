@@ -366,6 +366,53 @@ def test_askers_have_their_turns_and_an_unplugged_port_tells_each(tmp_path: Path
     virtualloop.hurry(scenario())
 
 
+def test_what_is_only_asked_goes_in_one_piece_and_what_changes_something_alone(tmp_path: Path) -> None:
+    """In the order in which it was asked; three questions at once, no more than the controller keeps."""
+
+    async def scenario() -> None:
+        async with running(OpenEvseRig, tmp_path) as r:
+            pieces: list[list[str]] = []
+            received = r.board.received
+
+            def note(data: bytes) -> None:
+                pieces.append([line[1:3].decode() for line in data.split(b"\r") if line])
+                received(data)
+
+            r.board.line._on_data = note
+            await asyncio.gather(*(r.bus.ask(*words.split()) for words in ("GC", "GP", "FS", "GV", "GC", "GS", "GG")))
+            assert pieces == [["GC", "GP"], ["FS"], ["GV", "GC", "GS"], ["GG"]]
+
+            pieces.clear()
+            r.board.do_drop(1)
+            answers = await r.bus.ask_all(("GC",), ("GP",))
+            assert pieces == [["GC", "GP"], ["GC"]]
+            assert [answer.words[0] for answer in answers] == ["6", "251"]
+
+    virtualloop.hurry(scenario())
+
+
+def test_answers_that_come_in_steps_are_looked_for_once(tmp_path: Path) -> None:
+    """A UART tells every eight bytes; whoever asked for three things is woken for one."""
+
+    async def scenario() -> None:
+        async with running(OpenEvseRig, tmp_path) as r:
+            await r.bus.ask("GV")
+            r.board.do_pace(115200)
+            looks: list[bytes] = []
+            read = r.bus._port.read
+
+            def noted() -> bytes:
+                looks.append(read())
+                return looks[-1]
+
+            r.bus._port.read = noted
+            await r.bus.ask_all(("GS",), ("GC",), ("GG",))
+            assert len(looks) == 1
+            assert looks[0].count(b"$OK") == 3
+
+    virtualloop.hurry(scenario())
+
+
 def test_an_answer_that_is_damaged_three_times_is_a_bad_reply(tmp_path: Path) -> None:
     """Told apart from silence: somebody should look at the wire."""
 
