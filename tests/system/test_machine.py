@@ -189,6 +189,19 @@ def test_an_upgrade_goes_on_with_the_session_and_only_a_purge_forgets(
     assert [name for name in left if not name.startswith(("/root/", "/proc/"))] == [f"{DROP_INS}"]
 
 
+def test_whatever_asks_for_a_restart_of_the_machine_gets_one(fitted: Machine) -> None:
+    """A folder with something in it, too: whoever can make that file can make such a one."""
+    fitted.boot()
+    fitted.shell("mkdir -p /var/lib/ocpp-station/reboot/again; touch /var/lib/ocpp-station/reboot/again/and-again")
+    fitted.run("systemctl", "enable", "--now", "ocpp-station-reboot.path")
+    fitted.until_off("the restart")
+
+    fitted.boot()
+
+    assert not (fitted.root / "var/lib/ocpp-station/reboot").exists()
+    assert fitted.run("systemctl", "is-active", "ocpp-station-reboot.path").strip() == "active"
+
+
 def test_power_is_lost_in_a_session_and_comes_back_without_network(fitted: Machine, csms: LiveCsms) -> None:
     """The agent works without a network; when there is one again, the CSMS hears how the session ended."""
     machine = fitted
