@@ -23,7 +23,7 @@ from typing import Any, NamedTuple
 from certs.errors import BadCertificate, CertsError
 from station.commands import dropin, errors
 from station.commands.check import findings, row
-from station.commands.commissioning import keymaking, lines, naming, record, tried, writing
+from station.commands.commissioning import closed, keymaking, lines, naming, record, tried, writing
 from station.commands.commissioning.dialogue import KEPT, Dialogue, Known, Stopped, agreed, shown
 from station.commands.commissioning.given import BadSource, payload, told
 from station.commands.commissioning.judging import Folders, Judge
@@ -118,6 +118,11 @@ def commission(given: Given) -> int:
 
 
 def _base(given: Given) -> _Base:
+    if (open_to := closed.stranger(given.config)) is not None:
+        raise Stopped(
+            f"{open_to} is not root's alone: others could put files in place of the station's",
+            f"chown root {open_to} && chmod go-w {open_to}",
+        )
     with contextlib.suppress(OSError):  # where nothing can be removed, nothing can be written, and that is told later
         naming.sweep(given.config.absolute())
     draft = naming.draft_of(given.config)

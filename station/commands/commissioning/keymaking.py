@@ -101,4 +101,4 @@ def _given(owner: tuple[int, int] | None, directory: Path) -> Iterator[None]:
     finally:
         for each in (*absent, *(set(directory.glob("*")) - before)):
             if owner is not None and each.exists():
-                os.chown(each, *owner)
+                os.chown(each, *owner, follow_symlinks=False)  # that user may write here, a link, too
