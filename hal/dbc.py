@@ -35,15 +35,6 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
     scale: float = 1.0
     offset: float = 0.0
 
-    def raw(self, data: bytes) -> int:
-        """The bits as a number."""
-        if self.little:
-            raw = int.from_bytes(data, "little") >> self.start
-        else:
-            raw = int.from_bytes(data, "big") >> (len(data) * 8 - self._first_from_left() - self.length)
-        raw &= (1 << self.length) - 1
-        return raw - (1 << self.length) if self.signed and raw >> (self.length - 1) else raw
-
     def placed(self, value: float, size: int) -> int:
         """`value` as bits at their place in a frame of `size` bytes, little-endian. Raises ValueError out of range."""
         raw = round((value - self.offset) / self.scale)
@@ -53,10 +44,12 @@ class Signal(msgspec.Struct, frozen=True, omit_defaults=True):
         raw &= (1 << self.length) - 1
         if self.little:
             return raw << self.start
-        big = raw << (size * 8 - self._first_from_left() - self.length)
+        big = raw << (size * 8 - self.first_from_left - self.length)
         return int.from_bytes(big.to_bytes(size, "big"), "little")
 
-    def _first_from_left(self) -> int:
+    @property
+    def first_from_left(self) -> int:
+        """The bits before it in a frame, for a Motorola one."""
         return self.start // 8 * 8 + 7 - self.start % 8
 
 
@@ -73,8 +66,16 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         """The value of every signal. Raises ValueError for a frame that is too short."""
         if len(data) < self.size:
             raise ValueError(f"{self.name} has {len(data)} bytes instead of {self.size}")
-        frame = data[: self.size]
-        return {signal.name: signal.raw(frame) * signal.scale + signal.offset for signal in self.signals}
+        little, big = int.from_bytes(data[: self.size], "little"), int.from_bytes(data[: self.size], "big")
+        values = {}
+        for signal in self.signals:  # in one go: a board reports itself each second
+            length = signal.length
+            place = signal.start if signal.little else self.size * 8 - signal.first_from_left - length
+            raw = (little if signal.little else big) >> place & (1 << length) - 1
+            if signal.signed and raw >> (length - 1):
+                raw -= 1 << length
+            values[signal.name] = raw * signal.scale + signal.offset
+        return values
 
     def encode(self, values: Mapping[str, float]) -> bytes:
         """The frame with these values; signals that are not named are 0 bits. Raises ValueError out of range."""

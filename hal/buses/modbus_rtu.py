@@ -26,6 +26,7 @@ from hal.errors import BadReply, DeviceError, NotFound, Timeout
 from hal.waits import until
 
 _CHUNK_S = 0.1  # silence inside a reply that ends it: above the latency of a USB adapter (16 ms) and of a busy host
+_JUST_S = 0.001
 _SETTLE_ROUNDS = 10
 
 
@@ -76,15 +77,16 @@ class ModbusRtu(ModbusBus):
 
     async def _exchange(self, device: ModbusDevice, job: Job) -> tuple[bytes, float]:
         await self._open(device)
-        debt = self.debts[device.unit]
-        debt.forget(asyncio.get_running_loop().time(), device.timing.forget_s)
-        await until(max(self._free_at, device.ready_at))
-        try:
-            self._collect()
-        except NotFound:  # unplugged while nobody asked; it may be back by now
-            await self._open(device)
-        shape = self.pdus().shape(job.request)
-        if shape in debt.shapes:
+        debt, now = self.debts[device.unit], asyncio.get_running_loop().time()
+        debt.forget(now, device.timing.forget_s)
+        if self._paused_for is None or now > self._free_at + _JUST_S:  # else all that there was has just been read
+            self._paused_for = None
+            await until(max(self._free_at, device.ready_at))
+            try:
+                self._collect()
+            except NotFound:  # unplugged while nobody asked; it may be back by now
+                await self._open(device)
+        if debt.shapes and (shape := self.pdus().shape(job.request)) in debt.shapes:
             await self._probe(device, job, shape)
         reply, sampled_at = await self._ask(device, job.request, None)
         return reply.pdu, sampled_at
@@ -99,14 +101,12 @@ class ModbusRtu(ModbusBus):
 
     async def _ask(self, device: ModbusDevice, request: Request, unowed: Shape | None) -> tuple[Reply, float]:
         """Sends, and returns the reply and when it was sampled. A probe is content when `unowed` is owed no longer."""
-        loop, codec, debt, pace = (
-            asyncio.get_running_loop(),
-            self.pdus(),
-            self.debts[device.unit],
-            self.paces[device.unit],
-        )
+        loop, codec = asyncio.get_running_loop(), self.pdus()
+        debt, pace = self.debts[device.unit], self.paces[device.unit]
         shape, frame = codec.shape(request), codec.frame(request)
-        if await until(max(self._free_at, device.ready_at)):  # after a probe
+        free_at = max(self._free_at, device.ready_at)
+        if free_at > loop.time():  # after a probe
+            await until(free_at)
             self._collect()
         self._buffer.clear()
         self.port.write(frame)
@@ -161,7 +161,7 @@ class ModbusRtu(ModbusBus):
         self._buffer += self.port.read()
         found = []
         codec = self.pdus()
-        while reply := codec.take(self._buffer, self.debts):
+        while self._buffer and (reply := codec.take(self._buffer, self.debts)):
             found.append((reply, self.debts[reply.unit].pay(reply.shape)))
         return found
 

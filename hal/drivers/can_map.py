@@ -203,6 +203,7 @@ class Channel:
         self._values: dict[str, float] = {}
         self._counters: dict[int, float] = {}
         self._messages = self._mapped(dbc)
+        self._paths = {message.id: self._paths_of(message) for message in self._messages.values()}
         self.command_message = self._message(dbc, board.command.message)
         self._check_command()
         self.ids = {message.id + id_offset for message in self._messages.values()}
@@ -220,8 +221,9 @@ class Channel:
         if not self._sound(message, frame, values):
             self.damaged += 1
             return False
-        name = message.name.removeprefix(self._prefix)
-        self._values.update((f"{name}.{signal}", value) for signal, value in values.items())
+        paths = self._paths[message.id]
+        for signal, value in values.items():
+            self._values[paths[signal]] = value
         return True
 
     def has(self, path: str | None) -> bool:
@@ -250,7 +252,7 @@ class Channel:
             cable_rating_a=self.get(status.cable_rating_a) or None,
             flowing=_FLOWS.get(self._chosen(status.flowing) or ""),
             lock=LockState(self._chosen(status.lock) or "absent"),
-            faults=frozenset(Fault(name) for name, path in status.faults.items() if self._values.get(path)),
+            faults=frozenset([Fault(name) for name, path in status.faults.items() if self._values.get(path)]),
         )
 
     def refusal(self) -> str | None:
@@ -300,6 +302,11 @@ class Channel:
 
     def _chosen(self, choice: FlowValues | LockValues | None) -> str | None:
         return None if choice is None else choice.values.get(int(self._values.get(choice.signal, -1)))
+
+    def _paths_of(self, message: Message) -> dict[str, str]:
+        """By what names its signals are known."""
+        name = message.name.removeprefix(self._prefix)
+        return {signal.name: f"{name}.{signal.name}" for signal in message.signals}
 
     def _mapped(self, dbc: Dbc) -> dict[int, Message]:
         """The messages that hold a mapped signal, by identifier."""
