@@ -73,8 +73,8 @@ def _may_sign_code(certificate: x509.Certificate) -> None:
             raise BadCertificate("its extended key usage does not let it sign code")
 
 
-def check(file: Path, signer_pem: str, signature: str) -> None:
-    """Read the whole file. Raises BadSignature unless the signer has signed it (Base64); OSError."""
+def check(file: Path, signer_pem: str, signature: str) -> bytes:
+    """Read the whole file; its SHA-256. Raises BadSignature unless the signer has signed it (Base64); OSError."""
     try:
         raw = base64.b64decode("".join(signature.split()), validate=True)
     except ValueError:  # binascii.Error is one; letters outside of ASCII are another
@@ -91,3 +91,4 @@ def check(file: Path, signer_pem: str, signature: str) -> None:
             raise BadSignature("the signer's key is of another kind")
     except (InvalidSignature, UnsupportedAlgorithm):
         raise BadSignature("the signature is not that of this file by this signer") from None
+    return digest

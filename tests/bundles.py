@@ -101,9 +101,9 @@ class Place:
         given = {VARIABLE: str(self.root)}
         return Bundle(given, self.floor, silent, within_s=within_s, patience_s=patience_s)
 
-    def install(self, file: Path, update: str = "update-1", **more: float) -> tuple[str, str]:
+    def install(self, file: Path, update: str = "update-1", digest: bytes = b"", **more: float) -> tuple[str, str]:
         """The outcome, and the words."""
-        return tuple(asyncio.run(self.installer(**more).install(update, file)))  # type: ignore[return-value]  # its two
+        return tuple(asyncio.run(self.installer(**more).install(update, file, digest)))  # type: ignore[return-value]  # its two
 
     def start(self, *arguments: str, python: str = "", check: bool = True, runtime: str = "") -> str:
         """What the launcher starts says. `runtime`: the service's directory in memory, where it counts failures."""

@@ -149,12 +149,20 @@ def signer(job: JudgeSigner, roots_pem: str) -> SignerJudged | list[bytes]:
     return list(found.path)
 
 
-def verify(job: VerifyFirmware, path: Path) -> FirmwareVerified:
-    """What lies on the disk, not what was seen on its way there."""
+def signed(job: VerifyFirmware | InstallFirmware, path: Path) -> bytes:
+    """The SHA-256 of what the signer has signed, and lies there; nothing of an update without a signature.
+
+    Raises BadSignature and OSError.
+    """
     from certs.signature import check  # noqa: PLC0415 - heavy, used rarely
 
+    return check(path, job.certificate, job.signature) if job.signature else b""
+
+
+def verify(job: VerifyFirmware, path: Path) -> FirmwareVerified:
+    """What lies on the disk, not what was seen on its way there."""
     try:
-        check(path, job.certificate, job.signature)
+        signed(job, path)
     except BadSignature as error:
         return FirmwareVerified(file=job.file, reason=str(error))
     except OSError as error:
@@ -228,7 +236,16 @@ class FirmwareFiles:
 
     async def install(self, job: InstallFirmware) -> FirmwareInstalled:
         """See the job."""
-        done = await self._installer.install(job.file, self._folder / job.file)
+        path = self._folder / job.file
+        try:
+            digest = await in_thread(lambda: signed(job, path), "firmware")
+        except BadSignature as error:
+            return FirmwareInstalled(
+                file=job.file, outcome="unverified", reason=f"changed since it was checked: {error}"
+            )
+        except OSError as error:
+            return FirmwareInstalled(file=job.file, outcome="failed", reason=str(error))
+        done = await self._installer.install(job.file, path, digest)
         return FirmwareInstalled(file=job.file, outcome=done.outcome, reason=done.words)
 
     async def confirm(self, job: ConfirmFirmware) -> FirmwareConfirmed:

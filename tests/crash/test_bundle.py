@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -104,6 +105,30 @@ def test_after_a_power_cut_the_installation_can_be_done_again(site: Site, fast: 
 
     assert report.images > 20
     assert report.violations == []
+
+
+@pytest.mark.parametrize("after", [0, 1, 2, 3, 4, 5])
+def test_a_disk_that_fills_up_while_a_version_is_unpacked_gets_the_room_back(
+    site: Site, fast: Path, after: int
+) -> None:
+    """Somebody else took what was free: the database needs it more. The old version runs on; later it can be done."""
+    new, before = bundle(fast / NEW, NEW), sorted(site.place.slots.versions.iterdir())
+    writes = 0
+
+    def full(what: str, name: str) -> int:
+        nonlocal writes
+        writes += what == "write" and "versions" in name
+        return sqlite3.SQLITE_FULL if what == "write" and writes > after else 0
+
+    site.recorder.fail = full
+    outcome, _ = site.place.install(new, NEW)
+    site.recorder.fail = None
+
+    assert (outcome, writes) == ("failed", after + 1)
+    assert sorted(site.place.slots.versions.iterdir()) == before
+    assert site.starts(site.recorder.root) == OLD
+    site.update(NEW)
+    assert site.starts(site.recorder.root) == NEW
 
 
 @pytest.mark.parametrize("step", ["_make_durable", "_unpack"])

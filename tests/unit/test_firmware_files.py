@@ -11,15 +11,23 @@ import pytest
 
 from certs.throwaway import Authority, Wish
 from certs.trust import TrustStore
-from station.blocks.firmware.jobs import ConfirmFirmware, InstallFirmware, JudgeSigner, Outcome, SignerJudged
+from station.blocks.firmware.jobs import (
+    ConfirmFirmware,
+    InstallFirmware,
+    JudgeSigner,
+    Outcome,
+    SignerJudged,
+    VerifyFirmware,
+)
 from station.commands import firmware
 from station.commands.firmware import Fetched, FirmwareFiles
 from station.config import load
 from station.now import Mono, Wall
 from station.state.firmware_updates import FirmwareUpdate
+from tests.bundles import Place, bundle
 from tests.fileservers import Answer, HttpServer
 from tests.responder import Responder, named
-from tests.scenarios.l_firmware.updates import CODE_SIGNING
+from tests.scenarios.l_firmware.updates import CODE_SIGNING, IMAGE, Manufacturer
 
 CONFIG = """\
 station: {{identity: CS001, vendor: Example, model: Twin, serial: "4711"}}
@@ -162,6 +170,49 @@ def test_the_exit_code_says_how_it_ended(tmp_path: Path, code: int, outcome: Out
     done = asyncio.run(installer.install(InstallFirmware(file="image")))
 
     assert (done.outcome, done.reason) == (outcome, "the last line")
+
+
+@pytest.mark.parametrize("swapped", [False, True])
+def test_what_was_changed_since_it_was_checked_is_not_installed(tmp_path: Path, *, swapped: bool) -> None:
+    """Days may lie in between, and a power cut: the file is checked again, for every installer."""
+    maker, trace = Manufacturer(tmp_path), tmp_path / "trace"
+    installer = files(tmp_path, f"open({str(trace)!r}, 'w')")
+    image = tmp_path / "state" / "firmware" / "image"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(IMAGE)
+    told = {"file": "image", "certificate": maker.certificate, "signature": maker.sign()}
+    assert asyncio.run(installer.verify(VerifyFirmware(**told))).reason == ""
+    if swapped:
+        image.write_bytes(IMAGE.swapcase())
+
+    done = asyncio.run(installer.install(InstallFirmware(**told)))
+
+    assert done.outcome == ("unverified" if swapped else "active")
+    assert trace.exists() is not swapped
+
+
+def test_the_installer_is_told_what_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It compares that with what it reads: between the check and its reading there is a moment, too."""
+    maker, place = Manufacturer(tmp_path), Place(tmp_path / "place")
+    genuine, other = bundle(tmp_path / "genuine"), bundle(tmp_path / "other", "9.1.0")
+    work = files(tmp_path, "pass")
+    monkeypatch.setattr(work, "_installer", place.installer())
+    image = tmp_path / "state" / "firmware" / "image"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(genuine.read_bytes())
+    checked = firmware.signed
+
+    def then_swapped(job: InstallFirmware, path: Path) -> bytes:
+        digest = checked(job, path)
+        path.write_bytes(other.read_bytes())
+        return digest
+
+    monkeypatch.setattr(firmware, "signed", then_swapped)
+    signature = maker.sign(genuine.read_bytes())
+    done = asyncio.run(work.install(InstallFirmware(file="image", certificate=maker.certificate, signature=signature)))
+
+    assert (done.outcome, done.reason) == ("unverified", "it was changed since its signature was checked")
+    assert place.pointers() == {}
 
 
 def test_an_installer_that_never_ends_is_killed(tmp_path: Path) -> None:

@@ -219,7 +219,8 @@ class Firmware(Block):
             self._advance(now)
             return
         self._progress.reach(update, "Installing", phase="install", attempts=update.attempts + 1)
-        self._work.start(InstallFirmware(file=update.file), self._terms.patience_s + SLACK_S, now)
+        job = InstallFirmware(file=update.file, certificate=update.certificate, signature=update.signature)
+        self._work.start(job, self._terms.patience_s + SLACK_S, now)
 
     def _restart(self, update: FirmwareUpdate, now: Now) -> None:
         """L01.FR.15, L01.FR.32, L01.FR.33, L02.FR.09, L02.FR.21, L02.FR.22."""

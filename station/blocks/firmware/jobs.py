@@ -67,9 +67,11 @@ class FirmwareVerified(JobResult, frozen=True, kw_only=True):
 
 
 class InstallFirmware(Job, frozen=True, kw_only=True):
-    """Let the installer do its work."""
+    """Let the installer do its work, if the file is still what was signed: days may lie in between, and a power cut."""
 
     file: str
+    certificate: str = ""
+    signature: str = ""
 
 
 class FirmwareInstalled(JobResult, frozen=True, kw_only=True):

@@ -37,8 +37,11 @@ class Confirmation(NamedTuple):
 class Installer(Protocol):
     """Both calls may be cut off anywhere, and are then made again. `update` names the update."""
 
-    async def install(self, update: str, file: Path) -> Installation:
-        """Put the firmware in place; what is there runs on until a restart."""
+    async def install(self, update: str, file: Path, digest: bytes = b"") -> Installation:
+        """Put the firmware in place; what is there runs on until a restart.
+
+        `digest`: the SHA-256 of what the manufacturer has signed, a moment ago; empty if he has signed nothing.
+        """
         ...
 
     async def confirm(self, update: str, file: Path, *, late: bool = False) -> Confirmation:

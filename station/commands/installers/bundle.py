@@ -8,7 +8,9 @@ the station, `confirm` waits until the hardware answers, too, and ends the trial
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hashlib
+import io
 import logging
 import platform
 import shutil
@@ -38,6 +40,7 @@ LOOK_S = 1.0
 SPARE_BYTES = 32_000_000
 """So much of the disk stays free: the database needs it more."""
 _TRY_OUT_S = 60.0
+_PIECE = 65_536
 
 
 class Digest(Protocol):
@@ -58,6 +61,26 @@ def here() -> Here:
     return Here(version=VERSION, python=python, machine=platform.machine(), schema=newest(SCHEMA))
 
 
+class _Seen(io.BufferedReader):
+    """A file that is read once, and what all of it amounts to."""
+
+    def __init__(self, raw: io.RawIOBase) -> None:
+        super().__init__(raw)
+        self._hash = hashlib.sha256()
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file."""
+        data = super().read(size)
+        self._hash.update(data)
+        return data
+
+    def digest(self) -> bytes:
+        """Of the whole file, to its end."""
+        while self.read(_PIECE):
+            pass
+        return self._hash.digest()
+
+
 class _Task(NamedTuple):
     """An installation. `by`: then nobody waits for it any more."""
 
@@ -65,6 +88,7 @@ class _Task(NamedTuple):
     update: str
     silent: frozenset[int]
     file: Path
+    digest: bytes
     by: float
 
     def check_time(self) -> None:
@@ -86,13 +110,13 @@ class Bundle:
         self._within_s = within_s
         self._patience_s = patience_s
 
-    async def install(self, update: str, file: Path) -> Installation:
-        """See `Installer`."""
+    async def install(self, update: str, file: Path, digest: bytes = b"") -> Installation:
+        """See `Installer`. What is unpacked is compared with what was signed: the file may be another one by now."""
         if self._slots is None:
             return Installation("failed", "the agent was not started by ocpp-station-launch")
         slots, silent, by = self._slots, await self._silent(), time.monotonic() + self._patience_s
         try:
-            return await in_thread(lambda: self._install(_Task(slots, update, silent, file, by)), "firmware")
+            return await in_thread(lambda: self._install(_Task(slots, update, silent, file, digest, by)), "firmware")
         except (BadBundle, Refused, BadVersion) as error:
             return Installation("unverified", one_line(str(error)))
         except OSError as error:
@@ -125,7 +149,7 @@ class Bundle:
     def _install(self, task: _Task) -> Installation:
         slots = task.slots
         running = slots.of(station.__file__)
-        with task.file.open("rb") as raw:
+        with _Seen(io.FileIO(task.file)) as raw:
             reader = Reader(raw)
             text, told = manifest.first(reader)
             slot = f"{told.version}-{hashlib.sha256(text).hexdigest()[:12]}"
@@ -137,13 +161,29 @@ class Bundle:
                 return Installation("active", f"{told.version} runs already")
             slots.make_room(running)
             _check_room(slots.root, told.size)
-            _unpack(reader, told, slots.versions / slot, task)
-        files.create(slots.versions / slot / manifest.NAME, [text])
-        _make_durable(slots.versions / slot)
-        _try_out(slots.versions / slot, told.version)
-        task.check_time()
+            with _gone_unless_done(slots.versions / slot):
+                _unpack(reader, told, slots.versions / slot, task)
+                if task.digest not in {b"", raw.digest()}:
+                    raise BadBundle("it was changed since its signature was checked")
+                files.create(slots.versions / slot / manifest.NAME, [text])
+                _make_durable(slots.versions / slot)
+                _try_out(slots.versions / slot, told.version)
+                task.check_time()
         slots.try_(wanted, self._within_s)
         return Installation("restart", f"{told.version} is to be tried")
+
+
+@contextlib.contextmanager
+def _gone_unless_done(folder: Path) -> Iterator[None]:
+    """What is of no use takes no room: on a full disk the database needs it."""
+    new = not folder.exists()
+    try:
+        yield
+    except BaseException:
+        if new and folder.exists():
+            with contextlib.suppress(OSError):  # the next installation tries it again
+                files.remove_tree(folder)
+        raise
 
 
 def _check_room(root: Path, size: int) -> None:

@@ -21,9 +21,9 @@ class Command:
         self._command = command
         self._patience_s = patience_s
 
-    async def install(self, update: str, file: Path) -> Installation:
+    async def install(self, update: str, file: Path, digest: bytes = b"") -> Installation:
         """See `Installer`."""
-        del update
+        del update, digest
         ran = await run([*self._command, "install", str(file)], self._patience_s)
         return Installation(OUTCOMES.get(ran.code, "failed"), ran.words)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import shutil
 from pathlib import Path
 
@@ -118,6 +119,46 @@ def test_an_installation_that_nobody_waits_for_any_more_changes_nothing(place: P
 
     assert (outcome, words) == ("failed", "it took too long")
     assert place.pointers() == {}
+
+
+def test_a_file_that_is_swapped_between_its_check_and_its_unpacking_is_never_run(place: Place, tmp_path: Path) -> None:
+    """What was unpacked is judged, not what lay there before; nothing of it is started, not even for its version."""
+    genuine, trace = bundle(tmp_path / "genuine"), tmp_path / "trace"
+    signed = hashlib.sha256(genuine.read_bytes()).digest()
+    start = f"open({str(trace)!r}, 'w'); print('ocpp-station 9.0.0')"
+
+    told = place.install(bundle(tmp_path / "other", start=start), digest=signed)
+
+    assert told == ("unverified", "it was changed since its signature was checked")
+    assert not trace.exists()
+    assert (list(place.slots.versions.iterdir()), place.pointers()) == ([], {})
+    assert place.install(genuine, digest=signed)[0] == "restart"
+
+
+def test_what_follows_a_bundle_is_part_of_what_was_signed(place: Place, tmp_path: Path) -> None:
+    """To the last byte, though nobody unpacks it."""
+    genuine = bundle(tmp_path / "genuine")
+    signed = hashlib.sha256(genuine.read_bytes()).digest()
+    with genuine.open("ab") as file:
+        file.write(bytes(100_000))  # gzip passes zeros over
+
+    assert place.install(genuine, digest=signed)[0] == "unverified"
+    assert place.install(genuine, digest=hashlib.sha256(genuine.read_bytes()).digest())[0] == "restart"
+
+
+def test_what_cannot_be_used_takes_no_room(place: Place, tmp_path: Path) -> None:
+    """And what is there already stays, whatever comes under its name."""
+    assert place.install(bundle(tmp_path / "broken", start="import nothing_of_that_name"))[0] == "unverified"
+    assert list(place.slots.versions.iterdir()) == []
+
+    good = bundle(tmp_path / "good")
+    place.install(good)
+    (slot,) = place.slots.versions.iterdir()
+    place.start()
+    (place.root / "trial-1").rename(place.root / "current")
+    before = sorted(slot.rglob("*"))
+    assert place.install(good)[0] == "failed"  # the packaged agent runs, and keeps what `current` names
+    assert sorted(slot.rglob("*")) == before
 
 
 def test_the_trial_ends_when_the_hardware_answers_too(
