@@ -27,7 +27,7 @@ from station.blocks.remote_control import Unlock, UnlockTried
 from station.blocks.smart_charging.vehicle import OfferSchedules, SchedulesOffered
 from station.commands import errors, extensions, network, roots, sealing, signing, vehicles
 from station.commands.control import commands
-from station.commands.firmwarejobs import FirmwareJobs
+from station.commands.firmwarejobs import FirmwareJobs, Starts
 from station.commands.installers import Silent
 from station.commands.keystore import key_store
 from station.commands.logjobs import LogJobs
@@ -237,6 +237,8 @@ def _outside(config: Config, station: Station, parts: Parts) -> Outside:
             from station.commands import metrics  # noqa: PLC0415 - few want it
 
             found["metrics"] = metrics.server(config.file.metrics, station, runner, config)
+        if (starts := Starts(config, _silent(station, runner))).counted:
+            found["starts"] = starts
         return found
 
     return Outside(

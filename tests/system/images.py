@@ -184,9 +184,9 @@ class Machine:
         reached = {"DBUS_SYSTEM_BUS_ADDRESS": f"unix:path={self.folder}/bus"}
         service = ("rauc", "-c", "system.conf", f"--override-boot-slot={self.said('booted')}", "service")
         with self._service({}, "dbus-daemon", "--config-file=bus.conf", "--nofork"):
-            self._until((self.folder / "bus").exists, "the bus")
+            self.until((self.folder / "bus").exists, "the bus")
             with self._service(reached, *service):
-                self._until(lambda: self._answers({**os.environ, **reached}), "RAUC")
+                self.until(lambda: self._answers({**os.environ, **reached}), "RAUC")
                 yield reached
 
     @staticmethod
@@ -206,7 +206,8 @@ class Machine:
             process.kill()
             process.wait(PATIENCE_S)
 
-    def _until(self, condition: Callable[[], bool], what: str) -> None:
+    def until(self, condition: Callable[[], bool], what: str) -> None:
+        """Asked again and again."""
         end = time.monotonic() + PATIENCE_S
         while not condition():
             assert time.monotonic() < end, f"waited for {what}: {(self.folder / 'services.log').read_text()}"
@@ -235,5 +236,5 @@ class Machine:
         service = ("swupdate", "-f", "swupdate.cfg", "-k", "ca.pem", "-H", "twin:1.0", "-m", "-M", "-l", "4")
         environment = {"TMPDIR": str(self.folder)}
         with self._service(environment, *service):
-            self._until((self.folder / "sockinstctrl").exists, "SWUpdate")
+            self.until((self.folder / "sockinstctrl").exists, "SWUpdate")
             yield

@@ -94,6 +94,18 @@ def site(tmp_path: Path) -> Iterator[Site]:
             made.end()
 
 
+def test_the_boot_loader_is_told_that_what_has_proven_itself_has_started(site: Site) -> None:
+    """Without any update, and without any CSMS: power is cut more often than a boot loader counts."""
+    site.csms.refuse_with = HTTPStatus.SERVICE_UNAVAILABLE
+    site.csms.disconnect()
+    site.machine.run("./boot", "set-primary", "A")
+    site.agent.kill()
+    assert site.start() == "A"
+    assert site.machine.environment["left_A"] == "1"
+
+    site.machine.until(lambda: site.machine.environment["left_A"] == "kept", "the mark")
+
+
 TOLD = ["Downloading", "Downloaded", "SignatureVerified", "Installing", "InstallRebooting"]
 
 

@@ -44,6 +44,10 @@ class Station:
         done = asyncio.run(self._installer.install("update-1", file))
         return done.outcome, done.words
 
+    def stays(self) -> str:
+        """It has started; why that could not be told."""
+        return asyncio.run(self._installer.stays())
+
     def confirm(self, update: str = "update-1", *, late: bool = False) -> Confirmation:
         """What has become of it."""
         return asyncio.run(self._installer.confirm(update, Path("gone"), late=late))
@@ -139,6 +143,35 @@ def test_a_slot_that_the_boot_loader_has_given_up_is_told(machine: Machine, boot
     assert [booted.restart() for _ in range(ATTEMPTS + 1)] == [*"B" * ATTEMPTS, "A"]
     assert station.confirm() == Confirmation("2026.11 does not run: rootfs.0 was started again")
     assert station.confirm("another") == Confirmation("nothing is known of this update here")
+
+
+@needs_rauc
+@pytest.mark.req("L01.FR.29")
+def test_each_start_of_what_has_proven_itself_is_told_to_the_boot_loader(
+    machine: Machine, booted: Booted, tmp_path: Path
+) -> None:
+    """One that counts all of them would give up the only copy that is good. What is on trial has to prove itself."""
+    station = Station(tmp_path, Rauc())
+    machine.run("./boot", "set-primary", "A")
+    assert booted.restart() == "A"
+    assert station.stays() == ""
+    assert machine.environment["left_A"] == "kept"
+
+    station.install(machine.rauc_bundle("2026.11", NEW))
+    machine.run("./boot", "set-state", "A", "bad")
+    assert station.stays() == ""
+    assert machine.environment["left_A"] == "kept"
+
+    assert booted.restart() == "B"
+    assert station.stays() == ""
+    assert machine.environment["left_B"] == str(ATTEMPTS - 1)
+    assert station.confirm() == Confirmation()
+    machine.run("./boot", "set-primary", "B")
+    assert station.stays() == ""
+    assert machine.environment["left_B"] == "kept"
+
+    booted.stop()
+    assert station.stays().startswith("RAUC: ")
 
 
 @needs_rauc

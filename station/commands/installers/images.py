@@ -55,12 +55,16 @@ class System(Protocol):
 
 
 class Note(msgspec.Struct, frozen=True, kw_only=True):
-    """What is tried. `before`: the copy that ran; `silent`: the EVSEs whose hardware did not answer even before."""
+    """What is tried. `before`: the copy that ran; `silent`: the EVSEs whose hardware did not answer even before.
+
+    `over`: it has proven itself, or was left again.
+    """
 
     update: str
     version: str
     before: str
     silent: frozenset[int]
+    over: bool = False
 
 
 class Bounds(NamedTuple):
@@ -95,8 +99,7 @@ class Images:
                 former is not None and former.before != before
             ):  # a power cut was the restart; the other copy stays as it is
                 return Installation("active", f"{former.version} runs already")
-            note = Note(update=update, version=version, before=before, silent=silent)
-            files.replace(self._note, msgspec.json.encode(note))
+            self._keep(Note(update=update, version=version, before=before, silent=silent))
             await self._system.install(file, by)
         except (Refused, BadVersion) as error:
             return Installation("unverified", one_line(str(error)))
@@ -120,32 +123,43 @@ class Images:
                 log.warning("firmware.not_confirmed", extra={"reason": one_line(str(error))})
             await asyncio.sleep(LOOK_S)
 
+    async def stays(self) -> str:
+        """What runs is found good, unless it is on trial: a boot loader may count each start. Gives why it was not."""
+        try:
+            note, running = self._last(), await self._system.running()
+            if note is None or note.over or running == note.before:
+                await self._system.mark(good=True)
+        except NotDone as error:
+            return one_line(str(error))
+        return ""
+
+    def _keep(self, note: Note) -> None:
+        files.replace(self._note, msgspec.json.encode(note))
+
     def _noted(self, update: str) -> Note | None:
         """What is tried, if it is this update."""
+        note = self._last()
+        return note if note is not None and note.update == update else None
+
+    def _last(self) -> Note | None:
         try:
-            note = msgspec.json.decode(self._note.read_bytes(), type=Note)
+            return msgspec.json.decode(self._note.read_bytes(), type=Note)
         except (OSError, msgspec.DecodeError):
             return None
-        return note if note.update == update else None
 
     async def _confirm(self, note: Note, end: float, *, late: bool) -> Confirmation:
         running = await self._system.running()
         if running == note.before:
-            await self._stay()
+            self._keep(msgspec.structs.replace(note, over=True))
+            await self.stays()
             return Confirmation(f"{note.version} does not run: {running} was started again")
         if reason := "the CSMS has not accepted it in time" if late else await self._unwell(note, end):
             await self._system.mark(good=False)
             return Confirmation(f"{note.version} is given up: {reason}", restart=True)
         await self._system.mark(good=True)
+        self._keep(msgspec.structs.replace(note, over=True))
         self._floor.raise_to(note.version)
         return Confirmation()
-
-    async def _stay(self) -> None:
-        """Where the machine has gone back to: the boot loader may count the starts of that one, too."""
-        try:
-            await self._system.mark(good=True)
-        except NotDone as error:
-            log.warning("firmware.not_marked", extra={"reason": one_line(str(error))})
 
     async def _unwell(self, note: Note, end: float) -> str:
         """What is wrong with it, after it had time to get well."""
