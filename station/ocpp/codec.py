@@ -93,14 +93,21 @@ def instant(text: str) -> datetime:
 
 def instant_text(value: datetime) -> str:
     """An instant as it is written on the wire: UTC, `Z`, milliseconds only if there are any."""
-    moment = _in_utc(value)
+    return _utc_text(value if value.tzinfo is UTC else _in_utc(value))
+
+
+@functools.lru_cache(maxsize=16)
+def _utc_text(moment: datetime) -> str:
+    """Of an instant in UTC. What is read at one moment is told of several EVSEs, and twice in each event."""
     text = moment.isoformat(timespec="milliseconds" if moment.microsecond >= 1000 else "seconds")  # noqa: PLR2004 - one
     return text.removesuffix("+00:00") + "Z"
 
 
 def number(value: float) -> float:
-    """A number as it is written on the wire: 12 significant digits, whole numbers as integers."""
-    if type(value) is float and -_WHOLE < value < _WHOLE and value.is_integer():
+    """A number as it is written on the wire: 12 significant digits, whole numbers as integers, integers as they are."""
+    if type(value) is int:
+        return value
+    if -_WHOLE < value < _WHOLE and value.is_integer():
         return int(value)
     short = float(format(value, NUMBER))
     if short.is_integer():
@@ -168,8 +175,6 @@ def _change(kind: type[DataType], fixes: _Fixes) -> Fix | None:
     steps = [(spot.name, fix) for spot in _spots(kind) if (fix := _step(spot, fixes)) is not None]
     if not steps:
         return None
-    if len(steps) == 1:
-        return _change_of_one(*steps[0])
 
     def change(value: DataType) -> DataType:
         changes = {}
@@ -182,13 +187,18 @@ def _change(kind: type[DataType], fixes: _Fixes) -> Fix | None:
     return change
 
 
-def _change_of_one(name: str, fix: Fix) -> Fix:
-    """How a struct with one field to fix is changed: a sampled value has its number, and is what there is most of."""
+def _change_each(name: str, fix: Fix) -> Fix:
+    """How structs with one number each are changed: sampled values have theirs, and are what there is most of."""
 
-    def change(value: DataType) -> DataType:
-        old = getattr(value, name)
-        new = fix(old) if old is not None else None
-        return value if new is old else msgspec.structs.replace(value, **{name: new})
+    def change(values: Sequence[DataType]) -> Sequence[DataType]:
+        fixed: list[DataType] | None = None
+        for index, value in enumerate(values):
+            old = getattr(value, name)
+            if old is None or type(old) is int or (new := fix(old)) is old:
+                continue
+            fixed = fixed or list(values)
+            fixed[index] = msgspec.structs.replace(value, **{name: new})
+        return values if fixed is None else fixed
 
     return change
 
@@ -200,13 +210,16 @@ def _step(spot: _Spot, fixes: _Fixes) -> Fix | None:
     elif spot.kind is float:
         one = fixes.number
     else:
+        inner = _spots(spot.kind)
+        if spot.many and fixes.number is not None and len(inner) == 1 and inner[0].kind is float and not inner[0].many:
+            return _change_each(inner[0].name, fixes.number)
         one = _change(spot.kind, fixes)
     return functools.partial(_each, one) if one is not None and spot.many else one
 
 
 def _each(fix: Fix, values: Sequence[Any]) -> Sequence[Any]:
     """The fixed values, or the same sequence if none of them changed."""
-    fixed = [fix(value) for value in values]
+    fixed = list(map(fix, values))
     return values if all(map(operator.is_, fixed, values)) else fixed
 
 

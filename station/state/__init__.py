@@ -11,7 +11,7 @@
     equipment      which component shows which device
     connectors     what there is, what is ordered, what the hardware shows
     sessions       who is charging where
-    meters         the last readings
+    meters         the last readings;  sampled: as values of OCPP
     reservations   for whom an EVSE is kept;  matching: how many can be kept
     limits         what an EVSE may offer
     tokens         the authorization cache

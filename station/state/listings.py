@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import msgspec
 
+from station.state.sampled import Plan, plan
 from station.state.signatures import signs
 from station.state.variables import Variables
 
@@ -16,8 +17,7 @@ class Listing(msgspec.Struct, frozen=True):
     """How the values of one variable's measurands are told; `public_key`: PublicKeyWithSignedMeterValue."""
 
     enabled: bool
-    measurands: tuple[str, ...]
-    without_phases: bool
+    plan: Plan
     signs: bool
     public_key: str
 
@@ -43,8 +43,10 @@ class Listings:
         variables = self._variables
         return Listing(
             enabled=variables.boolean(component, "Enabled"),
-            measurands=variables.members(component, variable),
-            without_phases=variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+            plan=plan(
+                variables.members(component, variable),
+                without_phases=variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+            ),
             signs=signs(variables, component, variable),
             public_key=variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue"),
         )

@@ -12,7 +12,8 @@ from station.ocpp.types import MeterValueType
 from station.ports import Csms, Times
 from station.state.connectors import Connectors
 from station.state.limits import Limits, limit_a
-from station.state.meters import Sample, Wanted, sampled_values
+from station.state.meters import Sample
+from station.state.sampled import Wanted, plan, sampled_values
 from station.state.sessions import Sessions
 from station.state.variables import Variables
 
@@ -65,9 +66,11 @@ class IdleValues:
         values = sampled_values(
             sample.reading,
             Wanted(
-                measurands=self._variables.members("AlignedDataCtrlr", "Measurands"),
+                plan=plan(
+                    self._variables.members("AlignedDataCtrlr", "Measurands"),
+                    without_phases=self._variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
+                ),
                 context=wait.context,
-                without_phases=self._variables.boolean("SampledDataCtrlr", "RegisterValuesWithoutPhases"),
                 offered_a=self._offered_a(wait.evse_id),
                 sign=self._variables.boolean("AlignedDataCtrlr", "SignReadings"),
                 public_key=self._variables.text("OCPPCommCtrlr", "PublicKeyWithSignedMeterValue") == "EveryMeterValue",

@@ -21,7 +21,8 @@ from station.ocpp.messages import TransactionEventRequest
 from station.ocpp.types import EVSEType, MeterValueType, SampledValueType, TransactionType
 from station.ports import Times
 from station.state.listings import Listings
-from station.state.meters import Sample, Wanted, sampled_values
+from station.state.meters import Sample
+from station.state.sampled import Wanted, sampled_values
 from station.state.sessions import Session, Sessions
 from station.state.variables import Variables
 
@@ -199,9 +200,8 @@ class Writer:
             return []
         policy = listing.public_key
         wanted = Wanted(
-            measurands=listing.measurands,
+            plan=listing.plan,
             context=what.context,
-            without_phases=listing.without_phases,
             offered_a=offered_a,
             phases=session.phases or 3,
             sign=listing.signs,

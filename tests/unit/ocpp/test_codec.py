@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import msgspec
 import pytest
@@ -79,3 +80,27 @@ def test_vendor_data_of_any_shape_is_kept() -> None:
     for data in ("text", 1.5, True, [1, {"a": None}], {"timestamp": "2026-03-01T12:00:00.123456Z"}):
         message = DataTransferRequest(vendor_id="V", data=data)
         assert codec.load(DataTransferRequest, codec.render(message)) == message
+
+
+@pytest.mark.parametrize(
+    "value, text", [(16, "16"), (16.0, "16"), (0.1 + 0.2, "0.3"), (-0.0, "0"), (1234.567, "1234.567")]
+)
+def test_a_number_among_others_is_written_as_one_alone(value: float, text: str) -> None:
+    """In a list of values those before and after it stay what they are."""
+    values = [SampledValueType(value=each, measurand="Voltage") for each in (1.5, value, 2)]
+    sample = MeterValueType(timestamp=AT, sampled_value=values)
+
+    assert codec.number(value) == float(text)
+    assert f'[{{"value":1.5,"measurand":"Voltage"}},{{"value":{text},'.encode() in codec.render(sample)
+    assert [each.value for each in values] == [1.5, value, 2]
+
+
+def test_instants_that_are_equal_are_written_alike_whatever_their_zone() -> None:
+    """The text of the second that was written last is kept: by the instant in UTC, so that a zone cannot mislead it."""
+    berlin = ZoneInfo("Europe/Berlin")
+    first, second = (datetime(2026, 10, 25, 2, 30, fold=fold, tzinfo=berlin) for fold in (0, 1))
+
+    assert first == second
+    assert codec.instant_text(first) == "2026-10-25T00:30:00Z"
+    assert codec.instant_text(second) == "2026-10-25T01:30:00Z"
+    assert codec.instant_text(datetime(2026, 10, 25, 0, 30, tzinfo=UTC)) == "2026-10-25T00:30:00Z"

@@ -12,19 +12,8 @@ from msgspec.structs import replace
 
 from hal.api import MeterReading, PerPhase, SignedText
 from station.now import BootId, Instant, Mono, Now, Wall
-from station.state.meters import (
-    MEASURANDS,
-    REGISTER,
-    Meters,
-    Sample,
-    Wanted,
-    never_falling,
-    purpose_of,
-    registers_only,
-    sampled_values,
-    signing,
-    wh,
-)
+from station.state.meters import Meters, Sample, never_falling, purpose_of, registers_only, signing, wh
+from station.state.sampled import MEASURANDS, REGISTER, Plan, Wanted, plan, sampled_values
 
 FULL = MeterReading(
     sampled_at=0.0,
@@ -45,16 +34,62 @@ FULL = MeterReading(
 )
 
 
-def figures(*measurands: str, reading: MeterReading = FULL, **wanted: object) -> list[tuple[str | None, float]]:
+def figures(
+    *measurands: str, reading: MeterReading = FULL, offered_a: float | None = None, listed: Plan | None = None
+) -> list[tuple[str | None, float]]:
     """(phase, value) of what is told."""
-    given = Wanted(measurands=measurands, context="Sample.Periodic", **wanted)  # type: ignore[arg-type]  # fields by name
-    return [(value.phase, value.value) for value in sampled_values(reading, given)]
+    wanted = Wanted(plan=listed or plan(measurands), context="Sample.Periodic", offered_a=offered_a)
+    return [(value.phase, value.value) for value in sampled_values(reading, wanted)]
 
 
 @given(st.integers(min_value=0, max_value=10**15))
 def test_energy_is_told_in_wh_with_three_decimals_without_losing_any(milli: int) -> None:
     """A milliwatt-hour is never lost or made: the number on the wire gives back the register."""
-    assert round(wh(milli) * 1000) == milli
+    ((_, told),) = figures(REGISTER, reading=MeterReading(sampled_at=0.0, energy_import_mwh=milli))
+
+    assert told == wh(milli)
+    assert round(told * 1000) == milli
+
+
+def test_each_figure_is_told_as_what_it_is() -> None:
+    """Every measurand there is, of a meter that measures them all."""
+    wanted = Wanted(plan=plan(MEASURANDS), context="Sample.Clock", offered_a=10.0)
+    told: dict[str, list[float]] = {}
+    for value in sampled_values(FULL, wanted):
+        told.setdefault(value.measurand or "", []).append(value.value)
+
+    assert told == {
+        "Energy.Active.Import.Register": [1234.567, 400, 417, 417.567],
+        "Energy.Active.Export.Register": [34.567],
+        "Energy.Active.Net": [1200],
+        "Energy.Reactive.Import.Register": [55],
+        "Power.Active.Import": [11000, 3700, 3650, 3650],
+        "Power.Active.Export": [0],
+        "Power.Reactive.Import": [120],
+        "Power.Factor": [0.99],
+        "Power.Offered": [6900],
+        "Current.Import": [16, 15.9, 15.8, 0.2],
+        "Current.Offered": [10],
+        "Voltage": [230.1, 229.9, 230],
+        "Frequency": [49.98],
+        "SoC": [42],
+    }
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), -float("inf")])
+def test_what_is_no_number_is_left_out(value: float) -> None:
+    """The rest of the reading is told."""
+    reading = replace(FULL, power_import_w=value, power_import_phase_w=None)
+
+    assert figures("Power.Active.Import", "Frequency", reading=reading) == [(None, 49.98)]
+
+
+def test_the_only_phase_would_say_the_same_again() -> None:
+    """Power of a meter of one phase; where only phases are measured, the one is told."""
+    single = replace(FULL, power_import_phase_w=PerPhase(3700.0))
+
+    assert figures("Power.Active.Import", reading=single) == [(None, 11000.0)]
+    assert figures("Power.Active.Import", reading=replace(single, power_import_w=None)) == [("L1", 3700.0)]
 
 
 def test_the_total_comes_first_and_then_its_phases() -> None:
@@ -67,8 +102,9 @@ def test_the_total_comes_first_and_then_its_phases() -> None:
 
 def test_register_values_without_phases_leaves_the_total() -> None:
     """RegisterValuesWithoutPhases speaks of the register only."""
-    assert figures(REGISTER, without_phases=True) == [(None, 1234.567)]
-    assert len(figures("Voltage", without_phases=True)) == 3
+    listed = plan((REGISTER, "Voltage"), without_phases=True)
+
+    assert [phase for phase, _ in figures(listed=listed)] == [None, "L1-N", "L2-N", "L3-N"]
 
 
 def test_what_the_meter_does_not_measure_is_left_out() -> None:
@@ -80,7 +116,8 @@ def test_what_the_meter_does_not_measure_is_left_out() -> None:
 
 def test_the_order_is_the_order_of_the_list() -> None:
     """The variable says what comes first."""
-    wanted = Wanted(measurands=("Frequency", "SoC", REGISTER), context="Trigger", without_phases=True)
+    listed = plan(("Frequency", "SoC", REGISTER), without_phases=True)
+    wanted = Wanted(plan=listed, context="Trigger")
     values = sampled_values(FULL, wanted)
 
     assert [value.measurand for value in values] == ["Frequency", "SoC", REGISTER]
@@ -90,7 +127,7 @@ def test_the_order_is_the_order_of_the_list() -> None:
 @pytest.mark.req("J02.FR.04")
 def test_the_first_value_names_the_context_and_the_others_only_one_that_is_not_the_default() -> None:
     """A value without context is Sample.Periodic: 28 bytes each that need not be said again."""
-    wanted = Wanted(measurands=("Voltage",), context="Sample.Periodic")
+    wanted = Wanted(plan=plan(("Voltage",)), context="Sample.Periodic")
     ending = replace(wanted, context="Transaction.End")
 
     assert [value.context for value in sampled_values(FULL, wanted)] == ["Sample.Periodic", None, None]
@@ -100,7 +137,7 @@ def test_the_first_value_names_the_context_and_the_others_only_one_that_is_not_t
 @pytest.mark.req("J01.FR.07", "J01.FR.09", "J02.FR.03", "J02.FR.05")
 def test_units_are_named_where_they_are_not_wh_and_only_soc_is_measured_in_the_vehicle() -> None:
     """Units of the appendix; location EV for SoC alone."""
-    wanted = Wanted(measurands=tuple(MEASURANDS), context="Sample.Clock", offered_a=16.0)
+    wanted = Wanted(plan=plan(MEASURANDS), context="Sample.Clock", offered_a=16.0)
     values = sampled_values(FULL, wanted)
     units = {value.measurand: value.unit_of_measure.unit if value.unit_of_measure else None for value in values}
 
@@ -124,7 +161,7 @@ def test_a_signed_text_is_passed_on_unchanged_with_the_total_register() -> None:
     """Base64 of the meter's own text; the public key is empty unless it is wanted."""
     signed = SignedText(data='OCMF|{"RV":1}|{}', encoding="OCMF", method="ECDSA-secp256r1-SHA256", public_key="3059")
     reading = MeterReading(sampled_at=0.0, energy_import_mwh=1000, voltage_v=PerPhase(230.0), signed=signed)
-    wanted = Wanted(measurands=(REGISTER, "Voltage"), context="Transaction.End", sign=True)
+    wanted = Wanted(plan=plan((REGISTER, "Voltage")), context="Transaction.End", sign=True)
 
     register, voltage = sampled_values(reading, wanted)
     with_key = sampled_values(reading, replace(wanted, public_key=True))[0]
@@ -142,7 +179,7 @@ def test_a_signed_text_is_passed_on_unchanged_with_the_total_register() -> None:
 def test_one_reading_always_fits_into_one_message() -> None:
     """All measurands on all phases, with the longest text and key that OCPP takes."""
     signed = SignedText(data="x" * 1875, encoding="OCMF", public_key="x" * 1875)
-    wanted = Wanted(tuple(MEASURANDS), "Interruption.Begin", offered_a=32.0, sign=True, public_key=True)
+    wanted = Wanted(plan(MEASURANDS), "Interruption.Begin", offered_a=32.0, sign=True, public_key=True)
     values = sampled_values(replace(FULL, signed=signed), wanted)
 
     assert values[0].signed_meter_value is not None
