@@ -221,9 +221,12 @@ class Block:
 
     `essential`: an EVSE cannot charge and bill without it, so one whose facts it cannot bear twice is quarantined
     (design A3); the reactions of other blocks are left out instead, for a growing while.
+    `due_by_others`: `next_due` follows from what other blocks or the link do, too; it is asked after each step in which
+    any block has run, and not only the block itself.
     """
 
     essential: bool = False
+    due_by_others: bool = False
 
     def routes(self) -> Routes:
         """CALLs answered."""
@@ -246,7 +249,10 @@ class Block:
         return ()
 
     def next_due(self) -> Deadline | None:
-        """When `due` wants to be called: a field read, not a search; after `now` once `due` ran (design C4)."""
+        """When `due` wants to be called: a field read, not a search; after `now` once `due` ran (design C4).
+
+        It changes in no step in which none of the block's own handlers runs, unless the block is `due_by_others`.
+        """
         return None
 
     def due(self, now: Now) -> None:

@@ -131,31 +131,34 @@ class Engine:
         self._ports = ports
         self._states = states
         self._blocks = blocks
-        self._timed = [(block, Culprit(_name(block), "due")) for block in blocks if _has_deadlines(block)]
+        self._timed = {block: Culprit(_name(block), "due") for block in blocks if _has_deadlines(block)}
+        self._roaming = [block for block in self._timed if block.due_by_others]
+        self._deadlines: dict[Block, Deadline | None] = dict.fromkeys(self._timed)
+        self._stirred: set[Block] = set()
+        """Blocks that have run since they were asked for their deadlines."""
         self._failures = Failures()
         self._quarantined: set[int] = set()
         self._skipped: set[Culprit] = set()
         self._running: Culprit | None = None
         self._hearing: object = None
         self._due: Deadline | None = None
-        self._due_is_known = False
         self._changes = 0
         self._routes = _unique((row.request, block, row.handle) for block in blocks for row in block.routes())
         self._reading = {row.request for block in blocks for row in block.routes() if row.reads}
         self._outcomes = _unique((row.request, block, row.handle) for block in blocks for row in block.outcomes())
         self._unless_empty = {row.request for block in blocks for row in block.outcomes() if row.unless_empty}
         self._results = _unique((row.result, block, row.handle) for block in blocks for row in block.results())
-        self._reactions: dict[type[Any], list[tuple[Culprit, Callable[[Any, Now], None]]]] = {}
+        self._reactions: dict[type[Any], list[tuple[Block, Culprit, Callable[[Any, Now], None]]]] = {}
         for block in blocks:
             for reaction in block.reactions():
-                row = (Culprit(_name(block), reaction.fact.__name__), reaction.react)
+                row = (block, Culprit(_name(block), reaction.fact.__name__), reaction.react)
                 self._reactions.setdefault(reaction.fact, []).append(row)
 
     def load(self, now: Now) -> None:
         """Read every table into memory: the boot path, which recovery takes too."""
         for thing in (*self._states, *self._blocks):
             thing.load(now)
-        self._due_is_known = False
+        self._stirred.update(self._timed)
 
     @property
     def actions(self) -> frozenset[type[Request[Any, Any]]]:
@@ -175,9 +178,8 @@ class Engine:
     def step(self, given: Input, now: Now) -> Done:
         """Do one input. Raises EngineFailed only."""
         reading = given.request if isinstance(given, Call) and type(given.request) in self._reading else None
-        done: Done | None = None
         try:
-            done = self._attempt(given, now) if reading is None else self._read(reading, now)
+            return self._attempt(given, now) if reading is None else self._read(reading, now)
         except RpcError as error:
             if not isinstance(given, Call):  # nobody waits for a CALLERROR: as much a bug as any other
                 return self._recover(given, now, error)
@@ -186,10 +188,6 @@ class Engine:
             return self._degrade(given, now, error)
         except Exception as error:  # noqa: BLE001 - whatever a handler raises is a bug to recover from
             return self._recover(given, now, error)
-        else:
-            return done
-        finally:
-            self._due_is_known = self._due_is_known and done is not None and done.only_read
 
     def _read(self, request: Request[Any, Any], now: Now) -> Done:
         """A call that only reads: there is nothing to commit, to hear of or to hand over."""
@@ -209,8 +207,7 @@ class Engine:
             reply = self._dispatch(given, now)
             if isinstance(reply, Later):
                 reply = self._wait(reply)
-            while (fact := self._facts.pop()) is not None:
-                self._hear(fact, now)
+            self._hear(now)
         if isinstance(given, JobDone):
             self._ports.ended(given.generation)
         return Done(reply, self._ports.take())
@@ -240,6 +237,7 @@ class Engine:
             case TimersDue():
                 return self._timers(now)
             case Ask(command):
+                self._stirred.update(self._timed)  # whatever it calls
                 return command(now)
             case Canary():
                 return self._db.execute("SELECT 1").fetchone()
@@ -252,28 +250,32 @@ class Engine:
                     ErrorCode.NOT_IMPLEMENTED, f"{type(key).__name__.removesuffix('Request')} is not built in"
                 )
             return None
-        culprit, handle = row
+        block, culprit, handle = row
         if self._skipped and culprit in self._skipped:
             return None
         self._running = culprit
+        if type(key) not in self._reading:
+            self._stirred.add(block)
         return handle(argument, now)
 
-    def _hear(self, fact: object, now: Now) -> None:
-        self._hearing = fact
+    def _hear(self, now: Now) -> None:
+        """Let the facts of the step be heard, those too that are told meanwhile."""
+        queue, reactions, stirred = self._facts.waiting, self._reactions, self._stirred
         all_hear = not self._skipped and self._failures.none_is_muted
-        for culprit, react in self._reactions.get(type(fact), ()):
-            if all_hear:
+        while queue:
+            fact = self._hearing = queue.popleft()
+            for block, culprit, react in reactions.get(type(fact), ()):
+                if not all_hear and (culprit in self._skipped or self._failures.muted(culprit, now.mono)):
+                    continue
                 self._running = culprit
+                stirred.add(block)
                 react(fact, now)
-                continue
-            if culprit in self._skipped or self._failures.muted(culprit, now.mono):
-                continue
-            self._running = culprit
-            react(fact, now)
-            self._failures.worked(culprit)
+                if not all_hear:
+                    self._failures.worked(culprit)
 
     def _timers(self, now: Now) -> None:
-        for block, culprit in self._timed:
+        self._stirred.update(self._timed)  # a deadline may have been that of a muted block, which has one of its own
+        for block, culprit in self._timed.items():
             deadline = block.next_due()
             if deadline is None or seconds_until(deadline, now) > 0:
                 continue
@@ -289,23 +291,32 @@ class Engine:
     def next_due(self, now: Now) -> Deadline | None:
         """The earliest deadline of all blocks; a muted one waits until it may be tried again.
 
-        Deadlines change in steps, and so does what the wall clock shows of them: the blocks are asked once after each
-        that does more than read.
+        A deadline changes in a step in which its block runs, or one of another block, if the block says so: the others
+        are not asked again.
         """
-        if not self._due_is_known:
-            self._due, self._due_is_known = self._earliest(now), True
+        if self._stirred:
+            deadlines = self._deadlines
+            self._stirred.update(self._roaming)
+            for block in self._stirred:
+                if block in deadlines:
+                    deadlines[block] = block.next_due()
+            self._stirred.clear()
+            self._due = self._earliest(deadlines, now)
         return self._due
 
-    def _earliest(self, now: Now) -> Deadline | None:
+    def next_due_by_all(self, now: Now) -> Deadline | None:
+        """The same, with every block asked: what `next_due` has to tell at any time, which the tests look at."""
+        return self._earliest({block: block.next_due() for block in self._timed}, now)
+
+    def _earliest(self, deadlines: Mapping[Block, Deadline | None], now: Now) -> Deadline | None:
         earliest: Deadline | None = None
         wait = float("inf")
         all_count = self._failures.none_is_muted
-        for block, culprit in self._timed:
-            deadline = block.next_due()
+        for block, deadline in deadlines.items():
             if deadline is None:
                 continue
-            if not all_count and self._failures.muted(culprit, now.mono):
-                deadline = MonoDeadline(self._failures.muted_until(culprit) or now.mono)
+            if not all_count and self._failures.muted(self._timed[block], now.mono):
+                deadline = MonoDeadline(self._failures.muted_until(self._timed[block]) or now.mono)  # noqa: PLW2901 - it waits
             seconds = deadline.at - (now.mono if isinstance(deadline, MonoDeadline) else now.wall)  # as seconds_until
             if seconds < wait:
                 earliest, wait = deadline, seconds
@@ -404,12 +415,12 @@ class Engine:
         return any(block.essential for block in self._blocks if _name(block) == culprit.block)
 
 
-def _unique(rows: Iterable[tuple[type[Any], Block, Any]]) -> dict[type[Any], tuple[Culprit, Any]]:
-    table: dict[type[Any], tuple[Culprit, Any]] = {}
+def _unique(rows: Iterable[tuple[type[Any], Block, Any]]) -> dict[type[Any], tuple[Block, Culprit, Any]]:
+    table: dict[type[Any], tuple[Block, Culprit, Any]] = {}
     for key, block, handle in rows:
         if key in table:
-            raise ValueError(f"{_name(block)} and {table[key][0].block} both claim {key.__name__}")
-        table[key] = (Culprit(_name(block), key.__name__), handle)
+            raise ValueError(f"{_name(block)} and {_name(table[key][0])} both claim {key.__name__}")
+        table[key] = (block, Culprit(_name(block), key.__name__), handle)
     return table
 
 

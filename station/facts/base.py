@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Callable
 
 import msgspec
 
@@ -16,15 +17,9 @@ class Facts:
 
     def __init__(self) -> None:
         self.waiting: deque[object] = deque()
-        """Those not yet heard, for looking at."""
-
-    def emit(self, fact: object) -> None:
+        """Those not yet heard."""
+        self.emit: Callable[[object], None] = self.waiting.append
         """Let every block that listens hear it, later in this step."""
-        self.waiting.append(fact)
-
-    def pop(self) -> object | None:
-        """The oldest fact not yet heard."""
-        return self.waiting.popleft() if self.waiting else None
 
     def clear(self) -> None:
         """Forget what a failed step emitted."""

@@ -222,6 +222,15 @@ class Sessions:
         """All sessions where somebody is."""
         return [each for each in self._sessions.values() if not each.idle]
 
+    def awaiting(self) -> list[Session]:
+        """Those in which something is to happen by itself: few, and none of those that simply charge."""
+        found = []
+        for each in self._sessions.values():
+            answer = each.offered_at is not None and not each.settled
+            if answer or each.closing is not None or each.plug_by is not None or each.energy_until_mwh is not None:
+                found.append(each)
+        return [each for each in found if not each.idle] if found else found
+
     def get(self, evse_id: int) -> Session:
         """The session of the EVSE, an empty one if nobody is here: what a change starts from."""
         return self._sessions.get(evse_id) or Session(evse_id=evse_id)

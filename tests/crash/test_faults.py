@@ -42,7 +42,7 @@ def handlers() -> Iterator[Handler]:
             yield from (Handler(name, "outcome", row.request.__name__) for row in block.outcomes())
             yield from (Handler(name, "reaction", row.fact.__name__) for row in block.reactions())
             yield from (Handler(name, "result", row.result.__name__) for row in block.results())
-        yield from (Handler(culprit.block, "timer", "due") for _, culprit in bench.station.engine._timed)
+        yield from (Handler(culprit.block, "timer", "due") for culprit in bench.station.engine._timed.values())
         bench.database.close()
 
 
@@ -61,14 +61,14 @@ class Bug:
         if self.handler.table in tables:
             table = tables[self.handler.table]
             key = next(each for each in table if each.__name__ == self.handler.given)
-            culprit, real = table[key]
-            table[key] = (culprit, self._instead(real))
+            block, culprit, real = table[key]
+            table[key] = (block, culprit, self._instead(real))
         elif self.handler.table == "reaction":
             kind = next(each for each in engine._reactions if each.__name__ == self.handler.given)
             rows = engine._reactions[kind]
-            index = next(n for n, (culprit, _) in enumerate(rows) if culprit.block == self.handler.block)
-            culprit, real = rows[index]
-            rows[index] = (culprit, self._instead(real))
+            index = next(n for n, (_, culprit, _) in enumerate(rows) if culprit.block == self.handler.block)
+            block, culprit, real = rows[index]
+            rows[index] = (block, culprit, self._instead(real))
         else:
             block = next(each for each in engine._blocks if type(each).__name__ == self.handler.block)
             due = block.due

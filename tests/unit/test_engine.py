@@ -30,6 +30,7 @@ from station.store.intents import Intents
 
 NOW = Now(BootId(1), Mono(100.0), Wall(1_800_000_000.0))
 PLUG = PlugInserted(evse_id=1, connector_id=1, at=NOW.instant)
+UNPLUG = PlugRemoved(evse_id=1, connector_id=1, at=NOW.instant)
 
 
 def at(mono: float) -> Now:
@@ -163,7 +164,7 @@ class Screen(Block):
 
     def reactions(self) -> Reactions:
         """Plugs."""
-        return [on(PlugInserted, self.show)]
+        return [on(PlugInserted, self.show), on(PlugRemoved, lambda _fact, _now: None)]
 
     def outcomes(self) -> Outcomes:
         """None."""
@@ -179,12 +180,13 @@ class Screen(Block):
 class Rig:
     """An engine with its parts."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, due_by_others: bool = False) -> None:
         self.db = Database.open(path / "station.db")
         self.facts, self.csms = Facts(), Quiet()
         self.ports = StepPorts(Intents(self.db))
         self.notes = Notes(self.db)
         self.core, self.screen = Core(self.notes, self.facts, self.ports), Screen()
+        self.core.due_by_others = due_by_others
         blocks = [self.screen, self.core]
         self.engine = Engine(
             db=self.db, facts=self.facts, ports=self.ports, csms=self.csms, states=[self.notes], blocks=blocks
@@ -361,51 +363,75 @@ def test_a_timer_that_raises_waits_ever_longer(rig: Rig) -> None:
     assert waits == [1, 2, 4, 8]
 
 
-def test_blocks_are_asked_for_their_deadlines_once_after_each_step(rig: Rig) -> None:
-    """In between nothing can change them."""
-    asked: list[float] = []
+class Asked:
+    """A block's `next_due` that notes each time it is asked."""
 
-    def next_due() -> MonoDeadline:
-        asked.append(NOW.mono)
-        return MonoDeadline(Mono(200.0 + len(asked)))
+    def __init__(self, block: Block) -> None:
+        self.times = 0
+        block.next_due = self  # type: ignore[method-assign]  # to see who asks
 
-    rig.core.next_due = next_due  # type: ignore[method-assign]  # to see who asks
-    rig.engine.step(Canary(), NOW)
+    def __call__(self) -> MonoDeadline:
+        """Another one each time."""
+        self.times += 1
+        return MonoDeadline(Mono(200.0 + self.times))
+
+
+def test_a_block_is_asked_for_its_deadline_once_after_a_step_in_which_it_ran(rig: Rig) -> None:
+    """In between, and in steps of others, nothing can change it."""
+    Asked(rig.core)
+    rig.engine.step(Happened((PLUG,)), NOW)
     first = [rig.engine.next_due(NOW) for _ in range(3)]
-    rig.engine.step(Canary(), NOW)
-    then = rig.engine.next_due(NOW)
+    for others in (Canary(), Happened((UNPLUG,))):
+        rig.engine.step(others, NOW)
+        assert rig.engine.next_due(NOW) == first[0]
+    rig.engine.step(Call(ClearCacheRequest()), NOW)
 
     assert first == [MonoDeadline(Mono(201.0))] * 3
-    assert then == MonoDeadline(Mono(202.0))
+    assert rig.engine.next_due(NOW) == MonoDeadline(Mono(202.0))
+
+
+def test_a_local_command_may_move_any_deadline(rig: Rig) -> None:
+    """It may call whomever it wants."""
+    rig.engine.next_due(NOW)
+    rig.engine.step(Ask(lambda _now: setattr(rig.core, "at", MonoDeadline(Mono(150.0)))), NOW)
+
+    assert rig.engine.next_due(NOW) == MonoDeadline(Mono(150.0))
+
+
+def test_a_block_that_looks_at_others_is_asked_after_each_step_that_does_something(tmp_path: Path) -> None:
+    """After that of another block, too."""
+    rig = Rig(tmp_path, due_by_others=True)
+    asked = Asked(rig.core)
+    rig.engine.next_due(NOW)
+    rig.engine.step(Happened((UNPLUG,)), NOW)
+    rig.engine.next_due(NOW)
+    rig.engine.step(Canary(), NOW)
+    rig.engine.next_due(NOW)
+
+    assert asked.times == 2
 
 
 def test_a_call_that_only_reads_moves_no_deadline(rig: Rig) -> None:
-    """Nobody is asked after it; after one that writes, and the same if it failed or brought news, everybody is."""
-    asked: list[float] = []
-
-    def next_due() -> MonoDeadline:
-        asked.append(NOW.mono)
-        return MonoDeadline(Mono(200.0))
-
-    rig.core.next_due = next_due  # type: ignore[method-assign]  # to see who asks
+    """Nobody is asked after it; after one that writes, and the same if it failed or brought news, who ran is."""
+    asked = Asked(rig.core)
     rig.engine.next_due(NOW)
     rig.engine.step(Call(GetLocalListVersionRequest()), NOW)
     rig.engine.next_due(NOW)
-    assert len(asked) == 1
+    assert asked.times == 1
 
     rig.engine.step(Call(ClearCacheRequest()), NOW)
     rig.engine.next_due(NOW)
-    assert len(asked) == 2
+    assert asked.times == 2
 
     rig.core.trouble = failing("version")
     assert isinstance(rig.engine.step(Call(GetLocalListVersionRequest()), NOW).reply, RpcError)
     rig.engine.next_due(NOW)
-    assert len(asked) == 3
+    assert asked.times == 3
 
     rig.core.trouble = lambda where: rig.facts.emit(PLUG) if where == "version" else None
     rig.engine.step(Call(GetLocalListVersionRequest()), NOW)
     rig.engine.next_due(NOW)
-    assert len(asked) == 4
+    assert asked.times == 4
 
 
 def test_a_call_that_only_reads_opens_no_transaction(rig: Rig) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from station.block import Job, JobResult, Later
+from station.block import Block, Job, JobResult, Later
 from station.engine import Done, Fate, Input
 from station.facts import LinkLost, SecurityEventOccurred
 from station.now import Now
@@ -19,6 +19,9 @@ class Endless(Job, frozen=True, kw_only=True):
     """Slow work that never ends."""
 
 
+CULPRIT = Culprit("DataTransfers", "DataTransferRequest")
+
+
 def test_what_waited_for_a_reply_is_told_though_the_reply_died_with_its_connection(bench: Bench) -> None:
     """The job may never end, and its time for the reply is forgotten with the reply."""
 
@@ -27,7 +30,7 @@ def test_what_waited_for_a_reply_is_told_though_the_reply_died_with_its_connecti
         bench.station.facts.emit(SecurityEventOccurred(type="TamperDetectionActivated"))
         return Later(Endless(), now.after(10), DataTransferResponse(status="Rejected"))
 
-    bench.station.engine._routes[DataTransferRequest] = (Culprit("DataTransfers", "DataTransferRequest"), slow)
+    bench.station.engine._routes[DataTransferRequest] = (Block(), CULPRIT, slow)
     bench.csms.send("DataTransfer", {"vendorId": "com.example"})
 
     bench.csms.disconnect()
@@ -65,9 +68,8 @@ def test_long_work_in_steps_gives_one_reply_and_what_it_told_waits_for_it(bench:
         bench.station.facts.emit(SecurityEventOccurred(type=TOLD[-len(replies)]))
         return replies.pop(0)
 
-    culprit = Culprit("DataTransfers", "DataTransferRequest")
-    bench.station.engine._routes[DataTransferRequest] = (culprit, piece)
-    bench.station.engine._results[Staged] = (culprit, piece)
+    bench.station.engine._routes[DataTransferRequest] = (Block(), CULPRIT, piece)
+    bench.station.engine._results[Staged] = (Block(), CULPRIT, piece)
     bench.csms.forget()
     sent = bench.csms.send("DataTransfer", {"vendorId": "com.example"})
     if link_lost:
@@ -112,7 +114,8 @@ def test_who_hears_that_the_link_is_lost_knows_that_it_is(bench: Bench) -> None:
     """What is told in that very step was told offline."""
     seen: list[tuple[bool, bool]] = []
     csms = bench.station.csms
-    row = (Culprit("Test", "LinkLost"), lambda _fact, _now: seen.append((csms.online, csms.connected)))
+    note = lambda _fact, _now: seen.append((csms.online, csms.connected))  # noqa: E731 - a row of a table
+    row = (Block(), Culprit("Test", "LinkLost"), note)
     bench.station.engine._reactions.setdefault(LinkLost, []).append(row)
     assert csms.online
 

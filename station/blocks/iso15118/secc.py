@@ -118,6 +118,8 @@ class AskedStatus(msgspec.Struct, frozen=True):
 class Secc(Block):
     """Block M: GetCertificateStatus, and the setup of the boards that speak ISO 15118."""
 
+    due_by_others = True
+
     def __init__(  # noqa: PLR0913 - the wiring of a block, named at the one call
         self,
         *,

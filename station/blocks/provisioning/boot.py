@@ -40,6 +40,8 @@ class _Boot(msgspec.Struct, frozen=True):
 class BootSequence(Block):
     """Block B: who we are, whether we are welcome, and what time it is."""
 
+    due_by_others = True
+
     def __init__(
         self,
         *,

@@ -341,10 +341,12 @@ class Transactions(Block):
     # --- deadlines
 
     def next_due(self) -> Deadline | None:
-        """The earliest of what is awaited: a handful of sessions to look at."""
-        times = self._left_over.deadlines() + self._registers.deadlines()
-        for session in self._present():
-            times += awaited(session)
+        """The earliest of what is awaited: a handful of sessions to look at, of which few await anything."""
+        times = self._left_over.deadlines()
+        for session in self._sessions.awaiting():
+            if session.evse_id not in self._left_over:
+                times += awaited(session)
+            times += self._registers.deadlines(session)
         return MonoDeadline(min(times)) if times else None
 
     def due(self, now: Now) -> None:

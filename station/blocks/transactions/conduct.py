@@ -315,8 +315,6 @@ def _last(session: Session, sample: Sample) -> Sample:
 def awaited(session: Session) -> Sequence[Mono]:
     """When what is awaited is due: plug-in, the vehicle's answer to the offer, the end of a closing."""
     answer = session.offered_at is not None and not session.settled
-    if session.closing is None and session.plug_by is None and not answer:
-        return ()  # nothing is awaited while it charges
     closing = session.closing.by if session.closing is not None else None
     offered = Mono(session.offered_at + SETTLE_S) if session.offered_at is not None and answer else None
     return [at for at in (closing, session.plug_by, offered) if at is not None]

@@ -6,7 +6,7 @@ Also here: the energy that an invalid token may still have (E05.FR.03).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from msgspec.structs import replace
 
@@ -158,21 +158,18 @@ class Registers:
         """Look at once again."""
         self._allowance_at.clear()
 
-    def deadlines(self) -> list[Mono]:
-        """When the meters of EVSEs with an allowance are to be read next."""
-        limited = self._limited()
-        return [at for _, at in limited] if limited else []
-
-    def _limited(self) -> list[tuple[int, Mono]]:
-        return [
-            (each.evse_id, self._allowance_at.get(each.evse_id, Mono(0.0)))
-            for each in self._sessions.running()
-            if each.energy_until_mwh is not None and each.flowing
-        ]
+    def deadlines(self, session: Session) -> Sequence[Mono]:
+        """When the meter of an EVSE with an allowance is to be read next."""
+        return (self._allowance_at.get(session.evse_id, Mono(0.0)),) if _is_limited(session) else ()
 
     def due(self, now: Now) -> None:
         """Read the meters whose time has come."""
-        for evse_id, at in self._limited():
-            if at <= now.mono:
-                self._allowance_at[evse_id] = now.after(ALLOWANCE_S)
-                self._hardware.sample(evse_id, "allowance", now.after(ALLOWANCE_S))
+        for session in self._sessions.awaiting():
+            for at in self.deadlines(session):
+                if at <= now.mono:
+                    self._allowance_at[session.evse_id] = now.after(ALLOWANCE_S)
+                    self._hardware.sample(session.evse_id, "allowance", now.after(ALLOWANCE_S))
+
+
+def _is_limited(session: Session) -> bool:
+    return session.started and session.energy_until_mwh is not None and session.flowing
