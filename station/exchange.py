@@ -13,6 +13,7 @@ allows it.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable, Sequence
 from datetime import timedelta
 from typing import Any, Protocol
@@ -96,6 +97,7 @@ class Exchange:
         self._registration = registration
         self._speakers = {speaker.subprotocol: speaker for speaker in speakers}
         self._connection = 0
+        self._is_answered = False
         self._owed: dict[int, _Owed] = {}
         self._carried: set[int] = set()
         self._store_retry_at: Mono | None = None
@@ -104,7 +106,8 @@ class Exchange:
         self.moved = True
         """Whether a deadline may be another one since the last input."""
         self.on_accepted: Callable[[], None] | None = None
-        """Called when the CSMS has answered a CALL: a stable connection, the back-off may begin anew (field.md 1)."""
+        """Called when the CSMS has answered the first CALL on a connection: it is stable, the back-off may begin anew
+        (field.md 1)."""
         self.on_done: Callable[[str], None] | None = None
         """Called with the action of each CALL of the CSMS whose step has committed."""
 
@@ -120,9 +123,10 @@ class Exchange:
         self._csms.speaker = self._speakers[subprotocol]
         self.endpoint.spell = self._csms.speaker.error_code
         self._connection += 1
+        self._is_answered = False
         self._csms.last_sent = None
         self._csms.connected = True
-        self.outbox.gate(self._gate())  # before the step, so that what it tells finds the link open
+        self._follow_registration()  # before the step, so that what it tells finds the link open
         self._csms.open = self._registration.status == "Accepted" and not restored.new_profile
         self._give(Happened((restored,)), now)
         return self._finish(now)
@@ -198,17 +202,23 @@ class Exchange:
 
     def next_deadline(self, now: Now) -> float | None:
         """Seconds until `tick` wants to be called; None: nothing is due, ever."""
-        monos = [self.endpoint.next_deadline(), self.outbox.next_due(now), self._store_retry_at]
-        if self._owed:
-            monos += [owed.by for owed in self._owed.values()]
-        if intents := self._waiting_intents():
-            monos += [intent.by for intent in intents if intent.after == "drained"]
-        seconds = [mono - now.mono for mono in monos if mono is not None]
         if self._clock_is_set:
-            seconds.append(0.0)
+            return 0.0
+        rare = self._rare_deadlines() if self._owed or self._intents.rows else ()
+        flying = self.endpoint.flying
+        soonest = math.inf if flying is None else flying.deadline
+        for mono in (self.outbox.next_due(now), self._store_retry_at, *rare):
+            if mono is not None and mono < soonest:
+                soonest = mono
+        wait_s = soonest - now.mono
         if (due := self.engine.next_due(now)) is not None:
-            seconds.append(seconds_until(due, now))
-        return max(0.0, min(seconds)) if seconds else None
+            wait_s = min(wait_s, seconds_until(due, now))
+        return None if wait_s == math.inf else max(0.0, wait_s)
+
+    def _rare_deadlines(self) -> list[Mono | None]:
+        """Of replies that wait for a job, and of intents."""
+        deadlines: list[Mono | None] = [owed.by for owed in self._owed.values()]
+        return deadlines + [intent.by for intent in self._waiting_intents() if intent.after == "drained"]
 
     # ------------------------------------------------------------------------------------------------ CALLs of the CSMS
 
@@ -263,7 +273,8 @@ class Exchange:
         answered = self.outbox.acknowledged(message_id, response, now)
         if answered is not None:
             self._tell_fate(answered, now)
-        if self.on_accepted is not None:
+        if not self._is_answered and self.on_accepted is not None:
+            self._is_answered = True
             self.on_accepted()
 
     def _attempt_failed(self, judge: Callable[[Now], Any], now: Now) -> None:
@@ -276,7 +287,7 @@ class Exchange:
 
     def _tell_fate(self, fate: rows.Outcome, now: Now) -> None:
         row = fate.row
-        request = row.request
+        request = row.made.request if row.made is not None else row.request
         match fate:
             case rows.Answered(_, response):
                 outcome: block.Outcome[Any] = block.Answered(request, response, row.context)
@@ -330,9 +341,9 @@ class Exchange:
             fact = TransactionThinned(transaction_id=each.transaction, events=each.rows)
             self._give(Happened((fact,)), now)
         for _ in range(MOST_ROUNDS):
-            self.outbox.gate(self._gate())
-            self._csms.open = self._csms.connected and self._registration.status == "Accepted"
-            if self._awaits_clock():
+            self._follow_registration()
+            self._clock_is_set = bool(self._out) and self._sets_clock()
+            if self._clock_is_set:
                 break
             self._pump(now)
             fates = self.outbox.outcomes()
@@ -340,7 +351,8 @@ class Exchange:
                 break
             for fate in fates:
                 self._tell_fate(fate, now)
-        self._carry_out(now)
+        if self._intents.rows:
+            self._carry_out(now)
         if self.engine.fallback.active:
             self._store_retry_at = self._store_retry_at or now.after(STORE_RETRY_S)
         else:
@@ -352,23 +364,23 @@ class Exchange:
         effects, self._out = self._out, []
         return effects
 
-    def _awaits_clock(self) -> bool:
+    def _sets_clock(self) -> bool:
         """A time was heard: what is queued leaves when the clock has been set by it, so that it bears the right time.
 
         The shell carries out SetClock first; then comes `clock_stepped`, or `tick` at once if there was nothing to set.
         """
-        self._clock_is_set = bool(self._out) and any(isinstance(effect, SetClock) for effect in self._out)
-        return self._clock_is_set
+        return any(isinstance(effect, SetClock) for effect in self._out)
 
-    def _gate(self) -> Gate:
-        if not self._csms.connected:
-            return Gate.CLOSED
-        return GATES.get(self._registration.status, Gate.BOOT)
+    def _follow_registration(self) -> None:
+        """What may be sent now, by link and registration."""
+        connected, status = self._csms.connected, self._registration.status
+        self.outbox.gate(GATES.get(status, Gate.BOOT) if connected else Gate.CLOSED)
+        self._csms.open = connected and status == "Accepted"
 
     def _pump(self, now: Now) -> None:
-        while self._csms.connected and self.endpoint.in_flight is None and (row := self.outbox.next(now)) is not None:
+        while self._csms.connected and self.endpoint.flying is None and (row := self.outbox.next(now)) is not None:
             try:
-                row = _read(row)
+                row = row if row.made is not None else _read(row)
                 payload = self._rendered(row)
             except Exception as error:  # noqa: BLE001 - a row that ends the process would do so after each start
                 reason = error.description if isinstance(error, CannotRender) else repr(error)
@@ -385,7 +397,8 @@ class Exchange:
 
     def _rendered(self, row: rows.Row) -> bytes:
         """The row in the words of the negotiated version, with the time as it is known now."""
-        message, speaker = row.request, self._csms.speaker
+        message = row.made.request if row.made is not None else row.request
+        speaker = self._csms.speaker
         shift_s = self._stamps.shift_s(row, message)
         offline = row.offline and hasattr(message, "offline")
         text = row.made.texts.get(speaker.version) if row.made is not None else None
@@ -419,8 +432,6 @@ class Exchange:
 
 def _read(row: rows.Row) -> rows.Row:
     """The row with its message, which it keeps until it is settled. Raises CannotRender for what cannot be read."""
-    if row.made is not None:
-        return row
     try:
         texts = {row.judged: row.payload} if row.judged else {}
         return msgspec.structs.replace(row, made=rows.Made(row.request, texts))

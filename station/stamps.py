@@ -23,6 +23,8 @@ log = logging.getLogger(__name__)
 
 RESTAMP_S = 0.5
 """A message is stamped anew when its boot's clock turned out to be this much off (design A10)."""
+SETTLED_KEPT = 64
+"""So many are kept before those that were settled are looked for."""
 _KEPT = "told_until"
 
 
@@ -34,7 +36,7 @@ class Stamps:
         self._boots = boots
         self._outbox = outbox
         self._shifts: dict[str, float] = {}
-        """By message id: by how much a message that was sent and is not settled had been moved in time."""
+        """By message id: by how much a message that was sent had been moved in time; until it is settled, or longer."""
         row = db.execute("SELECT value FROM meta WHERE name = ?", (_KEPT,)).fetchone()
         self._told_until: dict[str, float] = _decoded(row[0]) if row else {}
         """By transaction: the time of its last event that the CSMS has seen; none that follows is earlier."""
@@ -43,13 +45,14 @@ class Stamps:
 
     def shift_s(self, row: Row, message: Any) -> float:
         """By how much the message's times are moved as it leaves; a repetition repeats what was sent first (E13)."""
-        if self._outbox.action_of(row.message_id) is not None and row.message_id in self._shifts:
+        if row.message_id in self._shifts and self._outbox.action_of(row.message_id) is not None:
             return self._shifts[row.message_id]
         shift_s = self._boots.wall_of(row.instant) - row.stamped
         shift_s = shift_s if abs(shift_s) >= RESTAMP_S else 0.0
         if isinstance(message, TransactionEventRequest):
             shift_s = self._in_order(row, message, shift_s)
-        self._shifts = {each: by for each, by in self._shifts.items() if self._outbox.action_of(each) is not None}
+        if len(self._shifts) >= SETTLED_KEPT:
+            self._shifts = {each: by for each, by in self._shifts.items() if self._outbox.action_of(each) is not None}
         self._shifts[row.message_id] = shift_s
         return shift_s
 
@@ -60,9 +63,9 @@ class Stamps:
         its own time if the clock was wrong; of an earlier run's it is not known any more what the CSMS had seen.
         """
         told, key = message.timestamp.timestamp(), row.key
-        seen = self._told_until.get(key, 0.0)
-        if self._outbox.is_of_this_run(row):
-            seen = max(seen, self._known.get(key, 0.0))
+        seen, known = self._told_until.get(key, 0.0), self._known.get(key, 0.0)
+        if (shift_s or known > seen) and self._outbox.is_of_this_run(row):
+            seen = max(seen, known)
             if shift_s:
                 shift_s -= max(0.0, told - row.stamped)
         shift_s = max(shift_s, seen - told)

@@ -148,7 +148,8 @@ class Endpoint:
         self.spell = spell
         self._max_bytes = max_message_bytes
         self._max_depth = max_depth
-        self._in_flight: _InFlight | None = None
+        self.flying: _InFlight | None = None
+        """Our CALL that waits for its answer, for looking at."""
         self._ended: dict[str, _Ended] = {}
         self._owed: dict[str, int] = {}
         self._kept: dict[str, _Kept] = {}
@@ -159,7 +160,7 @@ class Endpoint:
     @property
     def in_flight(self) -> str | None:
         """The id of our CALL that waits for its answer."""
-        return self._in_flight.id if self._in_flight else None
+        return self.flying.id if self.flying else None
 
     def send_call(self, message_id: str, action: str, payload: bytes, now: float) -> str:
         """The CALL to send; `payload` is the text of a JSON object.
@@ -167,26 +168,26 @@ class Endpoint:
         A retry may use the id of the first attempt (errata 4.6). FR.01: raises Busy while a CALL is in flight.
         Raises ValueError for an id that is empty or longer than 36 characters.
         """
-        if self._in_flight:
-            raise Busy(self._in_flight.id)
+        if self.flying:
+            raise Busy(self.flying.id)
         if not 0 < len(message_id) <= MAX_ID:
             raise ValueError(f"message id of {len(message_id)} characters")
         text = f"[2,{json_string(message_id)},{json_string(action)},{payload.decode()}]"
-        self._in_flight = _InFlight(message_id, now + self.call_timeout_s)
+        self.flying = _InFlight(message_id, now + self.call_timeout_s)
         return text
 
     def next_deadline(self) -> float | None:
         """When our CALL in flight times out, on the caller's clock."""
-        return self._in_flight.deadline if self._in_flight else None
+        return self.flying.deadline if self.flying else None
 
     def timed_out(self, now: float) -> str | None:
         """Give up our CALL if its time is over and tell its id; a late answer is still recognised for five minutes.
 
         Receive what has already arrived before asking: after a stall the answer may be there (design section 6).
         """
-        if self._in_flight is None or now < self._in_flight.deadline:
+        if self.flying is None or now < self.flying.deadline:
             return None
-        return self._give_up(self._in_flight, now)
+        return self._give_up(self.flying, now)
 
     def disconnected(self, now: float) -> str | None:
         """The connection is gone: tell the id of our CALL that was in flight, if any, and forget what we owed.
@@ -196,7 +197,7 @@ class Endpoint:
         self._owed.clear()
         self._kept.clear()
         self._kept_chars = 0
-        return self._give_up(self._in_flight, now) if self._in_flight else None
+        return self._give_up(self.flying, now) if self.flying else None
 
     # Our replies
 
@@ -283,9 +284,9 @@ class Endpoint:
         return ResultReceived(ours.id, b"{}" if payload in {b"", b"null"} else payload, ours.late)
 
     def _error(self, frame: Frame, message_id: str | None, now: float) -> Event:
-        if self._in_flight and message_id in {None, "", UNREADABLE_ID}:
+        if self.flying and message_id in {None, "", UNREADABLE_ID}:
             # A peer that could not read our id means the one CALL we have in flight; the true answer may still come.
-            ours: _Ours | Fault = _Ours(self._give_up(self._in_flight, now), late=False)
+            ours: _Ours | Fault = _Ours(self._give_up(self.flying, now), late=False)
         else:
             ours = self._take(message_id, now)
         if isinstance(ours, Fault):
@@ -298,8 +299,8 @@ class Endpoint:
         if message_id is None:
             return Fault.UNKNOWN_ID
         ended = self._ended.get(message_id)
-        if self._in_flight and self._in_flight.id == message_id:
-            self._in_flight = None
+        if self.flying and self.flying.id == message_id:
+            self.flying = None
             if ended:  # sent more than once, so there may be more than one answer
                 self._ended[message_id] = _Ended(now + LATE_S, answered=True)
             return _Ours(message_id, late=False)
@@ -313,7 +314,7 @@ class Endpoint:
     # Bookkeeping
 
     def _give_up(self, gone: _InFlight, now: float) -> str:
-        self._in_flight = None
+        self.flying = None
         self._ended.pop(gone.id, None)  # re-inserted, so that the table stays in the order of its ends
         self._ended[gone.id] = _Ended(now + LATE_S, answered=False)
         if len(self._ended) > _MAX_ENDED:

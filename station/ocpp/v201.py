@@ -69,6 +69,8 @@ class Speaker201:
         self._strict = strict
         self._rules = Rules(rules_v201.OBJECTS, rules_v201.ENUMS, lengths) if lengths else _RULES
         self._warned: set[str] = set()
+        self._empty: dict[type[Request[Any, Any]], Any] = {}
+        """What an answer without a field is, which most answers are: frozen, and so the same each time."""
 
     def can(self, message: type[Message]) -> bool:
         """Whether 2.0.1 has words for such messages."""
@@ -87,8 +89,13 @@ class Speaker201:
 
     def decode_response(self, request: type[Request[Any, R]], payload: bytes | msgspec.Raw) -> R:
         """The response of a CALLRESULT to such a request. Raises RpcError if 2.0.1 does not allow it."""
+        if payload == b"{}" and request in self._empty:
+            empty: R = self._empty[request]
+            return empty
         response: Any = ACTIONS[request.__name__.removesuffix("Request")].response
         decoded: R = self._decoded(response, payload)
+        if payload == b"{}":
+            self._empty[request] = decoded
         return decoded
 
     def _decoded(self, kind: type[D], payload: bytes | msgspec.Raw) -> D:

@@ -118,4 +118,7 @@ class Redial:
         self.wait_s = self._backoff().wait(self.settings)
 
     def _backoff(self) -> Backoff:
-        return self._backoffs.setdefault(self.slot or 0, Backoff(self._random))
+        slot = self.slot or 0
+        if slot not in self._backoffs:
+            self._backoffs[slot] = Backoff(self._random)
+        return self._backoffs[slot]

@@ -41,21 +41,22 @@ class Intents:
 
     def __init__(self, db: Database) -> None:
         self._db = db
-        self._rows: list[Intent] = []
+        self.rows: list[Intent] = []
+        """All there are, of earlier boots too."""
         self._boot = BootId(0)
         self._last = 0
 
     def load(self, now: Now) -> None:
         """Read the rows again."""
         self._boot = now.boot
-        self._rows = []
+        self.rows = []
         for row_id, kind, data, after in self._db.execute("SELECT id, kind, data, waits_for FROM intent ORDER BY id"):
             try:
                 kept = msgspec.json.decode(data, type=_Data)
             except (msgspec.DecodeError, ValueError):
                 continue
             by = Mono(kept.by) if kept.by is not None else None
-            self._rows.append(Intent(row_id, kind, after, kept.reason, by, BootId(kept.boot)))
+            self.rows.append(Intent(row_id, kind, after, kept.reason, by, BootId(kept.boot)))
             self._last = max(self._last, row_id)
 
     def add(self, kind: str, *, after: str, reason: str = "", by: Mono | None = None) -> None:
@@ -64,18 +65,18 @@ class Intents:
         self._db.execute("DELETE FROM intent WHERE kind = ?", (kind,))
         self._last += 1  # never used twice in a run: whoever carries intents out knows them by their id
         self._db.execute("INSERT INTO intent VALUES (?, ?, ?, ?)", (self._last, kind, data, after))
-        self._rows = [row for row in self._rows if row.kind != kind]
-        self._rows.append(Intent(self._last, kind, after, reason, by, self._boot))
+        self.rows = [row for row in self.rows if row.kind != kind]
+        self.rows.append(Intent(self._last, kind, after, reason, by, self._boot))
 
     def pending(self) -> list[Intent]:
         """The intents of this boot that wait for their precondition."""
-        return [row for row in self._rows if row.boot == self._boot] if self._rows else []
+        return [row for row in self.rows if row.boot == self._boot] if self.rows else []
 
     def left_over(self, kind: str) -> Intent | None:
         """An intent of an earlier boot: a reboot that has happened by now, with the reason to tell."""
-        return next((row for row in self._rows if row.kind == kind and row.boot != self._boot), None)
+        return next((row for row in self.rows if row.kind == kind and row.boot != self._boot), None)
 
     def done(self, intent: Intent) -> None:
         """Forget an intent; inside a step."""
         self._db.execute("DELETE FROM intent WHERE id = ?", (intent.row_id,))
-        self._rows = [row for row in self._rows if row.row_id != intent.row_id]
+        self.rows = [row for row in self.rows if row.row_id != intent.row_id]

@@ -7,7 +7,6 @@ its lane until it is settled. Invariant: of one lane and key only the oldest row
 from __future__ import annotations
 
 import enum
-import math
 from collections.abc import Iterable
 
 from station.now import Mono
@@ -19,8 +18,6 @@ TURN = 8
 """After so many stored rows in a row a waiting row of a lower lane gets one turn: a backlog of days starves nobody."""
 
 _NOW_OR_NEVER = frozenset({Delivery.ASK, Delivery.MOMENT, Delivery.NOW_ONLY, Delivery.BY_SEVERITY, Delivery.STREAM})
-_NEVER = Mono(math.inf)
-
 _ORDER = tuple(Lane)
 _OTHERS_FIRST = tuple(sorted(Lane, key=lambda lane: lane in STORED_LANES))
 
@@ -41,7 +38,10 @@ class Lanes:
         self.gate = Gate.CLOSED
         self._windows = windows
         self._memory: dict[Lane, dict[int, Row]] = {lane: {} for lane in Lane if lane not in windows}
-        self._waits: dict[tuple[Lane, str], Mono] = {}
+        self.boots, self.asks = self._memory[Lane.BOOT], self._memory[Lane.ASKS]
+        """Rows that may become worthless while they wait."""
+        self.waits: dict[tuple[Lane, str], Mono] = {}
+        """Until when lane and key are backed off."""
         self._held: dict[int, str] = {}
         self._asked: set[int] = set()  # stored rows that were asked for; the disk does not say so
         self._run = 0
@@ -76,7 +76,7 @@ class Lanes:
         rows.pop(row.id, None)
         self._held.pop(row.id, None)
         self._asked.discard(row.id)
-        self._waits.pop((row.lane, row.key), None)
+        self.waits.pop((row.lane, row.key), None)
 
     def forget(self, lane: Lane, ids: Iterable[int]) -> None:
         """Stored rows were dropped from the disk."""
@@ -88,7 +88,7 @@ class Lanes:
         rows = self._windows[row.lane].rows if row.stored else self._memory[row.lane]
         if row.id in rows:
             rows[row.id] = row
-        self._waits[row.lane, row.key] = until
+        self.waits[row.lane, row.key] = until
 
     def hold_on(self, token: str, successor: str) -> None:
         """Rows that waited for one reply wait under its new token."""
@@ -104,7 +104,7 @@ class Lanes:
         if gate is self.gate:
             return []
         if self.gate is Gate.CLOSED:
-            self._waits.clear()  # after a reconnection sending starts again at once
+            self.waits.clear()  # after a reconnection sending starts again at once
         self.gate = gate
         leaving = []
         for lane in self._memory.values():
@@ -126,10 +126,13 @@ class Lanes:
             return None
         for lane in _ORDER if self._run < TURN else _OTHERS_FIRST:
             window = self._windows.get(lane)
-            rows = self._memory[lane] if window is None else window.rows
-            if not rows and (window is None or window.complete):
+            if window is None:
+                rows = self._memory[lane]
+                row = self._first(rows.values(), mono) if rows else None
+            elif window.rows or window.skipped or not window.reaches_end:
+                row = self._first_stored(lane, mono)
+            else:
                 continue
-            row = self._first(rows.values(), mono) if window is None else self._first_stored(lane, mono)
             if row is not None:
                 return row
         return None
@@ -154,7 +157,7 @@ class Lanes:
     def _first_stored(self, lane: Lane, mono: Mono) -> Row | None:
         window = self._windows[lane]
         may_load = self.gate is Gate.OPEN or (self.gate is Gate.PENDING and lane is Lane.NEWS)
-        if may_load and not self._held and any(self._waits.get((lane, key), 0.0) <= mono for key in window.skipped):
+        if window.skipped and may_load and not self._held and self._is_over(lane, window.skipped, mono):
             window.reset()  # rows that were passed over may be the oldest again
         while True:
             passed: set[str] = set()
@@ -167,8 +170,14 @@ class Lanes:
             if not may_load or not window.refill(passed):
                 return None
 
+    def _is_over(self, lane: Lane, keys: Iterable[str], mono: Mono) -> bool:
+        """Whether any of the keys waits no more."""
+        return any(self.waits.get((lane, key), 0.0) <= mono for key in keys)
+
     def _ready(self, row: Row, mono: Mono) -> bool:
-        return row.id not in self._held and self._waits.get((row.lane, row.key), 0.0) <= mono and self._admitted(row)
+        if row.id in self._held or self.waits.get((row.lane, row.key), 0.0) > mono:
+            return False
+        return self.gate is Gate.OPEN or self._admitted(row)
 
     def _admitted(self, row: Row) -> bool:
         match self.gate:
@@ -185,19 +194,15 @@ class Lanes:
 
     def expired(self, mono: Mono) -> list[Row]:
         """Asks whose time has passed."""
-        if not self._memory[Lane.ASKS] and not self._memory[Lane.BOOT]:
-            return []
-        asks = (row for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values())
+        asks = (*self.boots.values(), *self.asks.values())
         return [row for row in asks if row.by is not None and row.by <= mono]
 
-    def next_due(self, mono: Mono) -> Mono:
-        """When a back-off ends or an ask becomes worthless; infinite if nothing waits for time."""
-        if not self._waits and not self._memory[Lane.ASKS] and not self._memory[Lane.BOOT]:
-            return _NEVER
-        times = [row.by for lane in (Lane.BOOT, Lane.ASKS) for row in self._memory[lane].values() if row.by is not None]
+    def next_due(self, mono: Mono) -> Mono | None:
+        """When a back-off ends or an ask becomes worthless; None: nothing waits for time."""
+        times = [row.by for row in (*self.boots.values(), *self.asks.values()) if row.by is not None]
         if self.gate is not Gate.CLOSED:
-            times += [until for until in self._waits.values() if until > mono]
-        return min(times, default=_NEVER)
+            times += [until for until in self.waits.values() if until > mono]
+        return min(times, default=None)
 
     def front(self, lane: Lane) -> Window:
         """The window of a stored lane."""

@@ -55,7 +55,8 @@ RETRY_FLOOR_S = 10.0
 RETRY_CEILING_S = 3600.0
 """Bounds for the waits of rows that are never given up, whatever MessageAttemptInterval says."""
 
-_OUTCOME_EVEN_IF_DROPPED = frozenset({Delivery.ASK, Delivery.STREAM})
+_OUTCOME_EVEN_IF_DROPPED = (Delivery.ASK, Delivery.STREAM)
+_ALWAYS_STORED = (Delivery.DURABLE, Delivery.GUARANTEED)
 
 
 class Settings(NamedTuple):
@@ -110,7 +111,8 @@ class Outbox:
         rule = DELIVERY[told.action]
         if rule.delivery in _OUTCOME_EVEN_IF_DROPPED:
             raise ValueError(f"{told.action} is not simply told: {rule.delivery.value}")
-        return self._queue(told, rule, stored=self._is_stored(rule.delivery, told))
+        stored = rule.delivery in _ALWAYS_STORED or self._is_stored(rule.delivery, told)
+        return self._queue(told, rule, stored=stored)
 
     def ask(self, told: Told, by: Mono | None = None) -> Row:
         """Queue a question: exactly one outcome follows, with the row and its context. `by`: then it is worthless."""
@@ -134,8 +136,6 @@ class Outbox:
 
     def _is_stored(self, delivery: Delivery, told: Told) -> bool:
         match delivery:
-            case Delivery.DURABLE | Delivery.GUARANTEED:
-                return True
             case Delivery.BY_SEVERITY:  # N07.FR.04
                 severe = told.severity is not None and told.severity <= self.settings.queuing_severity
                 return severe or self.settings.queue_all
@@ -162,6 +162,7 @@ class Outbox:
             lane = Lane.STATUS
         return Row(
             id=row_id(lane, self._boot, self._counter) if stored else -self._counter,
+            stored=stored,
             lane=lane,
             delivery=rule.delivery,
             message_id=self._message_id(),
@@ -206,7 +207,8 @@ class Outbox:
             return None
         while self._turning:
             self._turn(*self._turning.popleft())
-        self._expire(now)
+        if self._lanes.boots or self._lanes.asks:
+            self._expire(now)
         row = self._lanes.pick(now.mono)
         if row is not None and row.stored and self._is_of_offline(row):
             return msgspec.structs.replace(row, offline=True)
@@ -336,10 +338,11 @@ class Outbox:
 
     def next_due(self, now: Now) -> Mono | None:
         """When `due` has to be called in a step and `next` asked again, if nothing comes before; None: never."""
-        soonest = self._lanes.next_due(now.mono)
-        if self._ledger.flush_at is not None:
-            soonest = min(soonest, self._ledger.flush_at)
-        return None if soonest == float("inf") else soonest
+        flush_at, lanes = self._ledger.flush_at, self._lanes
+        soonest = lanes.next_due(now.mono) if lanes.waits or lanes.boots or lanes.asks else None
+        if soonest is None or flush_at is None:
+            return flush_at if soonest is None else soonest
+        return min(soonest, flush_at)
 
     def due(self, now: Now) -> None:
         """Inside a step: asks that came too late get their outcome, deletes that have waited are written."""
@@ -361,7 +364,7 @@ class Outbox:
         window = self._lanes.front(Lane.TRANSACTIONS)
         if self._ledger.tells(transaction_id) or any(transaction_id in (None, r.key) for r in window.rows.values()):
             return True
-        return not window.complete and self._spool.holds(Lane.TRANSACTIONS, transaction_id, self._ledger.hidden())
+        return not window.is_whole and self._spool.holds(Lane.TRANSACTIONS, transaction_id, self._ledger.hidden())
 
     def hides(self, row_id: int) -> bool:
         """Whether a row on disk is settled, and only not deleted yet."""
@@ -399,7 +402,8 @@ class Outbox:
         """The messages of a step are committed: they may be sent, unless they have to wait for a reply."""
         why = Why.OFFLINE if self._lanes.gate is Gate.CLOSED else Why.GATED
         for row in rows:
-            self._leave(self._lanes.add(row, held_by), why)
+            if leaving := self._lanes.add(row, held_by):
+                self._leave(leaving, why)
 
     def dropped(self, ids: Collection[int]) -> None:
         """Transaction events were thinned out."""

@@ -140,9 +140,13 @@ class Told(msgspec.Struct, frozen=True):
 
 
 class Row(msgspec.Struct, frozen=True):
-    """A message in the queue. `attempts`: transmissions that failed. `by`: when an ask has become worthless."""
+    """A message in the queue. `stored`: it is on disk, which is what its id says, too (it is above 0).
+
+    `attempts`: transmissions that failed. `by`: when an ask has become worthless.
+    """
 
     id: int
+    stored: bool
     lane: Lane
     delivery: Delivery
     message_id: str
@@ -159,11 +163,6 @@ class Row(msgspec.Struct, frozen=True):
     context: object = None
     made: Made | None = None
     judged: str = ""
-
-    @property
-    def stored(self) -> bool:
-        """Whether the row is on disk."""
-        return self.id > 0
 
     @property
     def request(self) -> Any:

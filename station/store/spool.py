@@ -113,25 +113,26 @@ class Window:
     def __init__(self, spool: Spool, lane: Lane, revive: Callable[[Record], Row | None]) -> None:
         self.rows: dict[int, Row] = {}
         self.skipped: set[str] = set()
+        self.reaches_end = spool.highest(lane) == lane_range(lane)[0]
+        """Whether no row comes after those that were loaded."""
         self._spool = spool
         self._lane = lane
         self._revive = revive
         self._loaded_to = lane_range(lane)[0]
-        self._complete = spool.highest(lane) == self._loaded_to
 
     def add(self, row: Row) -> None:
         """A row was stored."""
         if row.key in self.skipped:
             return
-        if self._complete and len(self.rows) < WINDOW:
+        if self.reaches_end and len(self.rows) < WINDOW:
             self.rows[row.id] = row
             self._loaded_to = row.id
         else:
-            self._complete = False
+            self.reaches_end = False
 
     def refill(self, waiting: set[str]) -> bool:
         """Load more rows, passing over the keys that wait (whose first row stays). False if there are no more."""
-        if self._complete:
+        if self.reaches_end:
             return False
         kept: set[str] = set()
         for row in list(self.rows.values()):
@@ -140,7 +141,7 @@ class Window:
             kept.add(row.key)
         self.skipped |= waiting
         records = self._spool.read(self._lane, self._loaded_to, sorted(self.skipped), WINDOW)
-        self._complete = len(records) < WINDOW
+        self.reaches_end = len(records) < WINDOW
         for record in records:
             self._loaded_to = record[0]
             revived_row = self._revive(record)
@@ -153,12 +154,12 @@ class Window:
         self.rows.clear()
         self.skipped.clear()
         self._loaded_to = lane_range(self._lane)[0]
-        self._complete = False
+        self.reaches_end = False
 
     @property
-    def complete(self) -> bool:
+    def is_whole(self) -> bool:
         """Whether every row of the lane is in memory."""
-        return self._complete and not self.skipped
+        return self.reaches_end and not self.skipped
 
 
 def revived(record: Record) -> Row:
@@ -167,6 +168,7 @@ def revived(record: Record) -> Row:
     rule = DELIVERY.get(action)
     return Row(
         id=number,
+        stored=True,
         lane=Lane(number >> 56),
         delivery=rule.delivery if rule else Delivery.DURABLE,
         message_id=message_id,

@@ -152,3 +152,16 @@ def test_an_answer_that_says_nothing_takes_its_event_off_the_queue_without_a_ste
     assert len(bench.csms.received("TransactionEvent")) - before == 1
     assert len(taken) == steps
     assert not bench.station.csms.queued()
+
+
+def test_the_first_answer_on_each_connection_tells_that_it_is_stable(bench: Bench) -> None:
+    """Back-off of the link (field.md 1): once is enough, and each connection has to show it."""
+    stable: list[float] = []
+    bench.station.exchange.on_accepted = lambda: stable.append(bench.mono)
+
+    for connections in (1, 2):
+        bench.csms.disconnect()
+        bench.csms.connect()
+        bench.evse(1).plug_in()
+        bench.evse(1).unplug()
+        assert len(stable) == connections

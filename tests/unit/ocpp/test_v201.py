@@ -477,3 +477,17 @@ def test_payload_may_be_a_raw_slice_of_a_frame() -> None:
     raw = msgspec.json.decode(b'[2,"1","Reset",{"type":"Immediate"}]', type=list[msgspec.Raw])[3]
 
     assert SPEAKER.decode_request("Reset", raw) == messages.ResetRequest(type="Immediate")
+
+
+def test_an_answer_without_a_field_is_one_value_and_refused_each_time_where_a_field_is_required() -> None:
+    """Most answers are empty: what they mean is found once."""
+    speaker = Speaker201()
+    for _ in range(2):
+        assert (
+            speaker.decode_response(messages.StatusNotificationRequest, b"{}") == messages.StatusNotificationResponse()
+        )
+        assert speaker.decode_response(messages.TransactionEventRequest, b"{}") == messages.TransactionEventResponse()
+        with pytest.raises(RpcError):
+            speaker.decode_response(messages.HeartbeatRequest, b"{}")
+    full = speaker.decode_response(messages.TransactionEventRequest, b'{"totalCost":1.5}')
+    assert full.total_cost == 1.5
