@@ -11,6 +11,8 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 from typing import NamedTuple, NewType, Protocol
 
+import msgspec
+
 Mono = NewType("Mono", float)
 """Seconds on this boot's monotonic clock."""
 
@@ -32,7 +34,7 @@ class Instant(NamedTuple):
     mono: Mono
 
 
-class Now(NamedTuple):
+class Now(msgspec.Struct, frozen=True, gc=False):
     """The present, as given to a step.
 
     `trusted` tells whether `wall` came from a source worth believing (CSMS, NTP, RTC) since the start.
@@ -58,13 +60,13 @@ class Now(NamedTuple):
         return Mono(self.mono + seconds)
 
 
-class MonoDeadline(NamedTuple):
+class MonoDeadline(msgspec.Struct, frozen=True, gc=False):
     """Due when the monotonic clock reaches `at`; a step of the wall clock does not move it."""
 
     at: Mono
 
 
-class WallDeadline(NamedTuple):
+class WallDeadline(msgspec.Struct, frozen=True, gc=False):
     """Due when the wall clock reaches `at`; asked again when the wall clock is stepped."""
 
     at: Wall

@@ -10,7 +10,7 @@ from typing import Literal
 import msgspec
 
 from hal.api import MeterReading
-from station.now import Instant, Now
+from station.now import BootId, Instant, Mono, Now
 
 Purpose = Literal["begin", "sample", "stop", "allowance", "interrupted"]
 """What `hardware.sample` is asked for; `signing` adds that the meter shall sign."""
@@ -45,10 +45,10 @@ class Meters:
         """The newest reading; None before the first."""
         return self._last.get(evse_id)
 
-    def is_read(self, evse_id: int, since: Instant) -> bool:
-        """Whether a meter has been read since then, in the same boot."""
+    def read_since(self, evse_id: int, boot: BootId, mono: Mono) -> Sample | None:
+        """The newest reading, if it was taken since then, in the same boot."""
         last = self._last.get(evse_id)
-        return last is not None and last.at.boot == since.boot and last.at.mono >= since.mono
+        return last if last is not None and last.at.boot == boot and last.at.mono >= mono else None
 
     def fresh(self, evse_id: int, now: Now, within_s: float) -> Sample | None:
         """The newest reading, if it was taken in this boot and at most `within_s` ago."""

@@ -18,6 +18,8 @@ from station.ocpp.types import SampledValueType, UnitOfMeasureType
 from station.state.signatures import signed_value
 
 REGISTER: MeasurandEnumType = "Energy.Active.Import.Register"
+OFFERED = frozenset({"Power.Offered", "Current.Offered"})
+"""What is no figure of a meter's."""
 DEFAULT_CONTEXT: ReadingContextEnumType = "Sample.Periodic"
 """What a value without context means."""
 
@@ -46,7 +48,8 @@ class Plan(msgspec.Struct, frozen=True):
     lines: tuple[Line, ...]
     register: bool
     """Whether the import register is among them, which is what a meter signs."""
-    offered_power: bool
+    offers: bool
+    """Whether what the EVSE offers is among them."""
 
 
 class Wanted(msgspec.Struct, frozen=True):
@@ -72,7 +75,7 @@ def _figures(reading: MeterReading, wanted: Wanted) -> tuple[float | None, ...]:
     if power_w is not None and power_phases_w.count(None) > 1:  # the only phase would say the same again
         power_phases_w = _ABSENT
     offered_w = None
-    if offered_a is not None and wanted.plan.offered_power:
+    if offered_a is not None and wanted.plan.offers:
         offered_w = offered_a * wanted.phases * _volts(reading.voltage_v)
     return (
         imported,
@@ -136,7 +139,7 @@ def plan(measurands: Iterable[str], *, without_phases: bool = False) -> Plan:
     lines = tuple(line for measurand in listed for line in MEASURANDS.get(measurand, ()))
     if without_phases:
         lines = tuple(line for line in lines if line.measurand != REGISTER or line.phase is None)
-    return Plan(lines, register=REGISTER in listed, offered_power="Power.Offered" in listed)
+    return Plan(lines, register=REGISTER in listed, offers=not OFFERED.isdisjoint(listed))
 
 
 def sampled_values(reading: MeterReading, wanted: Wanted) -> list[SampledValueType]:

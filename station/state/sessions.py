@@ -164,12 +164,14 @@ class Session(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
     def is_of_earlier(self, boot: BootId) -> bool:
         """Whether its transaction, or the end of it, is what an earlier run of the agent left."""
-        return (self.started and self.boot != boot) or (self.closing is not None and self.closing.at.boot != boot)
+        if self.transaction_id is not None and self.boot != boot:
+            return True
+        return self.closing is not None and self.closing.at.boot != boot
 
     @property
     def worth_keeping(self) -> bool:
         """Whether a power cut must not make the station forget it."""
-        charging = self.started or (self.authorized and self.offering)
+        charging = self.transaction_id is not None or (self.authorized and self.offering)
         return charging or self.holds_cable or (self.spent and self.plugged)
 
 

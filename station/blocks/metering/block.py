@@ -16,7 +16,9 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+
+import msgspec
 
 from device_model.model import ComponentId
 from station.block import Block, Reactions, on
@@ -43,7 +45,6 @@ from station.now import (
     Rhythm,
     Wall,
     WallDeadline,
-    seconds_until,
 )
 from station.ports import Csms, Hardware, Times
 from station.state.connectors import Connectors
@@ -141,31 +142,37 @@ class Metering(Block):
 
     def due(self, now: Now) -> None:
         """Tell the rounds that have waited long enough; begin the one whose moment has come."""
-        self._end([each for each in self._waits if each.by <= now.mono])
-        running = {session.evse_id for session in self._sessions.running() if shows_values(session)}
+        if self._waits:
+            self._end([each for each in self._waits if each.by <= now.mono])
         reasons: dict[int, set[str]] = {}
-        moments: list[float] = []
+        samples: dict[int, Sample | None] = {}
+        latest = -math.inf
         for (evse_id, reason), moment in self._agenda.items():
-            if moment.at <= now.mono and evse_id in running:
-                if not self._meters.is_read(evse_id, Instant(now.boot, moment.at)):
+            if moment.at <= now.mono and shows_values(self._sessions.get(evse_id)):
+                samples[evse_id] = self._meters.read_since(evse_id, now.boot, moment.at)
+                if samples[evse_id] is None:
                     self._silent.add(evse_id)
                 reasons.setdefault(evse_id, set()).add(reason)
-                moments.append(moment.at)
-        clock = {reason for reason, at in self._grid.items() if at <= now.wall}
-        self._told_at |= {reason: self._grid[reason] for reason in clock}
-        for evse_id in running if clock else ():
-            reasons.setdefault(evse_id, set()).update(clock - self._idle.silenced(evse_id))
-        moments += [now.mono - (now.wall - self._grid[reason]) for reason in clock]
-        tells = self._idle.evse_ids() if "AlignedUpdated" in clock else ()
-        at, by = Instant(now.boot, Mono(max(moments, default=now.mono))), now.after(self._wait_s())
-        self._begin(
-            [
-                Wait(evse_id=each, at=at, by=by, reasons=frozenset(reasons.get(each, ())), tells=each in tells)
-                for each in sorted({*(each for each, why in reasons.items() if why), *tells})
-            ],
-            now,
-        )
+                latest = max(latest, moment.at)
+        tells: Sequence[int] = ()
+        if self._grid and (clock := {reason for reason, at in self._grid.items() if at <= now.wall}):
+            tells = self._due_by_clock(clock, reasons)
+            latest = max(latest, *(now.mono - (now.wall - self._grid[reason]) for reason in clock))
+        moment_at = Instant(now.boot, Mono(latest) if latest > -math.inf else now.mono)
+        for each in sorted(reasons.keys() | set(tells)):
+            why = frozenset(reasons.get(each, ()))
+            if why or each in tells:
+                self._begin(Wait(evse_id=each, at=moment_at, reasons=why, tells=each in tells), samples.get(each), now)
         self._replan(now)
+
+    def _due_by_clock(self, clock: set[str], reasons: dict[int, set[str]]) -> Sequence[int]:
+        """Add what the grid of the clock asks of running transactions; gives who tells MeterValues."""
+        self._told_at |= {reason: self._grid[reason] for reason in clock}
+        for session in self._sessions.running():
+            if shows_values(session):
+                silenced = self._idle.silenced(session.evse_id)
+                reasons.setdefault(session.evse_id, set()).update(clock - silenced)
+        return self._idle.evse_ids() if "AlignedUpdated" in clock else ()
 
     def _plan(self, now: Now) -> None:
         """Everything anew, counted from now on."""
@@ -216,25 +223,29 @@ class Metering(Block):
 
     def _replan(self, now: Now) -> None:
         """The next moment of everything that was due."""
-        running = {session.evse_id for session in self._sessions.running()}
-        for (evse_id, reason), moment in list(self._agenda.items()):
-            if moment.at <= now.mono:
-                del self._agenda[evse_id, reason]  # what has ended in this very step is planned no more
-                if evse_id in running:
-                    self._agenda[evse_id, reason] = moment.after(now.mono)
-        if any(at <= now.wall for at in self._grid.values()):
+        for (evse_id, reason), moment in tuple(self._agenda.items()):
+            if moment.at > now.mono:
+                continue
+            if self._sessions.get(evse_id).transaction_id is not None:
+                self._agenda[evse_id, reason] = moment.after(now.mono)
+            else:  # what has ended in this very step is planned no more
+                del self._agenda[evse_id, reason]
+        if self._grid and min(self._grid.values()) <= now.wall:
             self._plan_grid(now)
         self._arm(now)
 
     def _arm(self, now: Now) -> None:
-        monos = [each.by for each in self._waits]
+        due = min([each.by for each in self._waits], default=math.inf) if self._waits else math.inf
         for (evse_id, _), moment in self._agenda.items():
-            prompt = evse_id in self._kept and evse_id not in self._silent
-            monos.append(Mono(moment.at + min(GRACE_S, moment.every_s / 2)) if prompt else moment.at)
-        candidates: list[Deadline] = [MonoDeadline(min(monos))] if monos else []
+            at: float = moment.at
+            if evse_id in self._kept and evse_id not in self._silent:
+                at += min(GRACE_S, moment.every_s / 2)
+            due = min(due, at)
+        self._next = MonoDeadline(Mono(due)) if due < math.inf else None
         if self._needs_grid():
-            candidates.append(WallDeadline(min(self._grid.values())))
-        self._next = min(candidates, key=lambda each: seconds_until(each, now), default=None)
+            wall = min(self._grid.values())
+            if wall - now.wall < due - now.mono:
+                self._next = WallDeadline(wall)
 
     def _needs_grid(self) -> bool:
         """The grid of what only Ended tells matters while a transaction runs."""
@@ -242,20 +253,18 @@ class Metering(Block):
 
     # --- a round
 
-    def _begin(self, round_: list[Wait], now: Now) -> None:
-        """Tell what is at hand, and ask the other meters."""
-        asked = []
-        for each in round_:
-            signed = self._signs(each)
-            if signed or not self._is_at_hand(each.evse_id, each.at, now):
-                purpose = signing("sample", sign=signed)
-                self._hardware.sample(each.evse_id, purpose, each.by, self._sessions.get(each.evse_id).label)
-                asked.append(each)
-        self._waits += round_
-        self._end([each for each in round_ if each not in asked])
-
-    def _is_at_hand(self, evse_id: int, at: Instant, now: Now) -> bool:
-        return self._meters.is_read(evse_id, at) or self._meters.fresh(evse_id, now, FRESH_S) is not None
+    def _begin(self, part: Wait, sample: Sample | None, now: Now) -> None:
+        """Tell what is at hand (`sample`: read since its moment), or ask the meter."""
+        if sample is None or sample.at.mono < part.at.mono:
+            sample = self._meters.fresh(part.evse_id, now, FRESH_S)
+        signed = self._signs(part)
+        if sample is not None and not signed:
+            self._tell(part, sample)
+            return
+        part = msgspec.structs.replace(part, by=now.after(self._wait_s()))
+        label = self._sessions.get(part.evse_id).label
+        self._hardware.sample(part.evse_id, signing("sample", sign=signed), part.by, label)
+        self._waits.append(part)
 
     def _signs(self, wait: Wait) -> bool:
         """Whether something is told signed of this reading."""
@@ -279,7 +288,8 @@ class Metering(Block):
             self._variables.show(meter, "PublicKey", printed_key(fact.reading.signed.public_key))
         if fact.purpose == MOMENT:
             self._silent.discard(fact.evse_id)
-            self._heard(fact.evse_id, now)
+            if self._waits:
+                self._heard(fact.evse_id, now)
             if self._reading_at != now:
                 self._reading_at = now
                 self._facts.emit(MomentRead(at=fact.at))
@@ -289,8 +299,13 @@ class Metering(Block):
     def moment_read(self, fact: MomentRead, now: Now) -> None:
         """The readings that came together have all been heard: the round is complete if it waits for no other."""
         del fact
-        due = [(evse_id, moment) for (evse_id, _), moment in self._agenda.items() if moment.at <= now.mono]
-        if due and all(self._meters.is_read(each, Instant(now.boot, moment.at)) for each, moment in due):
+        is_due = False
+        for (evse_id, _), moment in self._agenda.items():
+            if moment.at <= now.mono:
+                if self._meters.read_since(evse_id, now.boot, moment.at) is None:
+                    return
+                is_due = True
+        if is_due:
             self.due(now)
 
     def not_metered(self, fact: SampleFailed, now: Now) -> None:
@@ -308,31 +323,24 @@ class Metering(Block):
         """The meters have answered, or will not: tell what there is of the moment."""
         for done in waits:
             self._waits.remove(done)
-            sample = self._of_the_moment(done)
-            if done.reasons:
-                self._facts.emit(
-                    SampleTaken(
-                        evse_id=done.evse_id,
-                        reasons=done.reasons,
-                        reading=sample.reading if sample else None,
-                        at=self._time_of(sample, done) if sample else done.at,
-                    )
-                )
-            if done.tells:
-                asked = done.context == "Trigger"
-                sample = sample or (self._meters.last(done.evse_id) if asked else None)
-                if sample is not None:
-                    self._idle.tell(done, sample, self._time_of(sample, done))
+            self._tell(done, self._of_the_moment(done))
+
+    def _tell(self, done: Wait, sample: Sample | None) -> None:
+        """What a meter showed at its moment; None: nothing."""
+        if done.reasons:
+            reading, at = (sample.reading, _time_of(sample, done)) if sample is not None else (None, done.at)
+            self._facts.emit(SampleTaken(evse_id=done.evse_id, reasons=done.reasons, reading=reading, at=at))
+        if done.tells:
+            asked = done.context == "Trigger"
+            sample = sample or (self._meters.last(done.evse_id) if asked else None)
+            if sample is not None:
+                self._idle.tell(done, sample, _time_of(sample, done))
 
     def _of_the_moment(self, done: Wait) -> Sample | None:
         last = self._meters.last(done.evse_id)
         if last is None or last.at.boot != done.at.boot or last.at.mono < done.at.mono - FRESH_S:
             return None
         return last
-
-    @staticmethod
-    def _time_of(sample: Sample, done: Wait) -> Instant:
-        return done.at if abs(sample.at.mono - done.at.mono) <= ON_TIME_S else sample.at
 
     # --- what changes the plan
 
@@ -369,17 +377,16 @@ class Metering(Block):
             evse_ids, reasons = tuple(each for each in evse_ids if each in running), frozenset({"Trigger"})
         elif not tells:
             return
-        at, by = now.instant, now.after(self._wait_s())
-        self._begin(
-            [
-                Wait(evse_id=each, at=at, by=by, reasons=reasons, tells=tells, context="Trigger")
-                for each in sorted(evse_ids)
-            ],
-            now,
-        )
+        for each in sorted(evse_ids):
+            self._begin(Wait(evse_id=each, at=now.instant, reasons=reasons, tells=tells, context="Trigger"), None, now)
         self._arm(now)
+
+
+def _time_of(sample: Sample, done: Wait) -> Instant:
+    return done.at if abs(sample.at.mono - done.at.mono) <= ON_TIME_S else sample.at
 
 
 def shows_values(session: Session) -> bool:
     """Whether the CSMS knows the EVSE of the transaction: before the cable is in it does not (E01.FR.17)."""
-    return session.started and ("begin" not in session.owed or (session.no_meter and session.plugged))
+    known = "begin" not in session.owed or (session.no_meter and session.plugged)
+    return session.transaction_id is not None and known

@@ -30,12 +30,12 @@ LISTED = {
 class Wait(msgspec.Struct, frozen=True, kw_only=True):
     """One EVSE's part in a round: why its running transaction wants a reading of it, and whether it tells MeterValues.
 
-    `at`: the moment. `by`: until when the meter may answer.
+    `at`: the moment. `by`: until when the meter may answer, once it is asked.
     """
 
     evse_id: int
     at: Instant
-    by: Mono
+    by: Mono = Mono(0.0)
     reasons: frozenset[str] = frozenset()
     tells: bool = False
     context: ReadingContextEnumType = "Sample.Clock"

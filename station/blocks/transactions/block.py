@@ -150,7 +150,8 @@ class Transactions(Block):
     def metered(self, fact: MeterSampled, now: Now) -> None:
         """A register was read."""
         self._registers.metered(fact, now)
-        self._left_over.metered(fact, purpose_of(fact.purpose), now)
+        if fact.evse_id in self._left_over:
+            self._left_over.metered(fact, purpose_of(fact.purpose), now)
 
     def not_metered(self, fact: SampleFailed, now: Now) -> None:
         """A register could not be read."""

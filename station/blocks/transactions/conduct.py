@@ -112,7 +112,7 @@ class Conduct:
         self, session: Session, event: Event, readings: Sequence[Readings] = (), *, asked: bool = False
     ) -> Session:
         """Tell one event; gives the session after it, which must be saved in the same step."""
-        telling = Telling(offered_a=self.offered_a(session), online=self._csms.online)
+        telling = Telling(offered_a=self.offered_a, online=self._csms.online)
         message, session = self._writer.write(session, event, readings, telling)
         self._csms.tell(message, asked=asked, at=event.at)
         return session

@@ -6,9 +6,8 @@ Invariants: seqNo counts every event of a transaction from 0; rendered times of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
 
 import msgspec
 from msgspec.structs import replace
@@ -44,11 +43,11 @@ class Readings(msgspec.Struct, frozen=True):
 class Telling(msgspec.Struct, frozen=True):
     """Under which conditions an event is told.
 
-    `offered_a`: what the EVSE offers per phase. `online`: the CSMS sees the event's time as it is now; a queued event
-    is stamped anew when its clock turns out to have been wrong.
+    `offered_a`: gives what the EVSE offers per phase. `online`: the CSMS sees the event's time as it is now; a queued
+    event is stamped anew when its clock turns out to have been wrong.
     """
 
-    offered_a: float
+    offered_a: Callable[[Session], float]
     online: bool
 
 
@@ -62,7 +61,7 @@ def aligned(sample: Sample, variable: str, context: ReadingContextEnumType = "Sa
     return Readings(sample, "AlignedDataCtrlr", variable, context)
 
 
-class _Dated(NamedTuple):
+class _Dated(msgspec.Struct, frozen=True):
     """An event's instant, and what it is told to be: later than the clock says where the one before was (`_stamp`)."""
 
     at: Instant
@@ -81,12 +80,16 @@ class Writer:
         self, session: Session, event: Event, readings: Sequence[Readings], told: Telling
     ) -> tuple[TransactionEventRequest, Session]:
         """The message, and the session after it was told: what was owed is paid, the next seqNo is the next number."""
-        stamp = self._stamp(session, event.at)
-        readings = (*self._begin(session, event), *readings, *(self._whole(session) if event.kind == "Ended" else ()))
+        owed = session.owed
+        seen = self._times.seen_until(session.transaction_id or "", session.last_stamp)
+        stamp = self._stamp(session, event.at, seen)
+        if event.kind == "Ended":
+            readings = (*readings, *self._whole(session))
+        elif "begin" in owed and self._tells_begin(session):
+            readings = (*self._begin(session), *readings)
         values, key_told = self._values(session, readings, _Dated(event.at, stamp), told.offered_a)
-        owed = frozenset(session.owed)
         shows_evse = session.plugged and ("evse" in owed or event.trigger == "Trigger")  # TC_F_14_CS: who asks is told
-        phases = self._phases(session)
+        phases = session.phases if session.charging_state == "Charging" else session.phases_told  # E02.FR.18, E02.FR.19
         message = TransactionEventRequest(
             event_type=event.kind,
             timestamp=stamp,
@@ -107,7 +110,7 @@ class Writer:
             phases_told=phases,
             public_key_told=key_told,
             last_at=event.at,
-            last_stamp=stamp.timestamp() if told.online else self._seen(session),
+            last_stamp=stamp.timestamp() if told.online else seen,
         )
 
     def _info(self, session: Session, event: Event) -> TransactionType:
@@ -121,29 +124,20 @@ class Writer:
             time_spent_charging=_charged_s(session, event.at) if event.kind != "Started" else None,
         )
 
-    def _phases(self, session: Session) -> int | None:
-        """Told when energy starts to flow, and again when it is another number (E02.FR.18, E02.FR.19)."""
-        return session.phases if session.charging_state == "Charging" else session.phases_told
-
     # times
 
-    def _stamp(self, session: Session, at: Instant) -> datetime:
+    def _stamp(self, session: Session, at: Instant, seen: float) -> datetime:
         """Not before the event told last: by what is known of the clock now, and by what the CSMS has seen of it."""
         stamp = self._times.utc(at)
         last = session.last_at
         if last is not None and not (last.boot == at.boot and last.mono <= at.mono):
             stamp = max(stamp, self._times.utc(last))
-        if (seen := self._seen(session)) > stamp.timestamp():
+        if seen > stamp.timestamp():
             stamp = datetime.fromtimestamp(seen, UTC)
         return stamp
 
-    def _seen(self, session: Session) -> float:
-        return self._times.seen_until(session.transaction_id or "", session.last_stamp)
-
     def _dated(self, at: Instant, event: _Dated) -> datetime:
         """When a value was read: moved with its event where that was, and never after it."""
-        if at == event.at:
-            return event.stamp
         moved = event.stamp - self._times.utc(event.at) if at.boot == event.at.boot else timedelta()
         return min(self._times.utc(at) + moved, event.stamp)
 
@@ -154,9 +148,8 @@ class Writer:
         """The start value belongs into the first event that knows EVSE and register (E01.FR.09, E01.FR.17)."""
         return session.begin is not None and session.plugged
 
-    def _begin(self, session: Session, event: Event) -> Sequence[Readings]:
-        if "begin" not in session.owed or event.kind == "Ended" or not self._tells_begin(session):
-            return ()
+    @staticmethod
+    def _begin(session: Session) -> Sequence[Readings]:
         return (sampled(session.begin, "TxStartedMeasurands", "Transaction.Begin"),) if session.begin else ()
 
     def _whole(self, session: Session) -> Sequence[Readings]:
@@ -176,7 +169,7 @@ class Writer:
         return (*first, *between, *last)
 
     def _values(
-        self, session: Session, readings: Sequence[Readings], event: _Dated, offered_a: float | None
+        self, session: Session, readings: Sequence[Readings], event: _Dated, offered_a: Callable[[Session], float]
     ) -> tuple[list[MeterValueType], bool]:
         """The meter values in order; beside them whether the public key has been told by now."""
         key_told = session.public_key_told
@@ -187,13 +180,15 @@ class Writer:
                 key_told = key_told or any(v.signed_meter_value and v.signed_meter_value.public_key for v in values)
             if values:
                 told.append((each, values))
-        return [
-            MeterValueType(timestamp=self._dated(each.sample.at, event), sampled_value=values)
-            for each, values in _thinned(told)
-        ], key_told
+        meter_values = []
+        for each, values in _thinned(told) if len(told) > 2 else told:  # noqa: PLR2004 - the first and the last stay
+            at = each.sample.at
+            timestamp = event.stamp if at == event.at else self._dated(at, event)
+            meter_values.append(MeterValueType(timestamp=timestamp, sampled_value=values))
+        return meter_values, key_told
 
     def _sampled_values(
-        self, session: Session, what: Readings, offered_a: float | None, *, key_told: bool
+        self, session: Session, what: Readings, offered_a: Callable[[Session], float], *, key_told: bool
     ) -> list[SampledValueType]:
         listing = self._listings.of(what.component, what.variable)
         if not listing.enabled:
@@ -202,7 +197,7 @@ class Writer:
         wanted = Wanted(
             plan=listing.plan,
             context=what.context,
-            offered_a=offered_a,
+            offered_a=offered_a(session) if listing.plan.offers else None,
             phases=session.phases or 3,
             sign=listing.signs,
             public_key=policy == "EveryMeterValue" or (policy == "OncePerTransaction" and not key_told),
@@ -214,7 +209,7 @@ def _thinned(
     told: list[tuple[Readings, list[SampledValueType]]],
 ) -> list[tuple[Readings, list[SampledValueType]]]:
     """Leave out the 1st, 3rd, 5th ... of the values in between until the message is not too big (E06.FR.13)."""
-    while len(told) > 2 and sum(_size(each) for _, values in told for each in values) > MAX_BYTES:  # noqa: PLR2004 - the first and the last stay
+    while len(told) > 2 and sum(_size(each) for _, values in told for each in values) > MAX_BYTES:  # noqa: PLR2004 - as above
         told = [told[0], *told[2:-1:2], told[-1]]
     return told
 

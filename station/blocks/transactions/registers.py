@@ -6,18 +6,18 @@ Also here: the energy that an invalid token may still have (E05.FR.03).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
 from hal.api import Quality
 from station.blocks.transactions.changes import unauthorized
 from station.blocks.transactions.conduct import Conduct, States, World
-from station.blocks.transactions.events import Readings, aligned, sampled
+from station.blocks.transactions.events import Readings
 from station.blocks.transactions.session import Cause, Event
 from station.facts import MeterSampled, SampleFailed, SampleTaken
 from station.now import Instant, Mono, Now
-from station.ocpp.enums import TriggerReasonEnumType
+from station.ocpp.enums import ReadingContextEnumType, TriggerReasonEnumType
 from station.state.meters import Sample, never_falling, purpose_of
 from station.state.sessions import Session
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 ALLOWANCE_S = 5.0
 """How often the meter is read while energy is limited by MaxEnergyOnInvalidId."""
 
-_OCCASIONS: tuple[tuple[str, TriggerReasonEnumType, Callable[[Sample], Readings]], ...] = (
-    ("Updated", "MeterValuePeriodic", lambda sample: sampled(sample, "TxUpdatedMeasurands", "Sample.Periodic")),
-    ("AlignedUpdated", "MeterValueClock", lambda sample: aligned(sample, "Measurands")),
-    ("Trigger", "Trigger", lambda sample: sampled(sample, "TxUpdatedMeasurands", "Trigger")),
+_OCCASIONS: tuple[tuple[str, TriggerReasonEnumType, str, str, ReadingContextEnumType], ...] = (
+    ("Updated", "MeterValuePeriodic", "SampledDataCtrlr", "TxUpdatedMeasurands", "Sample.Periodic"),
+    ("AlignedUpdated", "MeterValueClock", "AlignedDataCtrlr", "Measurands", "Sample.Clock"),
+    ("Trigger", "Trigger", "SampledDataCtrlr", "TxUpdatedMeasurands", "Trigger"),
 )
-"""What a sample is taken for -> the trigger of its event and the measurands it tells."""
+"""What a sample is taken for -> the trigger of its event, the measurands it tells and in which context."""
 
 
 class Registers:
@@ -56,9 +56,11 @@ class Registers:
         session = self._sessions.get(fact.evse_id)
         if session.is_of_earlier(now.boot):
             return  # judged by leftover.py
-        if session.started and "begin" not in session.owed and fact.reading.quality is Quality.SUSPECT:
+        started = session.transaction_id is not None
+        if started and fact.reading.quality is Quality.SUSPECT and "begin" not in session.owed:
             session = self._began_anew(session, fact.at, now)
-        if session.started and not session.meter_anew:
+            started = session.transaction_id is not None
+        if started and not session.meter_anew:
             session = self.read(session, sample)
         match purpose_of(fact.purpose):
             case "begin":
@@ -69,9 +71,10 @@ class Registers:
                 self._conduct.settle(session, after, Cause(fact.at, "SignedDataReceived" if news else None), now)
             case "stop" if session.closing is not None:
                 self._conduct.finish(session, now)
-            case _ if session.started and not session.meter_anew:
+            case _ if started and not session.meter_anew:
                 self._sessions.keep(session)
-                self._use_up_allowance(session, Cause(fact.at), now)
+                if session.energy_until_mwh is not None:
+                    self._use_up_allowance(session, Cause(fact.at), now)
 
     def _began_anew(self, session: Session, at: Instant, now: Now) -> Session:
         """A register that was reset, or another meter (J02.FR.16): nobody is billed for the difference of the two."""
@@ -113,17 +116,17 @@ class Registers:
     def sampled(self, fact: SampleTaken, now: Now) -> None:
         """J02.FR.11: a reading for the running transaction; an event for what is told now, a row for the Ended."""
         session = self._sessions.get(fact.evse_id)
-        if not session.started or session.closing is not None or session.is_of_earlier(now.boot):
+        if session.transaction_id is None or session.closing is not None or session.is_of_earlier(now.boot):
             return
-        told = session
+        told, reasons = session, fact.reasons
         sample = None
         if fact.reading is not None:
             before = session.last.reading if session.last is not None else None
             sample = Sample(fact.at, never_falling(before, fact.reading))
-            told = self._sampled_for_ended(told, sample, fact.reasons)
-        for reason, trigger, make in _OCCASIONS:
-            if reason in fact.reasons and (sample is not None or reason == "Trigger"):
-                readings = [make(sample)] if sample is not None else []
+            told = self._sampled_for_ended(told, sample, reasons)
+        for reason, trigger, component, variable, context in _OCCASIONS:
+            if reason in reasons and (sample is not None or reason == "Trigger"):
+                readings = [Readings(sample, component, variable, context)] if sample is not None else []
                 event = Event("Updated", trigger, fact.at)
                 told = self._conduct.tell(told, event, readings, asked=reason == "Trigger")
         if told.seq_no != session.seq_no:

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from station.now import BootId, Mono, Wall
+from station.now import BootId, Mono, Now, Wall
 from station.shell import clock as module
 from station.shell.boot import RandomIds, found_reason
 from station.shell.clock import (
@@ -86,7 +86,7 @@ def test_the_last_time_saved_is_the_floor_of_the_next_start() -> None:
 
     begun.begin(BootId(7), lambda instant: Wall(TODAY + instant.mono - 100.0))
 
-    assert begun.now() == (7, 100.0, TODAY, False)
+    assert begun.now() == Now(BootId(7), Mono(100.0), Wall(TODAY), trusted=False)
 
 
 def test_the_csms_tells_the_time() -> None:

@@ -241,4 +241,4 @@ def test_the_newest_reading_is_remembered_and_has_an_age() -> None:
     assert meters.last(2) is None
     assert meters.fresh(1, now, 2.0) is not None
     assert meters.fresh(1, now, 1.0) is None
-    assert meters.fresh(1, now._replace(boot=BootId(2)), 60.0) is None
+    assert meters.fresh(1, replace(now, boot=BootId(2)), 60.0) is None
