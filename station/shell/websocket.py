@@ -70,6 +70,7 @@ class Line(asyncio.BufferedProtocol):
         self._booked = False
         self._writable = asyncio.Event()
         self._writable.set()
+        self._is_writable = True
         self._reading = True
         self._pings: dict[bytes, asyncio.Future[None]] = {}
         self._closing: asyncio.TimerHandle | None = None
@@ -136,8 +137,9 @@ class Line(asyncio.BufferedProtocol):
         """
         if self._protocol.state is OPEN:
             self._protocol.send_text(text.encode())
-            self._write()
-        return self._writable.is_set()
+            for data in self._protocol.data_to_send():  # a text ends no connection
+                self._transport.write(data)
+        return self._is_writable
 
     async def writable(self) -> None:
         """Wait until the kernel takes more, or the connection has gone."""
@@ -180,8 +182,7 @@ class Line(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """Bytes came."""
         self._protocol.receive_data(self._buffer[:nbytes].tobytes())
-        self._write()
-        if self._transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
+        if self._write() and self._transport.get_write_buffer_size() > _MOST_UNSENT_BYTES:
             self._unread = True
             self._transport.abort()
         self._take_events()
@@ -201,21 +202,29 @@ class Line(asyncio.BufferedProtocol):
         for pong in self._pings.values():
             _done(pong)
         _done(self._lost)
-        self._writable.set()
+        self.resume_writing()
 
     def pause_writing(self) -> None:
         """The kernel takes no more."""
+        self._is_writable = False
         self._writable.clear()
 
     def resume_writing(self) -> None:
         """It does again."""
+        self._is_writable = True
         self._writable.set()
 
     # --- between the two
 
-    def _write(self) -> None:
-        """Hand over what the protocol has to say, and see to it that a connection that ought to end does."""
-        for data in self._protocol.data_to_send():
+    def _write(self) -> bool:
+        """Hand over what the protocol has to say, and see to it that a connection that ought to end does.
+
+        Whether there was anything: a connection that ought to end has said so just now.
+        """
+        said = self._protocol.data_to_send()
+        if not said:
+            return False
+        for data in said:
             if data:
                 self._transport.write(data)
             elif self._transport.can_write_eof():
@@ -224,6 +233,7 @@ class Line(asyncio.BufferedProtocol):
                 self._transport.close()
         if self._closing is None and self._protocol.close_expected():
             self._closing = self._loop.call_later(self._close_timeout_s, self._transport.abort)
+        return True
 
     def _take_events(self) -> None:
         for event in self._protocol.events_received():
@@ -259,7 +269,8 @@ class Line(asyncio.BufferedProtocol):
         if self._messages and not self._full and not self._booked:
             self._full = not self._hear(self._messages.popleft())
             if not self._messages:
-                self._taken.set()
+                if self._lost.done():
+                    self._taken.set()
             elif not self._full:
                 self._booked = True
                 self._loop.call_soon(self._hand_over_next)
