@@ -19,7 +19,7 @@ import msgspec
 from certs import atomic, expiry
 from certs.errors import BadCertificate
 
-_KEY = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_KEY = r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}"
 
 
 class Expected(msgspec.Struct, frozen=True):
@@ -140,7 +140,7 @@ class OwnChains:
 
     def path(self, key: str) -> Path:
         """Where the chain of this key lies, or would lie. Raises ValueError for what is no name of a key."""
-        if not _KEY.fullmatch(key):
+        if not re.fullmatch(_KEY, key):
             raise ValueError(f"not a name for a key: {key!r}")
         return self._directory / f"{key}.pem"
 

@@ -25,9 +25,9 @@ from certs.errors import BadCertificate
 from certs.expiry import until
 from certs.keystore import HashData
 
-_USE = re.compile(r"[A-Za-z0-9]{1,50}")
-_CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.DOTALL)
-_PUBLIC_KEY = re.compile(r"-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----", re.DOTALL)
+_USE = r"[A-Za-z0-9]{1,50}"
+_CERTIFICATE = r"(?s)-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----"
+_PUBLIC_KEY = r"(?s)-----BEGIN PUBLIC KEY-----.*?-----END PUBLIC KEY-----"
 _REGISTER = "register.json"
 
 
@@ -185,7 +185,7 @@ class TrustStore:
         for file, pem in readable.items():
             if use in (None, file.parent.name):
                 with contextlib.suppress(BadCertificate):
-                    key = _PUBLIC_KEY.search(texts[file])
+                    key = re.search(_PUBLIC_KEY, texts[file])
                     found.append(_described(file.parent.name, file, pem, key[0] if key else "", readable.values()))
         return sorted(found, key=lambda root: (root.not_before, root.file.name))
 
@@ -196,12 +196,12 @@ class TrustStore:
     # --- files
 
     def _folder(self, use: str) -> Path:
-        if not _USE.fullmatch(use):
+        if not re.fullmatch(_USE, use):
             raise ValueError(f"not a use of certificates: {use!r}")
         return self._directory / use
 
     def _uses(self) -> list[str]:
-        return sorted(each.name for each in self._directory.glob("*/") if _USE.fullmatch(each.name))
+        return sorted(each.name for each in self._directory.glob("*/") if re.fullmatch(_USE, each.name))
 
     def _files(self, use: str) -> list[Path]:
         return sorted(self._folder(use).glob("[!.]*.pem"))
@@ -218,7 +218,7 @@ def _digest(text: str) -> str:
 
 def certificates(text: str) -> list[str]:
     """The certificates in a PEM text, each as PEM; what can be no certificate is left out."""
-    return [pem for pem in _CERTIFICATE.findall(text) if _is_certificate(pem)]
+    return [pem for pem in re.findall(_CERTIFICATE, text) if _is_certificate(pem)]
 
 
 def _described(use: str, file: Path, pem: str, issuer_key: str, others: Iterable[str]) -> Root:
@@ -254,7 +254,7 @@ def _one(file: Path) -> str | None:
 
 
 def _only(text: str) -> str | None:
-    found = _CERTIFICATE.findall(text)
+    found = re.findall(_CERTIFICATE, text)
     return found[0] if len(found) == 1 and _is_certificate(found[0]) else None
 
 

@@ -18,7 +18,7 @@ DECODED = frozenset({"ftp", "ftps", "sftp"})
 """Their paths go over the wire as they are meant."""
 
 LONGEST = 2048
-_UNSEEN = re.compile(r"[\x00-\x20\x7f]")
+_UNSEEN = r"[\x00-\x20\x7f]"
 
 
 class BadLocation(ValueError):  # noqa: N818 - reads as what it says
@@ -59,7 +59,7 @@ def located(url: str) -> Location:
     """Take a URL apart. Raises BadLocation."""
     if len(url) > LONGEST:
         raise BadLocation("the URL is too long")
-    if _UNSEEN.search(url) or not url.isascii():
+    if re.search(_UNSEEN, url) or not url.isascii():
         raise BadLocation("the URL has characters that must be percent-encoded")
     try:
         parts = urlsplit(url)
@@ -77,6 +77,6 @@ def _whole(parts: SplitResult, port: int) -> Location:
     user, password = unquote(parts.username or ""), unquote(parts.password or "")
     path = parts.path or "/"
     path = unquote(path) if parts.scheme in DECODED else f"{path}?{parts.query}" if parts.query else path
-    if any(_UNSEEN.search(text.replace(" ", "")) for text in (user, password, path)):  # they would be lines of FTP
+    if any(re.search(_UNSEEN, text.replace(" ", "")) for text in (user, password, path)):  # they would be lines of FTP
         raise BadLocation("the URL hides control characters")
     return Location(parts.scheme, parts.hostname or "", port, path, user, password)

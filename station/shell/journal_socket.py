@@ -30,7 +30,7 @@ _NAMES = {
 """The specification's words; every other field has its name in capital letters."""
 
 _OURS = frozenset({"MESSAGE", "PRIORITY", "SYSLOG_IDENTIFIER", "EVENT"})
-_NOT_IN_NAMES = re.compile(r"[^A-Z0-9_]")
+_NOT_IN_NAMES = r"[^A-Z0-9_]"
 _LONGEST_NAME = 64
 
 
@@ -97,7 +97,7 @@ def takes(stream: TextIO, environment: Mapping[str, str]) -> bool:
 
 def name_of(field: str) -> str:
     """A field's name in the journal, which knows capital letters, digits and underscores only."""
-    name = _NAMES.get(field) or _NOT_IN_NAMES.sub("_", field.upper()).lstrip("_0123456789")[:_LONGEST_NAME]
+    name = _NAMES.get(field) or re.sub(_NOT_IN_NAMES, "_", field.upper()).lstrip("_0123456789")[:_LONGEST_NAME]
     return f"{name}_" if name in _OURS else name or "FIELD"
 
 

@@ -17,7 +17,7 @@ from msgspec import Struct
 MOST = 200
 MOST_CHARACTERS = 400_000
 LONGEST = 32_768
-_HEAD = re.compile(r'\s*\[\s*[0-9]{1,3}\s*,\s*"[^"\\]{1,36}"\s*(?:,\s*"[A-Za-z]{1,50}")?')
+_HEAD = r'\s*\[\s*[0-9]{1,3}\s*,\s*"[^"\\]{1,36}"\s*(?:,\s*"[A-Za-z]{1,50}")?'
 
 
 class Message(Struct, frozen=True, gc=False):
@@ -61,7 +61,7 @@ class Messages:
 
     def _keep(self, text: str, size: int, *, sent: bool) -> None:
         if size > LONGEST:
-            head = _HEAD.match(text)
+            head = re.match(_HEAD, text)
             text = head.group() if head is not None else ""
         self._kept.append(Message(self.sent + self.received, self.mono(), sent, text, size))
         self._characters += len(text)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 import importlib
 import sys
-from collections.abc import Iterator
-from types import ModuleType
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 
@@ -37,8 +37,16 @@ def withheld(name: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _empty(name: str) -> Iterator[None]:
+def answering(name: str, **known: object) -> Iterator[None]:
+    """The same for one module of which some answers are known; whoever asks for those has it imported no more."""
+    with _empty(name, known) if name not in sys.modules else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def _empty(name: str, known: Mapping[str, object] = MappingProxyType({})) -> Iterator[None]:
     empty = ModuleType(name)
+    empty.__dict__.update(known)
 
     def imported() -> ModuleType:
         if sys.modules.get(name) is empty:
@@ -50,7 +58,7 @@ def _empty(name: str) -> Iterator[None]:
 
     empty.__dict__["__getattr__"] = ask  # PEP 562
     package, _, attribute = name.rpartition(".")
-    parent = importlib.import_module(package) if package else None
+    parent = sys.modules.get(package)  # one that is not there yet will find it when it asks
     sys.modules[name] = empty
     if parent is not None:
         setattr(parent, attribute, empty)

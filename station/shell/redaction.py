@@ -24,7 +24,7 @@ _CLOSED = frozenset({"signedMeterData", "exiRequest", "exiResponse"})
 """They hold tokens and keys in a form of their own."""
 
 _VALUES = frozenset({"attributeValue", "actualValue", "value"})
-_WORD = re.compile(r"\S+")
+_WORD = r"\S+"
 _PERSONAL = {"NotifyCustomerInformation": "data"}
 _SALT = os.urandom(16)
 
@@ -47,7 +47,7 @@ def _shown(value: Any, write_only: WriteOnly) -> Any:
         return {key: _field(key, each, write_only, closed=closed) for key, each in value.items()}
     if isinstance(value, list):
         return [_shown(each, write_only) for each in value]
-    return _WORD.sub(_without_query, hidden(value)) if isinstance(value, str) else value
+    return re.sub(_WORD, _without_query, hidden(value)) if isinstance(value, str) else value
 
 
 def _without_query(word: re.Match[str]) -> str:

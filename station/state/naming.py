@@ -53,7 +53,7 @@ class Named(NamedTuple):
     attribute: AttributeType
 
 
-_NAMED: Final = re.compile(
+_NAMED: Final = (
     r"(?P<component>[^@.\[\]/]+)(\[(?P<instance>[^\]]+)\])?(@(?P<evse>\d{1,4})(\.(?P<connector>\d{1,4}))?)?"
     r"\.(?P<variable>[^@.\[\]/]+)(\[(?P<its>[^\]]+)\])?(/(?P<attribute>Actual|Target|MinSet|MaxSet))?"
 )
@@ -64,7 +64,7 @@ def named(text: str) -> Named:
 
     Raises ValueError for what is no such name.
     """
-    found = _NAMED.fullmatch(text)
+    found = re.fullmatch(_NAMED, text)
     if found is None:
         raise ValueError(f"{text!r} is no variable: write Component@EVSE.Variable[instance]")
     evse, connector = found["evse"], found["connector"]

@@ -8,13 +8,13 @@ from collections.abc import Callable
 
 log = logging.getLogger(__name__)
 
-_SECRETIVE = re.compile(r"[@?]")
+_SECRETIVE = r"[@?]"
 """What only a URL has that may hold a secret: most do not, and to seal one takes a library that is dear."""
 
 
 def closed(location: str, seal: Callable[[str], str], table: str) -> str:
     """As it lies on the disk. Where it cannot be sealed, a restart will not know it."""
-    if not _SECRETIVE.search(location):
+    if not re.search(_SECRETIVE, location):
         return location
     try:
         return seal(location)

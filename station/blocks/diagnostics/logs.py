@@ -38,7 +38,7 @@ LONGEST_S = 7200.0
 PROTOCOLS = ("OCPPCommCtrlr", "FileTransferProtocols")
 NAMES = {"DiagnosticsLog": "diagnostics", "SecurityLog": "security"}
 FAILURE: UploadLogStatusEnumType = "UploadFailure"
-_UNFIT = re.compile(r"[^A-Za-z0-9.\-]+")
+_UNFIT = r"[^A-Za-z0-9.\-]+"
 
 
 class AssembleLog(Job, frozen=True, kw_only=True):
@@ -164,7 +164,7 @@ class LogRetrieval(Block):
     def _wanted(self, request: GetLogRequest, now: Now) -> LogUpload:
         oldest, latest = _window(request)
         retries, interval_s = request.retries, request.retry_interval
-        identity = _UNFIT.sub("_", self._identity)
+        identity = re.sub(_UNFIT, "_", self._identity)
         name = f"{identity}_{NAMES[request.log_type]}_{now.utc:%Y%m%dT%H%M%SZ}_{request.request_id}.zip"
         return LogUpload(
             request_id=request.request_id,

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from station.shell.postponed import postponed, withheld
+from station.shell.postponed import answering, postponed, withheld
 
 
 @pytest.fixture
@@ -74,6 +74,32 @@ def test_several_may_be_postponed_and_of_the_top_level_too(tmp_path: Path, monke
     assert "dear_two" not in sys.modules
     assert "ANSWER" not in vars(two)
     monkeypatch.delitem(sys.modules, "dear_one")
+
+
+def test_a_module_whose_package_is_imported_inside_is_postponed_too(package: str) -> None:
+    """The package finds the empty one, and hands it on."""
+    folder = Path(importlib.import_module(package).__path__[0])
+    del sys.modules[package]
+    (folder / "__init__.py").write_text("from . import costly\n", "utf-8")
+    importlib.invalidate_caches()
+    with postponed(f"{package}.costly"):
+        shelf = importlib.import_module(package)
+        assert "ANSWER" not in vars(shelf.costly)
+
+    assert f"{package}.costly" not in sys.modules
+    assert shelf.costly.ANSWER == 42
+    assert "ANSWER" in vars(importlib.import_module(f"{package}.costly"))
+
+
+def test_an_answer_that_is_known_imports_nothing_and_every_other_does(package: str) -> None:
+    """A library that wants one word of a costly module."""
+    with answering(f"{package}.costly", QUESTION="?"):
+        costly = importlib.import_module(f"{package}.costly")
+        assert costly.QUESTION == "?"
+        assert f"{package}.costly" in sys.modules
+
+    assert f"{package}.costly" not in sys.modules
+    assert costly.ANSWER == 42
 
 
 def test_what_is_withheld_is_not_found_until_the_end(package: str) -> None:
