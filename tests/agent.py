@@ -45,6 +45,7 @@ class Agent:
         self.environment: dict[str, str] = {}
         self.program: tuple[str, ...] = (sys.executable, "-m", "station")
         self.process: subprocess.Popen[bytes] | None = None
+        self.stderr: int | None = None  # agent.log
         password = folder / "password"
         password.write_text(PASSWORD, "utf-8")
         password.chmod(0o600)
@@ -70,7 +71,7 @@ class Agent:
             self.process = subprocess.Popen(  # noqa: S603 - our own agent
                 [*self.program, "run", "--config", str(self.folder / "station.yaml")],
                 stdout=log,
-                stderr=log,
+                stderr=log if self.stderr is None else self.stderr,
                 env={**environment, **self.environment},
                 cwd=Path(__file__).parent.parent,
             )

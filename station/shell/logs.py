@@ -22,6 +22,7 @@ from typing import Any, NamedTuple, TextIO
 
 from station.shell import journal_socket
 from station.shell.journal_socket import JournalSocket
+from station.shell.linewriter import LineWriter
 
 LEVELS = ("debug", "info", "warning", "error")
 
@@ -94,6 +95,8 @@ class Keeping(logging.StreamHandler[TextIO]):
         super().__init__(stream)
         self._journal = journal
         self._fields = fields
+        self._writer = LineWriter(stream)
+        self._lost = 0
         self._lines: deque[Line] = deque()
         self._characters = 0
 
@@ -102,10 +105,14 @@ class Keeping(logging.StreamHandler[TextIO]):
         try:
             text = self.format(record)
             if self._fields is None or not self._fields.send(_entry(record, self._lines[-1])):
-                self.stream.write(text + self.terminator)
-                self.flush()
+                self._write(text)
         except Exception:  # noqa: BLE001 - as the library has it: a log that fails must not cost a step
             self.handleError(record)
+
+    def _write(self, text: str) -> None:
+        """The next line for which there is room says how many were lost."""
+        taken = self._writer.write(f"{text} lost={self._lost}" if self._lost else text)
+        self._lost = 0 if taken else self._lost + 1
 
     def format(self, record: logging.LogRecord) -> str:
         """`<6>link.up url=wss://... tls="TLSv1.3 ..."`."""
