@@ -27,6 +27,11 @@ class Alarms:
         if at < self._next and not self.ringing:
             self._arm(at)
 
+    def set_unless_sooner(self, wake: Callable[[], None], at: float) -> None:
+        """The same, unless anybody is called before that: `rung` is enough for whoever asks for this."""
+        if at < self._next and not self.ringing:
+            self.set(wake, at)
+
     def drop(self, wake: Callable[[], None]) -> None:
         """Have it called no more. A timer that was set for it alone wakes nobody."""
         self._instants.pop(wake, None)

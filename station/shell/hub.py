@@ -218,6 +218,7 @@ class Hub:
 
     def _saw(self, evse_id: int, snapshot: BoardSnapshot) -> None:
         evse = self._evses[evse_id]
+        self._pump.before()
         self._reconciler.saw(evse_id, sound.snapshot(snapshot, evse.board, evse.connectors), self._clock())
         if evse_id in self._meters:
             self._meters[evse_id].look()
@@ -294,6 +295,7 @@ class Hub:
         guards = {sensor.device: sensor.guard for sensor in self._wiring.sensors if sensor.guard is not None}
 
         def failed(reason: str) -> None:
+            self._pump.before()
             if (guard := guards.get(duty.device)) is not None:
                 self._reconciler.guard_is(guard, None, self._clock())
             if duty.device in boards:
@@ -335,6 +337,7 @@ class Hub:
             needs_power=lambda: self._reconciler.needs_power(evse_id),
             returned=lambda: self._answers(name, _served(evse_id)),
             opened=lambda: self._introductions.begin("meter", self.drivers.meters[name], _served(evse_id)),
+            round=self._pump.round,
         )
         return MeterWorker(evse_id, self.drivers.meters[name], hooks, self._wiring.idle_period_s)
 

@@ -51,6 +51,20 @@ class _Request:
         self.timer: asyncio.TimerHandle | None = None
 
 
+class Round:
+    """The meters that are being read now, and who waits for the last of them to have answered."""
+
+    def __init__(self) -> None:
+        self.reading = 0
+        self.over: Callable[[], None] | None = None
+
+    def end(self) -> None:
+        """Another one has answered, or has not."""
+        self.reading -= 1
+        if not self.reading and self.over is not None:
+            self.over()
+
+
 class MeterHooks(msgspec.Struct, frozen=True):
     """What a meter needs of its surroundings."""
 
@@ -67,6 +81,8 @@ class MeterHooks(msgspec.Struct, frozen=True):
     """The meter answers (again)."""
     opened: Callable[[], None] = lambda: None
     """The meter is there: who is it?"""
+    round: Round = msgspec.field(default_factory=Round)
+    """With whom it is read together."""
 
 
 class MeterWorker:
@@ -157,7 +173,11 @@ class MeterWorker:
             served = [request for request in served if request.moment in {None, first.moment}]
             reading = await self._meter.sign(first.moment, first.label)
         else:
-            reading = await self._meter.read()
+            self._hooks.round.reading += 1
+            try:
+                reading = await self._meter.read()
+            finally:
+                self._hooks.round.end()
         reading = sound.reading(reading, self._meter.name, self._hooks.clock())
         self._last_at = self._hooks.clock()
         if served:

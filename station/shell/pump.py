@@ -4,6 +4,9 @@ All that meters answer in a turn goes as one batch with what else is to be told,
 step; what happened before it is told before it. Readings alone change nothing here, and go to the core past everything.
 What drivers are asked in a turn they are asked before the core is told of it: a core that wakes up while this thread is
 still busy waits for it, and what they answer at once needs no turn of its own.
+
+Meters that are read at the same instant may answer one after the other, as those on one line do: what nobody waits for
+waits for the last of them, so that the core is woken once for all; not for long, if one does not answer.
 """
 
 from __future__ import annotations
@@ -12,10 +15,14 @@ import asyncio
 import math
 from collections.abc import Callable
 
-from station.facts import Fact
+from station.facts import Fact, MeterSampled, SensorRead
 from station.shell.alarms import Alarms
+from station.shell.metering import MOMENT, Round
 from station.shell.outlet import Action
-from station.shell.reconcile import Batch, Reconciler
+from station.shell.reconcile import IDLE, Batch, Reconciler
+
+HOLD_S = 1.0
+"""The longest that a reading waits for others."""
 
 
 class Pump:
@@ -38,6 +45,8 @@ class Pump:
         self._tell = tell
         self._loop = asyncio.get_running_loop()
         self.failed: asyncio.Future[None] = self._loop.create_future()
+        self.round = Round()
+        self.round.over = self._over
         self._readings: list[Fact] = []
         self._changed = self._acting = self._booked = self._ended = False
         self._due = math.inf
@@ -45,10 +54,19 @@ class Pump:
     def add(self, reading: Fact) -> None:
         """A meter has answered, or has not."""
         self._readings.append(reading)
-        self._book()
+        if self.round.reading and _patient(reading):
+            self._alarms.set_unless_sooner(self._over, self._alarms.clock() + HOLD_S)
+        else:
+            self._book()
+
+    def before(self) -> None:
+        """Something is about to be told: what was read before it comes first."""
+        for reading in self._waiting():
+            self._reconciler.tell(reading)
 
     def news(self, fact: Fact) -> None:
         """Something else has happened."""
+        self.before()
         self._reconciler.tell(fact)
         self.look()
 
@@ -66,6 +84,10 @@ class Pump:
     def end(self) -> None:
         """Have no more turns."""
         self._ended = True
+
+    def _over(self) -> None:
+        if self._readings:
+            self._book()
 
     def _book(self) -> None:
         """Have a turn in the next turn of the loop, unless one follows anyway."""
@@ -86,12 +108,11 @@ class Pump:
             self.failed.set_exception(error)
 
     def _next_batch(self, now: float) -> Batch | None:
-        readings, self._readings = self._readings, []
         reconciler = self._reconciler
         if not self._changed and now < self._due and not reconciler.has_news:
+            readings = self._waiting()
             return Batch(0, tuple(readings)) if readings else None
-        for reading in readings:
-            reconciler.tell(reading)
+        self.before()
         acting, self._acting = self._acting, False
         for action in reconciler.actions(now):
             self._begin(action)
@@ -104,3 +125,17 @@ class Pump:
         self._due = reconciler.next_due(now)
         self._alarms.set(self._book, self._due)
         return batch
+
+    def _waiting(self) -> list[Fact]:
+        """All readings that were not told yet, to be told now."""
+        readings, self._readings = self._readings, []
+        if readings:
+            self._alarms.drop(self._over)
+        return readings
+
+
+def _patient(reading: Fact) -> bool:
+    """Whether nobody waits for this one."""
+    if isinstance(reading, MeterSampled):
+        return reading.purpose in {IDLE, MOMENT}
+    return isinstance(reading, SensorRead)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import cast
 
+from hal.api import Meter, MeterReading
 from hal.sim.ev import EvSpec
 from hal.sim.world import SimWorld
 from station.effects import Want
 from station.facts import MeterSampled
-from station.now import BootId, Rhythm
+from station.now import BootId, Mono, Rhythm
 from station.shell.hub import Hub, Setting
 from station.shell.outlet import Timing
+from station.shell.pump import HOLD_S
 from station.shell.reconcile import Batch
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, Wiring
 from tests.virtualloop import run
@@ -107,6 +110,100 @@ def test_a_core_that_is_back_gets_its_leases_again() -> None:
         stage.hub.committed(max(batch.number for _, batch in stage.told))
         await asyncio.sleep(5)
         assert stage.closed() == [True, True]
+        await stage.end()
+
+    run(play())
+
+
+def slow(meter: Meter, seconds: Callable[[], float]) -> None:
+    """Its answers take so long."""
+    read = meter.read
+
+    async def slowly() -> MeterReading:
+        await asyncio.sleep(seconds())
+        return await read()
+
+    meter.read = slowly  # type: ignore[method-assign] # this one instance
+
+
+def test_meters_that_answer_one_after_the_other_wake_the_core_once() -> None:
+    """As those on one line do: the first waits for the last."""
+
+    async def play() -> None:
+        stage = Stage()
+        slow(stage.hub.drivers.meters["meter-1"], lambda: 0.2)
+        slow(stage.hub.drivers.meters["meter-2"], lambda: 0.4)
+        await stage.charge()
+        await asyncio.sleep(20)
+        told = [(at, batch) for at, batch in stage.told if any(isinstance(fact, MeterSampled) for fact in batch.facts)]
+        assert [round(at % 1, 6) for at, _ in told] == [0.4] * 20
+        for _, batch in told:
+            assert [fact.evse_id for fact in batch.facts if isinstance(fact, MeterSampled)] == list(EVSES)
+        await stage.end()
+
+    run(play())
+
+
+def test_a_meter_that_hangs_holds_the_readings_of_others_up_for_a_second_at_most() -> None:
+    """A driver without a timeout, and a rhythm in which nothing else happens meanwhile."""
+
+    async def play() -> None:
+        stage = Stage()
+        hangs = False
+        slow(stage.hub.drivers.meters["meter-1"], lambda: 0.1)
+        slow(stage.hub.drivers.meters["meter-2"], lambda: 1e6 if hangs else 0.1)
+        await stage.charge()
+        for n in EVSES:
+            stage.hub.want(n, Want(energise=False, limit_a=0.0))
+            stage.hub.keep_reading(n, Rhythm(0.0, (20,)))
+        await asyncio.sleep(25)
+        stage.told.clear()
+
+        hangs = True
+        await asyncio.sleep(60)
+        samples = [(at, fact) for at, batch in stage.told for fact in batch.facts if isinstance(fact, MeterSampled)]
+        assert {fact.evse_id for _, fact in samples} == {1}
+        assert [round(at - fact.at.mono, 1) for at, fact in samples] == [HOLD_S] * 3
+        await stage.end()
+
+    run(play())
+
+
+def test_what_somebody_waits_for_waits_for_no_other_meter() -> None:
+    """A transaction begins with it."""
+
+    async def play() -> None:
+        stage = Stage()
+        slow(stage.hub.drivers.meters["meter-2"], lambda: 0.9)
+        await stage.charge()
+        await asyncio.sleep(0.8)  # meter 2 is being read
+        stage.hub.sample(1, "begin", Mono(stage.loop.time() + 5))
+        began = stage.loop.time()
+        stage.told.clear()
+        await asyncio.sleep(0.05)
+        ((at, batch),) = stage.told
+        assert at == began
+        assert [fact.purpose for fact in batch.facts if isinstance(fact, MeterSampled)][-1] == "begin"
+        await stage.end()
+
+    run(play())
+
+
+def test_what_waits_is_told_before_what_happened_after_it() -> None:
+    """A car that is unplugged while the other meter is read."""
+
+    async def play() -> None:
+        stage = Stage()
+        slow(stage.hub.drivers.meters["meter-1"], lambda: 0.1)
+        slow(stage.hub.drivers.meters["meter-2"], lambda: 0.8)
+        await stage.charge()
+        await asyncio.sleep(0.5)
+        stage.told.clear()
+        stage.world.unplug(1)
+        await asyncio.sleep(0.05)
+        facts = [fact for _, batch in stage.told for fact in batch.facts]
+        kinds = [type(fact).__name__ for fact in facts]
+        assert kinds.index("MeterSampled") < kinds.index("PlugRemoved")
         await stage.end()
 
     run(play())
