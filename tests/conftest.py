@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from hypothesis import settings
+from hypothesis import strategies as st
 
 from tests import indexes
 from tests.crash.medium import memory
@@ -32,6 +33,13 @@ def unknown(item: pytest.Item) -> list[str]:
         for each in marker.args
         if each not in MARKERS[marker.name]()
     ]
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """What hypothesis must know of Unicode is a file once one has made it, in seconds: not each worker for itself."""
+    if session.config.getoption("numprocesses", None):
+        st.text().validate()
 
 
 @pytest.hookimpl(trylast=True)

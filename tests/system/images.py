@@ -5,10 +5,12 @@ A `Machine` has two copies of its system, A and B. `restart` is what the boot lo
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
 import shutil
 import subprocess
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -95,6 +97,27 @@ def cpio(name: str, data: bytes) -> bytes:
     return header + b"\0" * (-len(header) % 4) + data + b"\0" * (-len(data) % 4)
 
 
+def ran(folder: Path, *command: str) -> None:
+    """A program, in a folder."""
+    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, timeout=PATIENCE_S)  # noqa: S603 - ours
+    assert done.returncode == 0, done.stderr.decode()
+
+
+@functools.cache
+def maker() -> Mapping[str, bytes]:
+    """The files of whoever makes the images: an authority, and a signer that it certified. Made once."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        (folder / "extensions").write_text(EXTENSIONS, "ascii")
+        ca = "-x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3650 -subj /CN=Maker"
+        ran(folder, "openssl", "req", *ca.split())
+        request = "-newkey rsa:2048 -nodes -keyout signer.key -out signer.csr -subj /CN=Signer"
+        ran(folder, "openssl", "req", *request.split())
+        signed = "-req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out signer.pem -days 3650"
+        ran(folder, "openssl", "x509", *signed.split(), "-extfile", "extensions")
+        return {file: (folder / file).read_bytes() for file in ("ca.pem", "ca.key", "signer.pem", "signer.key")}
+
+
 class Machine:
     """What a machine has on its disk."""
 
@@ -111,20 +134,12 @@ class Machine:
         self._certify()
 
     def _certify(self) -> None:
-        (self.folder / "extensions").write_text(EXTENSIONS, "ascii")
-        ca = "-x509 -newkey rsa:2048 -nodes -keyout ca.key -out ca.pem -days 3650 -subj /CN=Maker"
-        self.run("openssl", "req", *ca.split())
-        request = "-newkey rsa:2048 -nodes -keyout signer.key -out signer.csr -subj /CN=Signer"
-        self.run("openssl", "req", *request.split())
-        signed = "-req -in signer.csr -CA ca.pem -CAkey ca.key -CAcreateserial -out signer.pem -days 3650"
-        self.run("openssl", "x509", *signed.split(), "-extfile", "extensions")
+        for name, content in maker().items():
+            (self.folder / name).write_bytes(content)
 
     def run(self, *command: str) -> None:
         """A program in the machine's folder."""
-        done = subprocess.run(  # noqa: S603 - our own command
-            command, cwd=self.folder, capture_output=True, check=False, timeout=PATIENCE_S
-        )
-        assert done.returncode == 0, done.stderr.decode()
+        ran(self.folder, *command)
 
     def said(self, name: str) -> str:
         """What is in one of its files."""

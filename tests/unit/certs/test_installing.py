@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -105,16 +106,16 @@ def test_a_good_root_that_was_cut_or_lengthened(site: Site, keep: float, more: b
 @pytest.mark.parametrize(
     "key",
     [
-        rsa.generate_private_key(65537, 3072),
-        ec.generate_private_key(ec.SECP521R1()),
-        ed25519.Ed25519PrivateKey.generate(),
-        ed448.Ed448PrivateKey.generate(),
+        partial(rsa.generate_private_key, 65537, 3072),
+        partial(ec.generate_private_key, ec.SECP521R1()),
+        ed25519.Ed25519PrivateKey.generate,
+        ed448.Ed448PrivateKey.generate,
     ],
     ids=["RSA", "P-521", "Ed25519", "Ed448"],
 )
-def test_roots_of_all_sound_kinds_can_be_installed(tmp_path: Path, key: PrivateKey) -> None:
+def test_roots_of_all_sound_kinds_can_be_installed(tmp_path: Path, key: Callable[[], PrivateKey]) -> None:
     """ISO 15118-20 knows Ed448, too."""
-    root = install(TrustStore(tmp_path), USE, signed_by_itself(key), TERMS)
+    root = install(TrustStore(tmp_path), USE, signed_by_itself(key()), TERMS)
 
     assert [name.algorithm for name in root.names] == ["SHA256", "SHA384", "SHA512"]
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -65,10 +67,14 @@ def test_a_root_tells_its_expiry(trust: TrustStore, tmp_path: Path) -> None:
     assert root.not_before < datetime.now(UTC) < root.not_after
 
 
-@pytest.mark.parametrize("key", [rsa.generate_private_key(65537, 2048), ec.generate_private_key(ec.SECP384R1())])
-def test_a_root_tells_its_hashes(trust: TrustStore, tmp_path: Path, key: Key) -> None:
+@pytest.mark.parametrize(
+    "key",
+    [partial(rsa.generate_private_key, 65537, 2048), partial(ec.generate_private_key, ec.SECP384R1())],
+    ids=["RSA", "P-384"],
+)
+def test_a_root_tells_its_hashes(trust: TrustStore, tmp_path: Path, key: Callable[[], Key]) -> None:
     """CertificateHashDataType, compared with what an OCSP request for the certificate says."""
-    pem = Authority.create("Root", tmp_path, key).root_pem
+    pem = Authority.create("Root", tmp_path, key()).root_pem
     certificate = x509.load_pem_x509_certificate(pem.encode())
     asked = ocsp.OCSPRequestBuilder().add_certificate(certificate, certificate, hashes.SHA256()).build()
 
