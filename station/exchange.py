@@ -33,7 +33,7 @@ from station.facts import (
     MessageUndelivered,
     TransactionThinned,
 )
-from station.now import Mono, Now, seconds_until
+from station.now import Mono, MonoDeadline, Now, seconds_until
 from station.ocpp import codec
 from station.ocpp.base import Response
 from station.ocpp.errors import CannotRender, ErrorCode, RpcError
@@ -98,6 +98,8 @@ class Exchange:
         self._speakers = {speaker.subprotocol: speaker for speaker in speakers}
         self._connection = 0
         self._is_answered = False
+        self._stepped = True
+        """A step has run since what follows from steps was looked after."""
         self._owed: dict[int, _Owed] = {}
         self._carried: set[int] = set()
         self._store_retry_at: Mono | None = None
@@ -191,6 +193,7 @@ class Exchange:
             self._reply(owed.message_id, owed.otherwise, now)
             self.outbox.release(str(generation))
         if self._store_retry_at is not None and self._store_retry_at <= now.mono:
+            self._stepped = True
             self._take(self.engine.retry_store(now).effects)
             self._store_retry_at = now.after(STORE_RETRY_S)
         due = self.engine.next_due(now)
@@ -212,7 +215,7 @@ class Exchange:
                 soonest = mono
         wait_s = soonest - now.mono
         if (due := self.engine.next_due(now)) is not None:
-            wait_s = min(wait_s, seconds_until(due, now))
+            wait_s = min(wait_s, due.at - (now.mono if isinstance(due, MonoDeadline) else now.wall))  # as seconds_until
         return None if wait_s == math.inf else max(0.0, wait_s)
 
     def _rare_deadlines(self) -> list[Mono | None]:
@@ -233,6 +236,7 @@ class Exchange:
         except RpcError as error:
             self._send(self.endpoint.error(message_id, error, now.mono))
             return False
+        self._stepped = True
         done = self.engine.step(Call(request), now)
         if isinstance(done.reply, Waiting):
             self._owed[done.reply.generation] = _Owed(message_id, done.reply.by, done.reply.otherwise)
@@ -310,6 +314,7 @@ class Exchange:
     # ------------------------------------------------------------------------------------------------ one input
 
     def _give(self, given: Input, now: Now) -> Any:
+        self._stepped = True
         done = self.engine.step(given, now)
         if isinstance(given, JobDone):
             self._job_done(given.generation, done.reply, now)
@@ -336,12 +341,13 @@ class Exchange:
     # ------------------------------------------------------------------------------------------------ what goes out
 
     def _finish(self, now: Now) -> list[Effect]:
-        """After an input: follow the registration, tell the outcomes that came by themselves, send what may go."""
-        for each in self.outbox.thinned():
-            fact = TransactionThinned(transaction_id=each.transaction, events=each.rows)
-            self._give(Happened((fact,)), now)
+        """After an input: follow what its steps changed, tell the outcomes that came by themselves, send what may go.
+
+        An answer that is no news has no step.
+        """
         for _ in range(MOST_ROUNDS):
-            self._follow_registration()
+            if self._stepped:
+                self._follow_step(now)
             self._clock_is_set = bool(self._out) and self._sets_clock()
             if self._clock_is_set:
                 break
@@ -351,12 +357,10 @@ class Exchange:
                 break
             for fate in fates:
                 self._tell_fate(fate, now)
+        if self._stepped:
+            self._follow_step(now)
         if self._intents.rows:
             self._carry_out(now)
-        if self.engine.fallback.active:
-            self._store_retry_at = self._store_retry_at or now.after(STORE_RETRY_S)
-        else:
-            self._store_retry_at = None
         self.moved = True
         return self._effects()
 
@@ -370,6 +374,18 @@ class Exchange:
         The shell carries out SetClock first; then comes `clock_stepped`, or `tick` at once if there was nothing to set.
         """
         return any(isinstance(effect, SetClock) for effect in self._out)
+
+    def _follow_step(self, now: Now) -> None:
+        """A step may have changed what may be sent, what is in the queue, and whether the station runs on memory."""
+        while thinned := self.outbox.thinned():
+            facts = (TransactionThinned(transaction_id=each.transaction, events=each.rows) for each in thinned)
+            self._give(Happened(tuple(facts)), now)
+        self._stepped = False
+        self._follow_registration()
+        if self.engine.fallback.active:
+            self._store_retry_at = self._store_retry_at or now.after(STORE_RETRY_S)
+        else:
+            self._store_retry_at = None
 
     def _follow_registration(self) -> None:
         """What may be sent now, by link and registration."""

@@ -52,7 +52,8 @@ class Stamps:
         if isinstance(message, TransactionEventRequest):
             shift_s = self._in_order(row, message, shift_s)
         if len(self._shifts) >= SETTLED_KEPT:
-            self._shifts = {each: by for each, by in self._shifts.items() if self._outbox.action_of(each) is not None}
+            unsettled = self._outbox.unsettled()
+            self._shifts = {each: by for each, by in self._shifts.items() if each in unsettled}
         self._shifts[row.message_id] = shift_s
         return shift_s
 

@@ -12,6 +12,7 @@ Duplicate keys in a payload follow JSON's usual rule (the last one counts), numb
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Mapping
 
 import msgspec
@@ -52,6 +53,10 @@ _CODES: Mapping[Fault, ErrorCode] = {
     Fault.DUPLICATE_ID: ErrorCode.RPC_FRAMEWORK,
     Fault.TOO_MANY: ErrorCode.GENERIC,
 }
+
+
+_quoted = functools.lru_cache(maxsize=128)(json_string)
+"""Of actions, of which there are a few dozen."""
 
 
 class CallReceived(Struct, frozen=True):
@@ -172,7 +177,7 @@ class Endpoint:
             raise Busy(self.flying.id)
         if not 0 < len(message_id) <= MAX_ID:
             raise ValueError(f"message id of {len(message_id)} characters")
-        text = f"[2,{json_string(message_id)},{json_string(action)},{payload.decode()}]"
+        text = f"[2,{json_string(message_id)},{_quoted(action)},{payload.decode()}]"
         self.flying = _InFlight(message_id, now + self.call_timeout_s)
         return text
 

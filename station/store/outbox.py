@@ -377,6 +377,10 @@ class Outbox:
             row = self._in_flight
         return row.action if row else None
 
+    def unsettled(self) -> Collection[str]:
+        """The ids of all messages that were sent and are not settled."""
+        return self._sent.keys()
+
     def is_of_this_run(self, row: Row) -> bool:
         """Whether the row was told since the start."""
         return not row.stored or row.id >> 32 & 0xFFFFFF == self._boot

@@ -16,6 +16,7 @@ from .rows import DELIVERY, Delivery, Lane, Row, lane_range
 
 WINDOW = 64
 _COLUMNS = "id, message_id, action, key, droppable, attempts, boot, mono, stamped, payload, judged"
+_LANES = {lane.value: lane for lane in Lane}
 Record = tuple[int, str, str, str, int, int, int, float, float, bytes, str]
 
 
@@ -169,7 +170,7 @@ def revived(record: Record) -> Row:
     return Row(
         id=number,
         stored=True,
-        lane=Lane(number >> 56),
+        lane=_LANES[number >> 56],
         delivery=rule.delivery if rule else Delivery.DURABLE,
         message_id=message_id,
         action=action,
