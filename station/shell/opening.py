@@ -18,10 +18,10 @@ import msgspec
 from station.shell.handshake import Shaken, shaken
 from station.shell.linkdown import Down, DownKind, explain
 from station.shell.network import Credentials, LinkOptions, NetworkProfile
-from station.shell.postponed import postponed
-from station.shell.websocket import Line
+from station.shell.postponed import answering, postponed
+from station.shell.websocket import Line, address
 
-with postponed("importlib.metadata", "ipaddress", "copy", "inspect"):  # as in websocket.py
+with postponed("importlib.metadata", "copy", "inspect"), answering("ipaddress", ip_address=address):  # as in there
     from websockets.client import ClientProtocol
     from websockets.exceptions import InvalidHeader, InvalidStatus, NegotiationError, WebSocketException
     from websockets.extensions import ClientExtensionFactory

@@ -8,6 +8,7 @@ pings and times out, which the link does in its own way: its limits survive a st
 from __future__ import annotations
 
 import asyncio
+import importlib
 import os
 import ssl
 from collections import deque
@@ -17,11 +18,19 @@ from typing import cast
 from certs.tls import verified, vouching
 from station.shell.linkdown import Down, DownKind
 from station.shell.network import LinkOptions
-from station.shell.postponed import postponed
+from station.shell.postponed import answering, postponed
 
-# The first, a unit of CPU, is asked by unreleased versions of the library only, the second for addresses of IPv6; the
-# others by the standard library's dataclasses, for what nobody asks of them here.
-with postponed("importlib.metadata", "ipaddress", "copy", "inspect"):
+
+def address(host: str) -> object:
+    """`ipaddress.ip_address` for the library, which looks only whether a host is an address of IPv6."""
+    if ":" not in host:
+        raise ValueError(host)
+    return importlib.import_module("ipaddress").ip_address(host)
+
+
+# The first, a unit of CPU, is asked by unreleased versions of the library only; the others by the standard library's
+# dataclasses, for what nobody asks of them here.
+with postponed("importlib.metadata", "copy", "inspect"), answering("ipaddress", ip_address=address):
     from websockets.client import ClientProtocol
     from websockets.frames import CloseCode, Frame, Opcode
     from websockets.http11 import Response

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -108,3 +109,24 @@ def test_what_is_withheld_is_not_found_until_the_end(package: str) -> None:
         importlib.import_module(f"{package}.costly")
 
     assert importlib.import_module(f"{package}.costly").ANSWER == 42
+
+
+@pytest.mark.parametrize(
+    "host, header",
+    [("csms.example", "csms.example:9000"), ("192.0.2.1", "192.0.2.1:9000"), ("2001:db8::1", "[2001:db8::1]:9000")],
+)
+def test_the_websocket_library_brackets_addresses_of_ipv6_and_looks_at_no_others(host: str, header: str) -> None:
+    """In a process of its own, where nobody has imported `ipaddress` yet: 6 M instructions of each start."""
+    code = f"""
+import sys
+from station.commands.start import RARELY
+from station.shell.postponed import postponed
+with postponed(*RARELY):
+    import station.commands.run
+import station.shell.websocket
+from websockets.headers import build_host
+print(build_host({host!r}, 9000, False), "ipaddress" in sys.modules)
+"""
+    told = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True).stdout.split()  # noqa: S603 - our own code
+    assert told[0] == header
+    assert (told[1] == "True") == (":" in host)
