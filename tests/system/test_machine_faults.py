@@ -166,6 +166,36 @@ def test_what_hangs_or_crashes_leaves_no_contactor_closed(post: Post) -> None:
     assert post.interruptions() == 3
 
 
+JOURNAL = "systemd-journald.service"
+SOCKETS = "systemd-journald.socket systemd-journald-dev-log.socket"
+
+
+def test_a_journal_that_hangs_or_is_away_stops_nobody(post: Post) -> None:
+    """In the middle of a session: stopped as by a debugger, then ended with its sockets, then there again."""
+    post.start()
+    post.csms.wait_for("BootNotification")
+    post.plug_in_and_swipe()
+    post.until_more_events()
+    main = post.machine.show("MainPID")
+
+    post.machine.run("systemctl", "kill", "--kill-who=main", "--signal=STOP", JOURNAL)
+    post.csms.disconnect()
+    post.until_more_events(3)
+    post.machine.run("systemctl", "kill", "--kill-who=main", "--signal=CONT", JOURNAL)
+    post.until(lambda: post.entries("EVENT=link.down"), "the journal to hear of it")
+    post.machine.shell(f"systemctl stop {SOCKETS} {JOURNAL}; rm -f /run/systemd/journal/socket")
+    post.csms.disconnect()
+    post.until_more_events(3)
+    assert post.machine.status()["store"] == "ok"
+    assert (post.interruptions(), post.restarts(), post.machine.show("MainPID")) == (0, 0, main)
+    post.machine.shell(f"systemctl start {SOCKETS} {JOURNAL}")
+    post.stop_charging()
+
+    events = post.judge()
+    ended = f"TRANSACTION_ID={events[0]['transactionInfo']['transactionId']}"
+    post.until(lambda: post.entries("EVENT=transaction.ended", ended), "the journal to take events again")
+
+
 def test_without_a_network_at_the_start_and_again_later_every_event_arrives(post: Post) -> None:
     """The one interface is down: at the first start, and again while the service is restarted in a session."""
     post.machine.network(up=False)
