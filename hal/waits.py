@@ -13,11 +13,13 @@ _EARLY = 0.1
 
 async def until_set(event: asyncio.Event, seconds: float) -> None:
     """Waits until somebody sets `event`, and sets it after `seconds`."""
-    alarm = asyncio.get_running_loop().call_later(seconds, event.set)
+    loop = asyncio.get_running_loop()
+    alarm = loop.call_later(seconds, event.set)
     try:
         await event.wait()
     finally:
-        alarm.cancel()
+        if loop.time() < alarm.when():  # else it has rung, and need not be looked for among the timers
+            alarm.cancel()
 
 
 async def until(instant: float) -> bool:

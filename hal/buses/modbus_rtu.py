@@ -101,7 +101,7 @@ class ModbusRtu(ModbusBus):
 
     async def _ask(self, device: ModbusDevice, request: Request, unowed: Shape | None) -> tuple[Reply, float]:
         """Sends, and returns the reply and when it was sampled. A probe is content when `unowed` is owed no longer."""
-        loop, codec = asyncio.get_running_loop(), self.pdus()
+        loop, codec = asyncio.get_running_loop(), self._rtu or self.pdus()
         debt, pace = self.debts[device.unit], self.paces[device.unit]
         shape, frame = codec.shape(request), codec.frame(request)
         free_at = max(self._free_at, device.ready_at)
@@ -160,7 +160,7 @@ class ModbusRtu(ModbusBus):
         """Every whole reply that has arrived, with whether it certainly answers the newest request to its device."""
         self._buffer += self.port.read()
         found = []
-        codec = self.pdus()
+        codec = self._rtu or self.pdus()
         while self._buffer and (reply := codec.take(self._buffer, self.debts)):
             found.append((reply, self.debts[reply.unit].pay(reply.shape)))
         return found

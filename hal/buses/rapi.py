@@ -56,15 +56,12 @@ class _Command:
 
     def __init__(self, words: tuple[str, ...]) -> None:
         self.words = words
+        self.asks = words[0][0] == "G"
+        """It changes nothing."""
         self.answer: asyncio.Future[Answer] = asyncio.get_running_loop().create_future()
         self.attempts = _ATTEMPTS
         self.sampled_at = 0.0
         self.damaged = False
-
-    @property
-    def asks(self) -> bool:
-        """It changes nothing."""
-        return self.words[0][0] == "G"
 
     def fail(self, error: Exception) -> None:
         """Tells who waits, if anybody still does."""

@@ -24,10 +24,11 @@ from hal.context import DriverContext, parse_options
 from hal.drivers.can_map import Channel, load_map
 from hal.drivers.channels import ChannelBoard, ChannelLine, OutletOptions, checked_channels, differs
 from hal.errors import DeviceError, NotFound, Refused, Timeout
-from hal.waits import until_set
+from hal.waits import to_beat, until_set
 
 _COUNTERS = 16  # four bits
 _SILENT_PERIODS = 3.0
+_BEAT_S = 1.0
 _SENDS = 3
 _LOCK_S = 5.0
 _MAX_WAITING = 256  # changes that nobody has read: far more than a board makes in a stall of the agent
@@ -172,9 +173,8 @@ class CanBoard(ChannelBoard[_Line]):
             for silent in self._fallen_silent():
                 yield silent
             self._news.clear()
-            until = max(0.01, min(self._silent_in(line) for line in self._lines.values() if not line.told_silent))
             if not self._changes and self._lost is None:
-                await until_set(self._news, until)
+                await until_set(self._news, self._silence_shows_in())
 
     # ------------------------------------------------------------------------------------------- from the bus
 
@@ -269,6 +269,11 @@ class CanBoard(ChannelBoard[_Line]):
         idle = line.last is not None and not line.last.pilot.plugged and not line.last.limit_a
         period = self._map.period_idle_s if idle else self._map.period_active_s
         return line.heard_at + _SILENT_PERIODS * period - self._clock()
+
+    def _silence_shows_in(self) -> float:
+        """When to look whether a channel has fallen silent: on a beat, together with others that are looked at."""
+        rest = max(0.01, min(self._silent_in(line) for line in self._lines.values() if not line.told_silent))
+        return rest + to_beat(self._clock() + rest, min(_BEAT_S, self._map.period_active_s))
 
     def _fallen_silent(self) -> list[BoardSnapshot]:
         """Channels that have just fallen silent, as faulty. Raises Timeout if all have."""
