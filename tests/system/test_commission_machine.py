@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from certs.throwaway import Authority
+from station.commands import dropin
 from tests.live_csms import LiveCsms, server
 from tests.system.machine import DROP_INS, UNIT, Machine, installed, missing
 
@@ -38,15 +39,25 @@ GO_ON = ("--answers", "/mnt", "--set", "certificate=station.pem", "--yes")
 PATIENCE_S = 120.0
 
 
-@pytest.fixture
-def machine(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
-    """On which the package was installed, and nothing else."""
-    made = Machine(tmp_path / "machine", installed(tmp_path_factory))
+@pytest.fixture(scope="module")
+def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    """On which the package was installed."""
+    made = Machine(tmp_path_factory.mktemp("place") / "machine", installed(tmp_path_factory))
     try:
         made.boot()
         yield made
     finally:
         made.end()
+
+
+@pytest.fixture
+def machine(booted: Machine) -> Iterator[Machine]:
+    """And nothing else."""
+    yield booted
+    booted.tried("systemctl", "stop", UNIT)
+    booted.shell(
+        f"rm -rf /etc/ocpp-station/* /var/lib/private/ocpp-station/* {DROP_INS} /mnt/*; systemctl daemon-reload"
+    )
 
 
 def test_a_key_made_before_the_first_start_is_the_agents(machine: Machine, tmp_path: Path) -> None:
@@ -72,3 +83,27 @@ def test_a_key_made_before_the_first_start_is_the_agents(machine: Machine, tmp_p
         assert csms.handshakes[-1].client == "4711"
         sealed = machine.run("ocpp-station", "commission", "--verify", "/etc/ocpp-station/commissioning.txt")
         assert "signed by station-1" in sealed
+
+
+def test_another_password_is_used_though_the_service_is_still_handed_the_one_of_before(machine: Machine) -> None:
+    """The drop-in is older than the file: the service starts all the same. What is told then makes it good."""
+    first, second = "the first of the passwords", "the second of the passwords"
+    answers = ANSWERS.replace("security_profile: 3", "security_profile: 1").replace("key: station-1\n", "")
+    with LiveCsms(password=first) as csms:
+        machine.put("/mnt/hardware.yaml", HARDWARE)
+        for number, password in enumerate((first, second), 1):
+            csms.password = password
+            machine.put("/mnt/ocpp-station.yaml", answers.replace("URL", csms.url) + f"password: {password}\n")
+            told = machine.tried("ocpp-station", "commission", *BEGIN)
+            assert told.returncode in {0, 1}, told.stderr
+            if password == first:
+                machine.shell(f"mkdir -p {DROP_INS}; {dropin.REMAKE}")
+            machine.run("systemctl", "restart", UNIT)
+            csms.wait_for("BootNotification", number, timeout_s=PATIENCE_S)
+
+        assert f"the service is still handed /etc/ocpp-station/password: {dropin.REMAKE}" in told.stdout
+        machine.shell(dropin.REMAKE)
+        machine.run("systemctl", "restart", UNIT)
+        csms.wait_for("BootNotification", 3, timeout_s=PATIENCE_S)
+        machine.tried("ocpp-station", "commission", *BEGIN)
+        assert machine.run("sh", "-c", "ls /etc/ocpp-station/password*").split() == ["/etc/ocpp-station/password-2"]
