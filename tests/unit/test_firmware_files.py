@@ -191,6 +191,26 @@ def test_what_was_changed_since_it_was_checked_is_not_installed(tmp_path: Path, 
     assert trace.exists() is not swapped
 
 
+@pytest.mark.parametrize("takes_file", [True, False])
+def test_only_who_checks_a_file_himself_may_have_kept_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, takes_file: bool
+) -> None:
+    """RAUC makes a bundle root's own; after a power cut only RAUC can read it again."""
+    trace = tmp_path / "trace"
+    installer = files(tmp_path, f"open({str(trace)!r}, 'w')")
+    monkeypatch.setattr(type(installer._installer), "takes_file", takes_file)
+
+    def denied(*_: object) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(firmware, "signed", denied)
+
+    done = asyncio.run(installer.install(InstallFirmware(file="image", certificate="c", signature="s")))
+
+    assert done.outcome == ("active" if takes_file else "failed")
+    assert trace.exists() is takes_file
+
+
 def test_the_installer_is_told_what_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It compares that with what it reads: between the check and its reading there is a moment, too."""
     maker, place = Manufacturer(tmp_path), Place(tmp_path / "place")

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 from station.blocks.firmware.jobs import Outcome
 
@@ -36,6 +36,9 @@ class Confirmation(NamedTuple):
 
 class Installer(Protocol):
     """Both calls may be cut off anywhere, and are then made again. `update` names the update."""
+
+    takes_file: ClassVar[bool]
+    """Whether `install` may leave the file to others, who alone can read it then: they check a signature of its own."""
 
     async def install(self, update: str, file: Path, digest: bytes = b"") -> Installation:
         """Put the firmware in place; what is there runs on until a restart.

@@ -19,7 +19,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import station
 from station.commands.installers import Confirmation, Installation, Silent, manifest
@@ -99,6 +99,8 @@ class _Task(NamedTuple):
 
 class Bundle:
     """Of one station. `within_s`: how long a new version has to get well; `patience_s`: the installation itself."""
+
+    takes_file: ClassVar[bool] = False
 
     def __init__(
         self, environment: Mapping[str, str], floor: Floor, silent: Silent, *, within_s: float, patience_s: float

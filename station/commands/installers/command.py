@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 from station.blocks.firmware.jobs import Outcome
 from station.commands.installers import Confirmation, Installation
@@ -16,6 +16,8 @@ OUTCOMES: Final[Mapping[int, Outcome]] = {0: "active", 10: "restart", 11: "again
 
 class Command:
     """Of one station."""
+
+    takes_file: ClassVar[bool] = False
 
     def __init__(self, command: Sequence[str], patience_s: float) -> None:
         self._command = command

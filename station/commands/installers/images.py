@@ -11,7 +11,7 @@ import asyncio
 import logging
 import time
 from pathlib import Path
-from typing import NamedTuple, Protocol
+from typing import ClassVar, NamedTuple, Protocol
 
 import msgspec
 
@@ -77,6 +77,8 @@ class Bounds(NamedTuple):
 
 class Images:
     """Of one station, whose state directory is `folder`."""
+
+    takes_file: ClassVar[bool] = True
 
     def __init__(self, system: System, folder: Path, floor: Floor, silent: Silent, bounds: Bounds) -> None:
         self._system = system
