@@ -186,9 +186,11 @@ class Machine:
 
     def _told(self) -> str:
         console = (self._folder / "console").read_text("utf-8", "replace")[-2000:]
+        if self._process is not None and self._process.poll() is None:
+            self._leader = self._first()
         if not self._leader:
             return console
-        log = self.tried("journalctl", "--no-pager", "-n", "40", "-u", UNIT)
+        log = self.tried("journalctl", "--no-pager", "-n", "40", "-u", UNIT, "-b")
         return f"{console}{log.stdout}{log.stderr}"
 
 

@@ -41,7 +41,7 @@ pytestmark = [
 ]
 
 NEW = "9.2.0"
-SHORT_S, LONG_S = 8, 300
+SHORT_S, LONG_S = 12, 300
 MORE = f"""\
 simulator: {{evses: 1}}
 reboot_command: [touch, /var/lib/ocpp-station/reboot]
@@ -63,7 +63,7 @@ def copies(fast: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Two
             box.machine.end()
 
 
-@pytest.mark.timeout(400)  # fourteen starts of a machine
+@pytest.mark.timeout(400)  # thirteen starts of a machine
 @pytest.mark.req("L01.FR.01", "L01.FR.03", "L01.FR.15", "L01.FR.28", "L01.FR.29", "L01.FR.31", "L01.FR.32")
 def test_a_system_gets_newer_whatever_happens_and_its_account_is_complete(copies: TwoCopies) -> None:
     """As test_chain.py for the agent alone; what the CSMS was told of transactions has no gap over all of it."""
