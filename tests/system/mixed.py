@@ -5,12 +5,14 @@
     EVSE 4      an OpenEVSE on a UART
     readers     a PN532 for EVSE 1 and 2, an RDM6300 for EVSE 3 and 4
 
-A car takes what is offered to it, and lets go when nothing is; the meters count what the relays let through.
+A car takes what is offered to it, and lets go when nothing is; the meters count what the relays let through, and show a
+power that is another each time.
 """
 
 from __future__ import annotations
 
 import asyncio
+import random
 import struct
 import time
 from collections.abc import Callable
@@ -109,7 +111,7 @@ class Rs485(ModbusSlave):
         """A meter shows what has passed by now."""
         if unit in _METERS:
             outlet = self.outlets[_METERS[unit]]
-            self.do_set(unit, "input", _POWER, float=outlet.power_w)
+            self.do_set(unit, "input", _POWER, float=outlet.power_w * random.uniform(0.99, 1.01))  # noqa: S311 - the mains
             self.do_set(unit, "input", _ENERGY_KWH, float=outlet.wh / 1000)
             held: float = struct.unpack(">f", struct.pack(">f", outlet.wh / 1000))[0]
             self.shown[unit].append(round(held * 1000, 3))
