@@ -80,6 +80,11 @@ def as_text(value: float | bool | str) -> str:  # noqa: FBT001 - a value, not a 
     return "0" if text == "-0" else text
 
 
+def flows(power_w: float | None) -> bool:
+    """Whether current flows, by the meter's last word."""
+    return power_w is not None and power_w >= FLOW_FROM_W
+
+
 def levels(seen: BoardSnapshot, lock: LockState, power_w: float | None, before: Levels) -> Levels:
     """The levels behind a snapshot.
 
@@ -89,7 +94,7 @@ def levels(seen: BoardSnapshot, lock: LockState, power_w: float | None, before: 
     blind = seen.pilot in {PilotState.E, PilotState.F}
     plugged = before.plugged if blind else seen.pilot.plugged
     lost = seen.pilot is PilotState.E and not seen.faults & {Fault.PILOT_LOST, Fault.DIODE}
-    flowing = seen.flowing if seen.flowing is not None else seen.pilot.ready and (power_w or 0.0) >= FLOW_FROM_W
+    flowing = seen.flowing if seen.flowing is not None else seen.pilot.ready and flows(power_w)
     return Levels(
         plugged=plugged,
         connector=seen.connector if seen.pilot.plugged else before.connector,  # a held cable is where it was

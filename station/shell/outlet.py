@@ -21,7 +21,7 @@ from station.facts import DeviceLost, Fact, FaultChanged, SnapshotTold
 from station.now import BootId, Instant, Mono
 from station.shell.easing import Easing, Gentleness
 from station.shell.guards import Guard, WeldWatch
-from station.shell.levels import NOTHING, Levels, changes, levels, whole
+from station.shell.levels import NOTHING, Levels, changes, flows, levels, whole
 
 OFF = Want(energise=False, limit_a=0.0)
 
@@ -155,10 +155,10 @@ class Outlet:
 
     def measured(self, power_w: float | None, at: float) -> bool:
         """The meter tells the power; gives whether that says anything new of the outlet."""
-        changed, self.power_w = self.power_w != power_w, power_w
+        flowed, self.power_w = flows(self.power_w), power_w
         if self.seen is None or self.seen.flowing is not None:  # the board knows better
             return False
-        return self.weld.measured(power_w, at) or changed
+        return self.weld.measured(power_w, at) or flows(power_w) != flowed
 
     def guarded(self, guard: Guard, value: float | bool | str | None, now: float) -> None:  # noqa: FBT001 - a value
         """A guard shows this; None: it is lost, which is as bad as its fault."""

@@ -190,6 +190,20 @@ def test_a_fault_without_another_limit_is_over_five_below() -> None:
     assert (guard.judged(86.0, before=True), guard.judged(84.9, before=True)) == (True, False)
 
 
+# --- current, by the meter
+
+
+def test_a_power_that_varies_says_nothing_until_current_begins_or_ends() -> None:
+    """A meter tells another power each second, and nothing is looked at for that."""
+    stage = Stage()
+    stage.charging(1)
+
+    watts = (3600.0, 3610.5, 3599.0, 49.9, 0.0, None, 50.0, 3600.0)
+    news = [stage.reconciler.power_is(1, power_w, stage.now) for power_w in watts]
+
+    assert news == [True, False, False, True, False, False, True, False]
+
+
 # --- welds
 
 
