@@ -81,7 +81,10 @@ def check(file: Path, signer_pem: str, signature: str) -> bytes:
         raise BadSignature("the signature is no Base64") from None
     with file.open("rb") as opened:
         digest = hashlib.file_digest(opened, "sha256").digest()
-    key, sha256 = load(signer_pem).public_key(), Prehashed(hashes.SHA256())
+    try:
+        key, sha256 = load(signer_pem).public_key(), Prehashed(hashes.SHA256())
+    except (BadCertificate, ValueError, UnsupportedAlgorithm):  # the last two of a key, which is read when asked for
+        raise BadSignature("the signer's certificate cannot be read") from None
     try:
         if isinstance(key, rsa.RSAPublicKey):
             key.verify(raw, digest, padding.PSS(padding.MGF1(hashes.SHA256()), padding.PSS.AUTO), sha256)

@@ -150,13 +150,13 @@ def signer(job: JudgeSigner, roots_pem: str) -> SignerJudged | list[bytes]:
 
 
 def signed(job: VerifyFirmware | InstallFirmware, path: Path) -> bytes:
-    """The SHA-256 of what the signer has signed, and lies there; nothing of an update without a signature.
+    """The SHA-256 of what the signer has signed, and lies there; nothing of an update without signer and signature.
 
-    Raises BadSignature and OSError.
+    Raises BadSignature, of half of the two, too, and OSError.
     """
     from certs.signature import check  # noqa: PLC0415 - heavy, used rarely
 
-    return check(path, job.certificate, job.signature) if job.signature else b""
+    return check(path, job.certificate, job.signature) if job.certificate or job.signature else b""
 
 
 def verify(job: VerifyFirmware, path: Path) -> FirmwareVerified:

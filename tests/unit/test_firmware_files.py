@@ -211,6 +211,21 @@ def test_only_who_checks_a_file_himself_may_have_kept_it(
     assert trace.exists() is takes_file
 
 
+@pytest.mark.parametrize("missing", ["certificate", "signature"])
+def test_half_a_signature_is_none(tmp_path: Path, missing: str) -> None:
+    """Neither is passed over because the other is not there: nothing is found genuine, and nothing is installed."""
+    maker, trace = Manufacturer(tmp_path), tmp_path / "trace"
+    installer = files(tmp_path, f"open({str(trace)!r}, 'w')")
+    image = tmp_path / "state" / "firmware" / "image"
+    image.parent.mkdir(parents=True)
+    image.write_bytes(IMAGE)
+    told = {"file": "image", "certificate": maker.certificate, "signature": maker.sign(), missing: ""}
+
+    assert asyncio.run(installer.verify(VerifyFirmware(**told))).reason
+    assert asyncio.run(installer.install(InstallFirmware(**told))).outcome == "unverified"
+    assert not trace.exists()
+
+
 def test_the_installer_is_told_what_was_signed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """It compares that with what it reads: between the check and its reading there is a moment, too."""
     maker, place = Manufacturer(tmp_path), Place(tmp_path / "place")
