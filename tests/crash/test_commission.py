@@ -155,14 +155,16 @@ def test_files_that_are_written_over_are_caught(site: Site, fast: Path, monkeypa
     assert power_cuts(site.recorder.log, whole, fast / "image", start=start, enough=1).violations
 
 
-def test_what_was_noted_goes_no_further_than_the_folder(site: Site, fast: Path) -> None:
-    """Somebody else's note would otherwise have root remove what it likes."""
+@pytest.mark.parametrize("name", ["../victim", "", "..", "a\\u0000b"])
+def test_what_was_noted_goes_no_further_than_the_folder(site: Site, fast: Path, name: str) -> None:
+    """Somebody else's note would otherwise have root remove what it likes, or keep it from commissioning at all."""
     root = site.recorder.root
     assert site.commission(root, "OLD", BY_PASSWORD) == 1
     victim = fast / "victim"
     victim.write_text("precious", "utf-8")
-    (root / "station.yaml.unfinished").write_text('{"becomes":"0","leaving":{"../victim":""}}', "utf-8")
+    (root / "station.yaml.unfinished").write_text(f'{{"becomes":"0","leaving":{{"{name}":""}}}}', "utf-8")
 
-    site.commission(root, "NEW", BY_PASSWORD)
+    assert site.commission(root, "NEW", BY_PASSWORD) == 1
 
     assert victim.read_text("utf-8") == "precious"
+    assert not (root / "station.yaml.unfinished").exists()

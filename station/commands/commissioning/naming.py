@@ -184,7 +184,7 @@ def _noted(config: Path) -> Unfinished:
     except (OSError, ValueError):
         return Unfinished("", {})
     for name in (*found.leaving, *filter(None, found.leaving.values())):
-        if Path(name).name != name:
+        if name in {"", os.pardir} or Path(name).name != name or not name.isprintable():
             return Unfinished("", {})  # not of ours
     return found
 
