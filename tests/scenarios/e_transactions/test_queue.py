@@ -12,6 +12,7 @@ import pytest
 from station.ocpp.messages import TransactionEventRequest
 from station.ocpp.speaker import Rendered
 from station.ocpp.v201 import Speaker201
+from station.stamps import SETTLED_KEPT
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, values
 
@@ -165,6 +166,15 @@ def test_a_transaction_before_the_time_was_known_is_told_with_the_right_times(tm
     measured = [meter["timestamp"] for event in events[:-1] for meter in event.get("meterValue", ())]
     assert measured == sorted(measured)
     assert datetime.fromisoformat(measured[0]) >= told[0]
+
+
+def test_of_messages_that_were_settled_no_time_is_kept_for_long(tmp_path: Path) -> None:
+    """A transaction of days has a hundred thousand of them."""
+    station = charging(tmp_path, **{"SampledDataCtrlr.TxUpdatedInterval": "1"})
+    station.advance(minutes=5)
+
+    assert len(station.events()) > 4 * SETTLED_KEPT
+    assert len(station.station.stamps._shifts) <= SETTLED_KEPT
 
 
 def test_a_clock_that_jumps_moves_no_event_that_was_told_and_lets_no_time_fall(tmp_path: Path) -> None:

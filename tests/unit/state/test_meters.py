@@ -242,3 +242,14 @@ def test_the_newest_reading_is_remembered_and_has_an_age() -> None:
     assert meters.fresh(1, now, 2.0) is not None
     assert meters.fresh(1, now, 1.0) is None
     assert meters.fresh(1, replace(now, boot=BootId(2)), 60.0) is None
+
+
+def test_a_reading_of_a_moment_is_one_since_then_in_the_same_boot() -> None:
+    """What was read before, or in another boot, is not of that moment."""
+    meters, read = Meters(), Sample(at(100), FULL)
+    meters.observe(1, read)
+
+    assert meters.read_since(1, BootId(1), Mono(100.0)) is read
+    assert meters.read_since(1, BootId(1), Mono(100.1)) is None
+    assert meters.read_since(1, BootId(2), Mono(100.0)) is None
+    assert meters.read_since(2, BootId(1), Mono(100.0)) is None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
@@ -27,6 +28,7 @@ def sample(mono: float, mwh: int) -> Sample:
     return Sample(Instant(BootId(1), Mono(mono)), MeterReading(sampled_at=mono, energy_import_mwh=mwh))
 
 
+STOPPED = Instant(BootId(1), Mono(99.0))
 RUNNING = Session(
     evse_id=1,
     connector_id=1,
@@ -243,3 +245,31 @@ def test_too_many_samples_lose_every_second_one(db: Database) -> None:
     assert MAX_SAMPLES // 2 <= len(kept) <= MAX_SAMPLES
     assert kept == sorted(kept)
     assert kept[-1] == 100 + MAX_SAMPLES * 3 - 1
+
+
+@pytest.mark.parametrize(
+    "something",
+    [
+        {"plug_by": Mono(160.0)},
+        {"settled": False, "offered_at": Mono(90.0)},
+        {"energy_until_mwh": 5000},
+        {
+            "closing": Closing(
+                trigger="StopAuthorized", reason="Local", at=Instant(BootId(1), Mono(99.0)), by=Mono(104.0)
+            )
+        },
+    ],
+)
+def test_who_waits_for_something_is_told_from_who_simply_charges(db: Database, something: dict[str, Any]) -> None:
+    """Of many that charge none has a deadline; where nobody is, none is awaited."""
+    sessions = Sessions(db)
+    charges = replace(RUNNING, plug_by=None, offered_at=Mono(90.0))
+    for evse_id in (1, 2):
+        sessions.keep(replace(charges, evse_id=evse_id))
+    assert sessions.awaiting() == []
+
+    waits = replace(charges, evse_id=2, **something)
+    sessions.keep(waits)
+    sessions.keep(Session(evse_id=3, plug_by=Mono(160.0)))
+
+    assert sessions.awaiting() == [waits]
