@@ -33,8 +33,10 @@ class Alarms:
             self.set(wake, at)
 
     def drop(self, wake: Callable[[], None]) -> None:
-        """Have it called no more. A timer that was set for it alone wakes nobody."""
-        self._instants.pop(wake, None)
+        """Have it called no more; for it alone nobody is woken."""
+        at = self._instants.pop(wake, None)
+        if at == self._next and not self.ringing:
+            self._arm(min(self._instants.values(), default=math.inf))
 
     def _arm(self, at: float) -> None:
         if self._timer is not None:

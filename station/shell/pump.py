@@ -21,8 +21,8 @@ from station.shell.metering import MOMENT, Round
 from station.shell.outlet import Action
 from station.shell.reconcile import IDLE, Batch, Reconciler
 
-HOLD_S = 1.0
-"""The longest that a reading waits for others."""
+HOLD_S = {IDLE: 1.0, MOMENT: 0.25}
+"""The longest that a reading waits for others, by its purpose: a round waits for its moment (J01, `GRACE_S`)."""
 
 
 class Pump:
@@ -54,8 +54,9 @@ class Pump:
     def add(self, reading: Fact) -> None:
         """A meter has answered, or has not."""
         self._readings.append(reading)
-        if self.round.reading and _patient(reading):
-            self._alarms.set_unless_sooner(self._over, self._alarms.clock() + HOLD_S)
+        hold_s = _hold_s(reading) if self.round.reading else 0.0
+        if hold_s:
+            self._alarms.set_unless_sooner(self._over, self._alarms.clock() + hold_s)
         else:
             self._book()
 
@@ -134,8 +135,8 @@ class Pump:
         return readings
 
 
-def _patient(reading: Fact) -> bool:
-    """Whether nobody waits for this one."""
+def _hold_s(reading: Fact) -> float:
+    """How long this one may wait; no time if somebody waits for it."""
     if isinstance(reading, MeterSampled):
-        return reading.purpose in {IDLE, MOMENT}
-    return isinstance(reading, SensorRead)
+        return HOLD_S.get(reading.purpose, 0.0)
+    return HOLD_S[IDLE] if isinstance(reading, SensorRead) else 0.0

@@ -98,3 +98,20 @@ def test_however_many_wait_the_loop_has_one_timer(n: int) -> None:
         loop.run_until_complete(play())
     finally:
         loop.close()
+
+
+def test_what_was_dropped_wakes_nobody_and_nobody_later_for_it() -> None:
+    """Not even to find that there is nothing to do."""
+
+    async def play() -> None:
+        stage = Stage()
+        gone, later = stage.waker("gone"), stage.waker("later")
+        stage.alarms.set(gone, 3.0)
+        stage.alarms.set(later, 5.0)
+        stage.alarms.drop(gone)
+        stage.alarms.set_unless_sooner(gone, 6.0)
+        stage.alarms.drop(gone)
+        await asyncio.sleep(20)
+        assert stage.woken == [("later", 5), ("all", 5)]
+
+    run(play())

@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import cast
 
+import pytest
+
 from hal.api import Meter, MeterReading
 from hal.sim.ev import EvSpec
 from hal.sim.world import SimWorld
@@ -13,9 +15,10 @@ from station.effects import Want
 from station.facts import MeterSampled
 from station.now import BootId, Mono, Rhythm
 from station.shell.hub import Hub, Setting
+from station.shell.metering import MOMENT
 from station.shell.outlet import Timing
 from station.shell.pump import HOLD_S
-from station.shell.reconcile import Batch
+from station.shell.reconcile import IDLE, Batch
 from station.shell.wiring import BusEntry, DeviceEntry, EvseEntry, Wiring
 from tests.virtualloop import run
 
@@ -26,7 +29,7 @@ CHARGE = Want(energise=True, limit_a=16.0)
 class Stage:
     """A hub whose core commits at once, until it is stalled."""
 
-    def __init__(self) -> None:
+    def __init__(self, idle_period_s: float = 1e9) -> None:
         self.loop = asyncio.get_running_loop()
         self.told: list[tuple[float, Batch]] = []
         self.stalled = False
@@ -36,7 +39,7 @@ class Stage:
             buses=(BusEntry(name="sim", kind="sim", options={"evses": len(EVSES)}),),
             devices=tuple(devices),
             evses=tuple(EvseEntry(evse_id=n, board="board", channel=n, meter=f"meter-{n}") for n in EVSES),
-            idle_period_s=1e9,
+            idle_period_s=idle_period_s,
         )
         self.hub = Hub(wiring, self._tell, Setting(BootId(1), clock=self.loop.time))
         self.world = cast("SimWorld", self.hub.drivers.resources["sim"])
@@ -144,18 +147,21 @@ def test_meters_that_answer_one_after_the_other_wake_the_core_once() -> None:
     run(play())
 
 
-def test_a_meter_that_hangs_holds_the_readings_of_others_up_for_a_second_at_most() -> None:
+@pytest.mark.parametrize("rhythm, hold_s", [(Rhythm(0.0, (20,)), HOLD_S[MOMENT]), (None, HOLD_S[IDLE])])
+def test_a_meter_that_hangs_holds_the_readings_of_others_up_for_a_second_at_most(
+    rhythm: Rhythm | None, hold_s: float
+) -> None:
     """A driver without a timeout, and a rhythm in which nothing else happens meanwhile."""
 
     async def play() -> None:
-        stage = Stage()
+        stage = Stage(idle_period_s=20)
         hangs = False
         slow(stage.hub.drivers.meters["meter-1"], lambda: 0.1)
         slow(stage.hub.drivers.meters["meter-2"], lambda: 1e6 if hangs else 0.1)
         await stage.charge()
         for n in EVSES:
             stage.hub.want(n, Want(energise=False, limit_a=0.0))
-            stage.hub.keep_reading(n, Rhythm(0.0, (20,)))
+            stage.hub.keep_reading(n, rhythm)
         await asyncio.sleep(25)
         stage.told.clear()
 
@@ -163,7 +169,7 @@ def test_a_meter_that_hangs_holds_the_readings_of_others_up_for_a_second_at_most
         await asyncio.sleep(60)
         samples = [(at, fact) for at, batch in stage.told for fact in batch.facts if isinstance(fact, MeterSampled)]
         assert {fact.evse_id for _, fact in samples} == {1}
-        assert [round(at - fact.at.mono, 1) for at, fact in samples] == [HOLD_S] * 3
+        assert [round(at - fact.at.mono, 2) for at, fact in samples] == [hold_s] * 3
         await stage.end()
 
     run(play())
