@@ -131,3 +131,24 @@ def test_a_question_that_came_too_soon_is_the_last_one() -> None:
         assert 0 < bursts.failed <= len(UNITS)
 
     virtualloop.run(scenario())
+
+
+def test_what_came_unasked_since_the_last_look_is_no_answer_to_a_later_question() -> None:
+    """Who was to be asked next has given up, and time has passed: the line is looked at before it is used again."""
+
+    async def scenario() -> None:
+        bursts = Bursts(Line(lambda _: 0.02))
+        await bursts.run(LEARNING)
+        first, second = bursts.devices[:2]
+        asked, given_up = (asyncio.ensure_future(each.read(Table.INPUT, 0, 2)) for each in (first, second))
+        await asyncio.sleep(0.01)
+        given_up.cancel()
+        await asked
+        await asyncio.sleep(0.5)
+        again = struct.pack(">BBBHH", first.unit, 4, 4, 99, 0)
+        bursts.line.arrive(again + crc16(again))
+
+        got = await first.read(Table.INPUT, 0, 2)
+        assert got.values == (first.unit, 0)
+
+    virtualloop.run(scenario())

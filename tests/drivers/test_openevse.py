@@ -388,6 +388,11 @@ def test_what_is_only_asked_goes_in_one_piece_and_what_changes_something_alone(t
             assert pieces == [["GC", "GP"], ["GC"]]
             assert [answer.words[0] for answer in answers] == ["6", "251"]
 
+            pieces.clear()
+            r.board.do_drop(3)
+            await r.bus.ask_all(("GC",), ("GP",), ("GS",))
+            assert pieces == [["GC", "GP", "GS"]] * 2
+
     virtualloop.hurry(scenario())
 
 

@@ -60,6 +60,20 @@ def test_an_instant_is_moved_both_ways_and_dropped() -> None:
     run(play())
 
 
+def test_who_is_dropped_by_another_that_is_woken_at_the_same_instant_is_not() -> None:
+    """A call that was answered in the turn in which it would have been given up."""
+
+    async def play() -> None:
+        stage = Stage()
+        gone = stage.waker("gone")
+        stage.alarms.set(lambda: stage.alarms.drop(gone), 5.0)
+        stage.alarms.set(gone, 5.0)
+        await asyncio.sleep(20)
+        assert stage.woken == [("all", 5)]
+
+    run(play())
+
+
 def test_one_that_raises_keeps_no_other_from_being_woken() -> None:
     """A mistake is the loop's to report; the timer goes on."""
 

@@ -8,12 +8,13 @@ from typing import cast
 
 import pytest
 
-from hal.api import Meter, MeterReading
+from hal.api import Meter, MeterReading, Permit
 from hal.sim.ev import EvSpec
 from hal.sim.world import SimWorld
 from station.effects import Want
-from station.facts import MeterSampled
+from station.facts import MeterSampled, WantFailed
 from station.now import BootId, Mono, Rhythm
+from station.shell.calls import CALL_S
 from station.shell.hub import Hub, Setting
 from station.shell.metering import MOMENT
 from station.shell.outlet import Timing
@@ -116,6 +117,73 @@ def test_a_core_that_is_back_gets_its_leases_again() -> None:
         await stage.end()
 
     run(play())
+
+
+def test_a_wish_that_does_not_come_true_is_told_in_its_time_though_nothing_else_happens(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """No meter is read, no lease is renewed, and the board only looks as if it had heard."""
+
+    async def play() -> None:
+        stage = Stage()
+        await stage.charge()
+        for n in EVSES:
+            stage.hub.keep_reading(n, None)
+        await asyncio.sleep(2.5)  # the leases are fresh
+        monkeypatch.setattr(stage.world, "deny", lambda _evse: None)
+        stage.told.clear()
+        began = stage.loop.time()
+        for n in EVSES:
+            stage.hub.want(n, Want(energise=False, limit_a=0.0))
+        await asyncio.sleep(9)
+        failed = [(at, fact) for at, batch in stage.told for fact in batch.facts if isinstance(fact, WantFailed)]
+        assert [(fact.evse_id, fact.what) for _, fact in failed] == [(n, "open") for n in EVSES]
+        assert {round(at - began, 3) for at, _ in failed} == {Timing().open_s}
+        monkeypatch.undo()
+        await stage.end()
+
+    run(play())
+
+
+def test_drivers_are_asked_before_the_core_is_told() -> None:
+    """A core that wakes up meanwhile would wait for this thread."""
+
+    async def play() -> None:
+        stage = Stage()
+        await stage.charge()
+        order: list[tuple[float, str]] = []
+        allow, tell = stage.world.allow, stage.hub._pump._tell
+
+        def asked(evse: int, permit: Permit) -> str:
+            order.append((stage.loop.time(), "asked"))
+            return allow(evse, permit)
+
+        def told(batch: Batch) -> None:
+            order.append((stage.loop.time(), "told"))
+            tell(batch)
+
+        stage.world.allow, stage.hub._pump._tell = asked, told  # type: ignore[method-assign] # to see the order
+        await asyncio.sleep(20)
+        renewed = {at for at, what in order if what == "asked"}
+        assert len(renewed) == 20 / Timing().renew_s
+        for at in renewed:
+            assert [what for then, what in order if then == at] == ["asked", "asked", "told"]
+        await stage.end()
+
+    run(play())
+
+
+def test_a_question_that_was_answered_is_not_given_up_later(caplog: pytest.LogCaptureFixture) -> None:
+    """Its time is over when it has its answer."""
+
+    async def play() -> None:
+        stage = Stage()
+        await stage.charge()
+        await asyncio.sleep(2 * CALL_S)
+        await stage.end()
+
+    run(play())
+    assert [record.message for record in caplog.records if record.message == "device.action_failed"] == []
 
 
 def slow(meter: Meter, seconds: Callable[[], float]) -> None:
