@@ -29,6 +29,7 @@ class LineWriter:
         self._mono = mono
         self._patient_from = 0.0
         self._torn = False
+        self._handle, self._ready = -1, select.poll()
 
     def write(self, line: str) -> bool:
         """Whether there was room for all of it; what was cut off ends where it does. Raises OSError, ValueError."""
@@ -37,23 +38,28 @@ class LineWriter:
         except OSError:  # it is in memory
             self._stream.write(f"{line}\n")
             return True
+        if handle != self._handle:
+            self._handle, self._ready = handle, select.poll()
+            self._ready.register(handle, select.POLLOUT)
         begin = "\n" if self._torn else ""
         data = f"{begin}{line}\n".encode("utf-8", "backslashreplace")
         for at in range(0, len(data), _PIECE):
-            if not self._sent(handle, data[at : at + _PIECE]):
+            if not self._sent(data[at : at + _PIECE]):
                 self._torn = self._torn or at > 0
                 return False
         self._torn = False
         return True
 
-    def _sent(self, handle: int, piece: bytes) -> bool:
-        ready = select.poll()
-        ready.register(handle, select.POLLOUT)
+    def _sent(self, piece: bytes) -> bool:
         while piece:
-            patient = self._mono() >= self._patient_from
-            if not ready.poll(1000 * PATIENCE_S if patient else 0):
-                if patient:
-                    self._patient_from = self._mono() + PAUSE_S
+            if not self._ready.poll(0) and not self._comes():
                 return False
-            piece = piece[write(handle, piece) :]
+            piece = piece[write(self._handle, piece) :]
         return True
+
+    def _comes(self) -> bool:
+        now = self._mono()
+        if now < self._patient_from:
+            return False
+        self._patient_from = now + PAUSE_S
+        return bool(self._ready.poll(1000 * PATIENCE_S))

@@ -97,7 +97,7 @@ def test_a_reader_is_waited_for_once_in_a_while_only(reader: Reader, monkeypatch
         now[0] = second
         assert not writer.write("a line")
 
-    assert waited == [100.0, 0, 0, 100.0, 0]
+    assert waited == [0, 100.0, 0, 0, 0, 100.0, 0]
 
 
 def test_a_line_that_was_torn_is_not_gone_on_with(reader: Reader) -> None:
