@@ -321,6 +321,25 @@ def test_a_board_that_returns_within_its_lease_goes_on_charging(bench: Bench) ->
     assert not [fact for fact in bench.told if isinstance(fact, PowerPathChanged) and not fact.closed]
 
 
+def test_only_a_commit_that_somebody_waits_for_is_looked_after(bench: Bench) -> None:
+    """A vehicle, a board that is back: what they may do is done as soon as the core knows of them."""
+    bench.charging()
+    bench.core_runs = False
+
+    def waited(change: Callable[[], None]) -> bool:
+        change()
+        batch = bench.hardware.pump()
+        assert batch is not None
+        assert bench.hardware.pump() is None
+        return bench.hardware.reconciler.committed(batch.number, bench.t)
+
+    assert waited(lambda: bench.world.swipe("04AABBCC")) is False
+    assert waited(bench.hardware.lose_board) is False
+    assert waited(lambda: bench.hardware.lose_board(on=False)) is True
+    assert waited(lambda: bench.world.swipe("04AABBCC")) is False
+    assert waited(lambda: bench.world.unplug(1)) is True
+
+
 def test_a_core_that_suspends_without_the_board_does_not_open_what_it_closes_again(bench: Bench) -> None:
     """The want of the time without a board is not carried out before the core has judged the return."""
     bench.charging()
