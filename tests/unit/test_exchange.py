@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
+from station.app import Station
 from station.block import Block, Job, JobResult, Later
 from station.engine import Done, Fate, Input
 from station.facts import LinkLost, SecurityEventOccurred
 from station.now import Now
-from station.ocpp.messages import DataTransferRequest, DataTransferResponse
+from station.ocpp.messages import (
+    DataTransferRequest,
+    DataTransferResponse,
+    GetLocalListVersionRequest,
+    GetLocalListVersionResponse,
+)
 from station.recovery import Culprit
 from tests.bench import Bench
 
@@ -165,3 +172,24 @@ def test_the_first_answer_on_each_connection_tells_that_it_is_stable(bench: Benc
         bench.evse(1).plug_in()
         bench.evse(1).unplug()
         assert len(stable) == connections
+
+
+MORE: dict[str, Callable[[Station], object]] = {
+    "wrote into the database": lambda station: station.engine._db.execute("INSERT INTO meta VALUES ('a', 'b')"),
+    "wants something": lambda station: station.ports.want(1, energise=True, limit_a=6.0),
+}
+
+
+@pytest.mark.parametrize("what", MORE)
+def test_a_handler_that_is_said_to_read_and_does_more_is_found_on_the_bench(bench: Bench, what: str) -> None:
+    """Its step is no transaction: that would be committed by nobody, or by another step."""
+
+    def more(request: Any, now: Now) -> GetLocalListVersionResponse:
+        del request, now
+        MORE[what](bench.station)
+        return GetLocalListVersionResponse(version_number=0)
+
+    bench.station.engine._routes[GetLocalListVersionRequest] = (Block(), CULPRIT, more)
+
+    with pytest.raises(AssertionError, match=f"a call that only reads {what}"):
+        bench.csms.send("GetLocalListVersion", {})
