@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import struct
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -88,6 +89,23 @@ def test_root_writes_nothing_where_others_may_write(
         os.chown(each, 0, 0)
         each.chmod(0o755)
     assert commission(place) == 1  # nobody is the CSMS
+
+
+def test_a_list_of_rights_lets_others_in_though_owner_and_group_are_roots(place: Path) -> None:
+    """`setfacl -m u:nobody:rwx`: in the mode it looks like a right of root's group. The remedy is the same."""
+    station = place / "station"
+    everybody, user, rights = 0xFFFFFFFF, NOBODY, ((1, 7), (2, 7), (4, 5), (16, 7), (32, 5))  # acl(5): tag, rwx
+    entries = [struct.pack("<HHI", tag, may, user if tag == 2 else everybody) for tag, may in rights]
+    try:
+        os.setxattr(station, "system.posix_acl_access", struct.pack("<I", 2) + b"".join(entries))
+    except OSError as error:
+        pytest.skip(f"NOT TESTED: no lists of rights here: {error}")
+    assert as_nobody((station / "planted").touch) == ""
+
+    assert closed.stranger(station / "station.yaml") == station
+    station.chmod(station.stat().st_mode & ~(stat.S_IWGRP | stat.S_IWOTH))
+    assert closed.stranger(station / "station.yaml") is None
+    assert as_nobody((station / "another").touch) == "PermissionError"
 
 
 def test_who_has_called_root_is_no_stranger(place: Path) -> None:

@@ -11,6 +11,8 @@ import stat
 from collections.abc import Mapping
 from pathlib import Path
 
+_LIST = "system.posix_acl_access"
+
 
 def stranger(config: Path, environment: Mapping[str, str] = os.environ) -> Path | None:
     """What others may write on the way to station.yaml; a station.yaml that leads elsewhere by another's will.
@@ -24,9 +26,18 @@ def stranger(config: Path, environment: Mapping[str, str] = os.environ) -> Path 
     folder = config.absolute().parent.resolve()
     for each in (folder, *folder.parents):
         state = each.stat()
-        theirs = state.st_mode & stat.S_IWOTH or (state.st_mode & stat.S_IWGRP and state.st_gid != 0)
+        others = state.st_gid != 0 or _has_list(each)
+        theirs = state.st_mode & stat.S_IWOTH or (state.st_mode & stat.S_IWGRP and others)
         if state.st_uid not in ours or (theirs and (each == folder or not state.st_mode & stat.S_ISVTX)):
             return each
     if config.is_symlink() and config.lstat().st_uid not in ours:
         return config
     return None
+
+
+def _has_list(folder: Path) -> bool:
+    """Whether rights are given by a list (setfacl): then the mode's group stands for all whom it names."""
+    try:
+        return _LIST in os.listxattr(folder)
+    except OSError:  # a file system without
+        return False
