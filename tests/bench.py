@@ -35,6 +35,7 @@ from hal.sim.ev import EvSpec
 from hal.sim.evse import EvseSpec
 from hal.sim.ocmf import OcmfSigner
 from hal.sim.world import Listener, SimWorld
+from station import known
 from station.app import Station
 from station.block import Job, JobResult, NextPiece
 from station.blocks.firmware.jobs import JudgeSigner
@@ -82,6 +83,11 @@ from station.store.fallback import Fallback
 from tests import only_reads
 from tests.crash.medium import memory
 from tests.csms import EPOCH, Csms
+from tests.models import built
+
+# Thousands of stations are started: what is always the same is made once.
+known.build = built  # type: ignore[attr-defined]  # a name that is imported there
+known.catalogue.load = functools.cache(known.catalogue.load)  # type: ignore[attr-defined]  # as above
 
 MEASURANDS = (
     "Current.Import",
