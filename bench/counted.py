@@ -54,25 +54,28 @@ class Meter(Protocol):
 
 
 class Instructions:
-    """Of the whole process, by callgrind."""
+    """By thread, by callgrind."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._dumps = Counter[int]()
         into = f"--callgrind-out-file={folder}/callgrind.%p"
-        self.command: Sequence[str] = ("valgrind", "-q", "--tool=callgrind", into, sys.executable)
+        by_thread = "--separate-threads=yes"
+        self.command: Sequence[str] = ("valgrind", "-q", "--tool=callgrind", by_thread, into, sys.executable)
 
     def zero(self, pid: int) -> None:
         """Begin anew."""
         self._control("-z", pid)
 
     def read(self, pid: int) -> Counter[str]:
-        """A number for the whole process."""
+        """A number for the main thread, in which the core runs, and one for all others."""
         self._control("-d", pid)
         self._dumps[pid] += 1
-        text = (self._folder / f"callgrind.{pid}.{self._dumps[pid]}").read_text("utf-8", "replace")
-        found = re.search(r"^(?:totals|summary): (\d+)", text, re.MULTILINE)
-        return Counter({"instructions": int(found.group(1)) if found else 0})
+        used = Counter[str]()
+        for dump in self._folder.glob(f"callgrind.{pid}.{self._dumps[pid]}-*"):
+            found = re.search(r"^(?:totals|summary): (\d+)", dump.read_text("utf-8", "replace"), re.MULTILINE)
+            used["MainThread" if dump.name.endswith("-01") else "others"] += int(found.group(1)) if found else 0
+        return used
 
     def _control(self, what: str, pid: int) -> None:
         tool = shutil.which("callgrind_control") or "callgrind_control"

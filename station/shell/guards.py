@@ -83,7 +83,7 @@ class WeldWatch:
 
     def look(self, now: float) -> bool:
         """Whether what the board shows has now proven it."""
-        return self._prove(now >= self.due)
+        return self._flows_since < math.inf and self._prove(now >= self.due)
 
     @property
     def due(self) -> float:

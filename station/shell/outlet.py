@@ -339,13 +339,14 @@ class Outlet:
         due = [self.weld.due]
         if self._unmet:
             due += [since + self._patience(w) for w, since in self._unmet.items() if w not in self._failed]
-        if (wanted := self._wanted(committed, now)) is not None:
+        wanted, live = self._wanted(committed, now), self.live(now)
+        if wanted is not None:
             due.append(self._easing.next_due(wanted, now))
         if self.busy is None:
-            if self.live(now) and core_alive and self.edge <= committed and self.goal(committed, now) is not None:
-                due.append(max(self._renew_at, self._allow_retry.at))
-            if self.live(now) and not core_alive:
+            if live and not core_alive:
                 due.append(self._lease_ends)
+            elif live and self.edge <= committed and wanted is not None and self._easing.eased(wanted, now) is not None:
+                due.append(max(self._renew_at, self._allow_retry.at))
             due += [retry.at for retry in (self._allow_retry, self._deny_retry, self._lock_retry) if retry.at > now]
         return min(due, default=math.inf)
 
