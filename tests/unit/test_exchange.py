@@ -49,6 +49,23 @@ def test_what_waited_for_a_reply_is_told_though_the_reply_died_with_its_connecti
     assert "TamperDetectionActivated" in told
 
 
+def test_a_reply_that_waits_for_a_job_does_not_wait_for_ever(bench: Bench) -> None:
+    """At its time it is given without the job's result, whatever else is due."""
+
+    def slow(data: Any, now: Now) -> Later:
+        del data
+        return Later(Endless(), now.after(7.5), DataTransferResponse(status="Rejected"))
+
+    bench.station.engine._routes[DataTransferRequest] = (Block(), CULPRIT, slow)
+    sent = bench.csms.send("DataTransfer", {"vendorId": "com.example"})
+
+    bench.advance(seconds=7)
+    assert not sent.done
+    assert bench.station.exchange.next_deadline(bench.now) == pytest.approx(0.5)
+    bench.advance(seconds=1)
+    assert sent.answer == {"status": "Rejected"}
+
+
 TOLD = ["TamperDetectionActivated", "MemoryExhaustion", "SecurityLogWasCleared"]
 
 
