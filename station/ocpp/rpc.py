@@ -242,7 +242,8 @@ class Endpoint:
 
     def receive(self, text: str | bytes, now: float) -> Event:
         """What one WebSocket message means. Never raises; always exactly one event."""
-        self._expire(now)
+        if self._ended or self._kept:
+            self._expire(now)
         frame = read(text, max_bytes=self._max_bytes, max_depth=self._max_depth)
         if isinstance(frame, Broken):
             if frame.kind in {"3", "4"}:

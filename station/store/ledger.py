@@ -75,8 +75,10 @@ class Ledger:
         """An acknowledged stored row: to be deleted some time."""
         self._settled[row.id] = None
         self._attempts.pop(row.id, None)
-        at = now.mono if len(self._settled) >= FLUSH_AT_ROWS else now.after(FLUSH_AFTER_S)
-        self.flush_at = at if self.flush_at is None else min(self.flush_at, at)
+        if self.flush_at is None:
+            self.flush_at = now.after(FLUSH_AFTER_S)
+        if len(self._settled) >= FLUSH_AT_ROWS:
+            self.flush_at = min(self.flush_at, now.mono)
 
     def failed(self, row: Row) -> None:
         """The row carries a new number of attempts."""

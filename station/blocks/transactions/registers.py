@@ -26,6 +26,8 @@ log = logging.getLogger(__name__)
 ALLOWANCE_S = 5.0
 """How often the meter is read while energy is limited by MaxEnergyOnInvalidId."""
 
+FOR_ENDED = frozenset({"Ended", "AlignedEnded"})
+"""Samples that are kept for the Ended."""
 _OCCASIONS: tuple[tuple[str, TriggerReasonEnumType, str, str, ReadingContextEnumType], ...] = (
     ("Updated", "MeterValuePeriodic", "SampledDataCtrlr", "TxUpdatedMeasurands", "Sample.Periodic"),
     ("AlignedUpdated", "MeterValueClock", "AlignedDataCtrlr", "Measurands", "Sample.Clock"),
@@ -123,7 +125,8 @@ class Registers:
         if fact.reading is not None:
             before = session.last.reading if session.last is not None else None
             sample = Sample(fact.at, never_falling(before, fact.reading))
-            told = self._sampled_for_ended(told, sample, reasons)
+            if not FOR_ENDED.isdisjoint(reasons):
+                told = self._sampled_for_ended(told, sample, reasons)
         for reason, trigger, component, variable, context in _OCCASIONS:
             if reason in reasons and (sample is not None or reason == "Trigger"):
                 readings = [Readings(sample, component, variable, context)] if sample is not None else []
