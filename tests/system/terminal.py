@@ -103,8 +103,9 @@ class Terminal:
 
 
 _BECOMES_ITS_TERMINAL = """\
-import fcntl, sys, termios
+import fcntl, signal, sys, termios
 fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it, and so would this
 from station.cli import main
 sys.exit(main(sys.argv[1:]))
 """
