@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any, Self
 
 PASSWORD = "a password of 16 and more"
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 CONFIG = """\
 station: {{identity: CS001, vendor: Example, model: Twin, serial: "4711"}}

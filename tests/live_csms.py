@@ -31,7 +31,7 @@ from certs.throwaway import Authority, Issued, Wish
 from tests.csms import Call, Csms, Frame
 from tests.wire_order import Payload
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 
 
 class Handshake(NamedTuple):

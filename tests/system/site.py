@@ -30,7 +30,7 @@ from tests.drivers.emulators.slcan_board import LEASE_UNIT_S, Channel, SlcanBoar
 
 T = TypeVar("T")
 
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 MAINS_V = 230.0
 CAR_ANSWERS_S = 0.05
 CARD_HELD_S = 0.15
