@@ -157,7 +157,7 @@ def test_each_start_of_what_has_proven_itself_is_told_to_the_boot_loader(
     assert station.stays() == ""
     assert machine.environment["left_A"] == "kept"
 
-    station.install(machine.rauc_bundle("2026.11", NEW))
+    assert station.install(machine.rauc_bundle("2026.11", NEW)) == ("restart", "2026.11 is to be tried")
     machine.run("./boot", "set-state", "A", "bad")
     assert station.stays() == ""
     assert machine.environment["left_A"] == "kept"
