@@ -15,7 +15,6 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Callable, Sequence
-from datetime import timedelta
 from typing import Any, Protocol
 
 import msgspec
@@ -34,12 +33,12 @@ from station.facts import (
     TransactionThinned,
 )
 from station.now import Mono, MonoDeadline, Now, seconds_until
-from station.ocpp import codec
 from station.ocpp.base import Response
 from station.ocpp.errors import CannotRender, ErrorCode, RpcError
 from station.ocpp.messages import ACTIONS
 from station.ocpp.rpc import CallReceived, CallRepeated, Endpoint, ErrorReceived, ResultReceived, Violation
 from station.ocpp.speaker import Speaker
+from station.rendering import rendered, with_message
 from station.stamps import Stamps
 from station.store import rows
 from station.store.intents import Intent, Intents
@@ -396,8 +395,8 @@ class Exchange:
     def _pump(self, now: Now) -> None:
         while self._csms.connected and self.endpoint.flying is None and (row := self.outbox.next(now)) is not None:
             try:
-                row = row if row.made is not None else _read(row)
-                payload = self._rendered(row)
+                row = with_message(row)
+                payload = rendered(row, self._csms.speaker, self._stamps)
             except Exception as error:  # noqa: BLE001 - a row that ends the process would do so after each start
                 reason = error.description if isinstance(error, CannotRender) else repr(error)
                 fate = self.outbox.not_rendered(row, reason)
@@ -410,21 +409,6 @@ class Exchange:
             self._csms.last_sent = now.mono
             self.endpoint.call_timeout_s = self._csms.timeout_s or self.endpoint.call_timeout_s
             self._send(self.endpoint.send_call(row.message_id, row.action, payload, now.mono))
-
-    def _rendered(self, row: rows.Row) -> bytes:
-        """The row in the words of the negotiated version, with the time as it is known now."""
-        message = row.made.request if row.made is not None else row.request
-        speaker = self._csms.speaker
-        shift_s = self._stamps.shift_s(row, message)
-        offline = row.offline and hasattr(message, "offline")
-        text = row.made.texts.get(speaker.version) if row.made is not None else None
-        if text is not None and not shift_s:
-            return codec.told_offline(text) if offline else text
-        if shift_s:
-            message = codec.shifted(message, timedelta(seconds=shift_s))
-        if offline:
-            message = msgspec.structs.replace(message, offline=True)
-        return speaker.encode(message).wires[0].payload
 
     def _carry_out(self, now: Now) -> None:
         for intent in self._waiting_intents():
@@ -444,12 +428,3 @@ class Exchange:
 
     def _take(self, effects: list[Effect]) -> None:
         self._out.extend(effects)
-
-
-def _read(row: rows.Row) -> rows.Row:
-    """The row with its message, which it keeps until it is settled. Raises CannotRender for what cannot be read."""
-    try:
-        texts = {row.judged: row.payload} if row.judged else {}
-        return msgspec.structs.replace(row, made=rows.Made(row.request, texts))
-    except ValueError as error:
-        raise CannotRender(str(error)) from error

@@ -50,10 +50,11 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
     ),
     "station.csms": (*LANGUAGE, "station.block", "station.facts", "station.ports", "station.store"),
     "station.stamps": (*LANGUAGE, "station.store"),
+    "station.rendering": (*LANGUAGE, "station.store", "station.stamps"),
     "station.exchange": (
         *LANGUAGE,
         *("station.engine", "station.csms", "station.effects", "station.block", "station.facts", "station.store"),
-        "station.stamps",
+        *("station.stamps", "station.rendering"),
     ),
     "station.shell": (
         *LANGUAGE,
