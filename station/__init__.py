@@ -8,7 +8,8 @@ due) is one synchronous step inside one SQLite transaction: state and queued mes
     config/         station.yaml -> frozen structs
     exchange.py     the conversation with the CSMS, sans I/O: texts and inputs in, effects out
                     rendering.py: a queued message as it leaves;  stamps.py: its times
-    engine.py       the step: one input -> one transaction -> reply, messages, wants;  recovery.py: when a step fails
+    engine.py       the step: one input -> one transaction -> reply, messages, wants
+                    inputs.py: what it may be given;  recovery.py: when a step fails
     block.py        the shape of a functional block: routes, outcomes, results, reactions, guards, next_due;  refusal.py
     extension.py    what a vendor's package builds on, for messages of its own
     facts/          what happened inside the station, past tense: how one block learns what another must know

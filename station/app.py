@@ -9,9 +9,10 @@ from __future__ import annotations
 
 from station import roster
 from station.effects import Effect
-from station.engine import Ask, Engine, Happened
+from station.engine import Engine
 from station.exchange import Exchange
 from station.facts import Fact, SecurityEventOccurred, StationStarted, StoreDegraded
+from station.inputs import Ask, Happened
 from station.known import Known
 from station.now import BootId, Now
 from station.ocpp.rpc import Endpoint

@@ -23,7 +23,7 @@ from station import block
 from station.block import JobResult
 from station.csms import StepCsms
 from station.effects import CarryOut, Effect, Send, SetClock
-from station.engine import Ask, Call, Engine, Fate, Happened, Input, JobDone, TimersDue, Waiting
+from station.engine import Engine
 from station.facts import (
     ClockStepped,
     InvalidMessageReceived,
@@ -32,6 +32,7 @@ from station.facts import (
     MessageUndelivered,
     TransactionThinned,
 )
+from station.inputs import Ask, Call, Fate, Happened, Input, JobDone, TimersDue, Waiting
 from station.now import Mono, MonoDeadline, Now, seconds_until
 from station.ocpp.base import Response
 from station.ocpp.errors import CannotRender, ErrorCode, RpcError

@@ -65,8 +65,8 @@ from station.effects import (
     TellSnapshot,
     TellVehicle,
 )
-from station.engine import Ask, Canary, Happened
 from station.facts import ClockStepped, LinkLost, LinkRestored, SampleFailed
+from station.inputs import Ask, Canary, Happened
 from station.now import Instant, Mono, Now, Rhythm, Wall, to_datetime
 from station.setup import Setup, World
 from station.shell import vehicles

@@ -44,16 +44,19 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         *("station.state", "station.facts", "station.ports", "station.block", "station.refusal", "device_model"),
         *("station.location", "station.extension"),
     ),
+    "station.inputs": (*LANGUAGE, "station.block", "station.effects"),
     "station.engine": (
         *VALUES,
         *("station.store", "station.block", "station.facts", "station.ports", "station.effects", "station.recovery"),
+        "station.inputs",
     ),
     "station.csms": (*LANGUAGE, "station.block", "station.facts", "station.ports", "station.store"),
     "station.stamps": (*LANGUAGE, "station.store"),
     "station.rendering": (*LANGUAGE, "station.store", "station.stamps"),
     "station.exchange": (
         *LANGUAGE,
-        *("station.engine", "station.csms", "station.effects", "station.block", "station.facts", "station.store"),
+        *("station.engine", "station.inputs", "station.csms", "station.effects", "station.block", "station.facts"),
+        "station.store",
         *("station.stamps", "station.rendering"),
     ),
     "station.shell": (
@@ -61,6 +64,7 @@ MAY_IMPORT: dict[str, tuple[str, ...]] = {
         "station.exchange",
         *(
             "station.engine",
+            "station.inputs",
             "station.effects",
             "station.facts",
             "station.block",

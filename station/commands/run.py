@@ -34,7 +34,7 @@ from station.commands.logjobs import LogJobs
 from station.commands.upkeep import DAILY_COPY, ESSENTIALS, Upkeep, in_a_thread, remembered
 from station.config import Config, ConfigError, load
 from station.effects import Effect
-from station.engine import Ask
+from station.inputs import Ask
 from station.now import Now
 from station.setup import Setup, World
 from station.shell import boot, logs

@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from station.app import Station
 from station.effects import Effect
-from station.engine import Happened
 from station.facts import SecurityEventOccurred
+from station.inputs import Happened
 from station.now import Now
 from station.state.network import NetworkProfile
 from station.state.own_certificates import USES, OwnCertificates

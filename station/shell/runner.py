@@ -34,9 +34,9 @@ from station.effects import (
     TellSnapshot,
     TellVehicle,
 )
-from station.engine import Ask, Canary, Happened
 from station.exchange import Exchange
 from station.facts import ClockStepped, Fact
+from station.inputs import Ask, Canary, Happened
 from station.now import Now
 from station.shell.clock import Change, StationClock
 from station.shell.devices import HardwareThread

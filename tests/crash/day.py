@@ -27,7 +27,6 @@ from station.blocks.firmware.jobs import (
     VerifyFirmware,
 )
 from station.blocks.iso15118.secc import AskedStatus, JudgeStatus
-from station.engine import Happened
 from station.facts import (
     AuthorizationRefused,
     BayOccupancyChanged,
@@ -58,6 +57,7 @@ from station.facts import (
     VehicleStopped,
     WantFailed,
 )
+from station.inputs import Happened
 from station.now import Now
 from station.ocpp.messages import DataTransferRequest, GetCertificateStatusRequest
 from station.ocpp.types import IdTokenType, OCSPRequestDataType

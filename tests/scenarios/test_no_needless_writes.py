@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from hal.api import Fault
-from station.engine import Canary, Happened
 from station.facts import InvalidMessageReceived, LinkLost, SensorRead
+from station.inputs import Canary, Happened
 from tests.bench import Bench
 from tests.scenarios.variables import asked, base_report, get, get_all, put, set_all
 

@@ -11,8 +11,9 @@ from station.block import Block, Later, Outcomes, Reactions, Results, Routes, on
 from station.block import Job as BaseJob
 from station.block import JobResult as BaseResult
 from station.effects import SetWant, StartJob, StepPorts, TellSnapshot
-from station.engine import Ask, Call, Canary, Done, Engine, EngineFailed, Happened, JobDone, TimersDue, Waiting
+from station.engine import Engine, EngineFailed
 from station.facts import EvseQuarantined, Facts, PlugInserted, PlugRemoved, SecurityEventOccurred, StoreDegraded
+from station.inputs import Ask, Call, Canary, Done, Happened, JobDone, TimersDue, Waiting
 from station.now import BootId, Deadline, Instant, Mono, MonoDeadline, Now, Wall
 from station.ocpp.errors import ErrorCode, RpcError
 from station.ocpp.messages import (

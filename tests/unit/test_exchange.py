@@ -9,8 +9,8 @@ import pytest
 
 from station.app import Station
 from station.block import Block, Job, JobResult, Later
-from station.engine import Done, Fate, Input
 from station.facts import LinkLost, SecurityEventOccurred
+from station.inputs import Done, Fate, Input
 from station.now import Now
 from station.ocpp.messages import (
     DataTransferRequest,

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from device_model.build import Equipment
-from station.engine import Happened
 from station.facts import ClockStepped, Fact, LinkLost, SecurityEventOccurred, SensorRead, StoreDegraded
+from station.inputs import Happened
 from tests.bench import Bench
 from tests.scenarios.variables import put
 

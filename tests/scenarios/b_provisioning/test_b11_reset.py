@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from station.engine import Happened
 from station.facts import StoreDegraded, StoreRecovered
+from station.inputs import Happened
 from tests.bench import Bench
 from tests.scenarios.variables import get
 

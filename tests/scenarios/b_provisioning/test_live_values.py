@@ -11,8 +11,8 @@ from device_model.build import Equipment
 from device_model.catalogue import load
 from device_model.model import ComponentId, VariableId
 from hal.api import Identity
-from station.engine import Happened
 from station.facts import DeviceIdentified, DeviceLost, DeviceReturned, SensorRead
+from station.inputs import Happened
 from station.state.equipment import Part
 from tests.bench import MEASURANDS, Bench
 from tests.scenarios.variables import asked as named

@@ -10,7 +10,7 @@ import pytest
 
 from hal.api import MeterReading, Quality
 from station.effects import Effect, TakeSample
-from station.engine import Input
+from station.inputs import Input
 from station.now import Now
 from tests.bench import Bench
 from tests.scenarios.e_transactions.story import CARD, bench, told, values, variable

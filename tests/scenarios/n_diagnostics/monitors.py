@@ -8,8 +8,8 @@ from typing import Any
 from device_model.build import Equipment
 from device_model.model import ComponentId, VariableId
 from device_model.monitor_rules import MonitorKind, MonitorType, Wanted
-from station.engine import Happened
 from station.facts import SensorRead
+from station.inputs import Happened
 from station.state.monitoring import Factory
 from tests.bench import Bench
 from tests.scenarios.variables import asked

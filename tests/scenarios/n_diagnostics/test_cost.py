@@ -10,8 +10,8 @@ import pytest
 from device_model import monitors as device_monitors
 from device_model.monitor_rules import JUDGES, Event, State
 from hal.api import MeterReading, PerPhase
-from station.engine import Happened
 from station.facts import MeterSampled
+from station.inputs import Happened
 from station.now import Instant, Mono
 from tests.bench import Bench
 from tests.scenarios.n_diagnostics.monitors import Payload, events, monitor, set_all, station

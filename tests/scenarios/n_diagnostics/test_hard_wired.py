@@ -9,8 +9,8 @@ import pytest
 
 from device_model.build import Equipment
 from hal.api import Fault
-from station.engine import Happened
 from station.facts import DeviceLost, FaultChanged, LockChanged
+from station.inputs import Happened
 from tests.bench import Bench
 from tests.scenarios.n_diagnostics.monitors import STATE, events, level, put, station
 from tests.scenarios.variables import get

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from station.blocks.diagnostics.logs import LONGEST_S, AssembleLog, LogAssembled, LogUploaded, UploadLog
-from station.engine import Ask
+from station.inputs import Ask
 from tests.bench import Bench
 from tests.scenarios.n_diagnostics.logs import LOCATION, assembled, get_log, statuses, uploaded, wanted
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 from msgspec import structs
 
-from station.engine import Happened
 from station.facts import SampleFailed
+from station.inputs import Happened
 from tests.bench import Bench
 from tests.scenarios.n_diagnostics.monitors import (
     POWER,

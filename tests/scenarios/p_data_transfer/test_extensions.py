@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from station.engine import Ask
 from station.extension import Extension, Reply, Way
+from station.inputs import Ask
 from station.now import Now
 from tests.bench import Bench
 from tests.csms import Error

@@ -12,9 +12,10 @@ import pytest
 
 from station.block import Job, JobResult
 from station.effects import CarryOut, Effect, Send, SetClock, SetWant, StartJob, TakeSample, TellSnapshot, Want
-from station.engine import Ask, Canary, EngineFailed, Happened
+from station.engine import EngineFailed
 from station.exchange import Exchange
 from station.facts import ClockStepped, Fact, LinkLost, LinkRestored, PlugInserted
+from station.inputs import Ask, Canary, Happened
 from station.now import BootId, Instant, Mono, Now, Wall
 from station.shell.clock import StationClock
 from station.shell.devices import HardwareThread
