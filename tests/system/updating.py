@@ -33,7 +33,7 @@ def is_fetched_through_power_cuts(box: Wallbox, content: bytes, switch_on: Calla
     box.web.script = lambda _seen: None
 
     switch_on()
-    box.cut_power_when(lambda: "Downloaded" in box.statuses(), "the rest of it")
+    box.cut_power_as_it_tells("Downloaded")
     assert box.web.seen[-1].headers["Range"] == f"bytes={len(content) // 2}-"
     assert box.statuses()[-1] == "Downloaded"
     return session

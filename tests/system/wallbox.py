@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import json
 import socket
+import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -24,6 +25,7 @@ from tests.fileservers import HttpServer
 from tests.live_csms import LiveCsms
 from tests.scenarios.l_firmware.updates import Manufacturer
 from tests.system.machine import DROP_INS, UNIT, Machine
+from tests.wire_order import Payload
 
 HARDWARE = """\
 station: {{vendor: Example, model: Wallbox}}
@@ -113,6 +115,21 @@ class Wallbox:
         """In this very moment. `machine.boot` lets it come back."""
         self.until(moment, what)
         self.machine.cut_power()
+
+    def cut_power_as_it_tells(self, status: str) -> None:
+        """Of an update: before the CSMS can answer, so that nothing that comes after it is told."""
+        cut = threading.Event()
+
+        def hear(payload: Payload) -> Payload | None:
+            if payload["status"] != status:
+                return {}
+            self.machine.cut_power()
+            cut.set()
+            return None
+
+        self.csms.script.on("FirmwareStatusNotification", hear)
+        self.until(cut.is_set, status)
+        self.csms.script.default("FirmwareStatusNotification")
 
     def until(self, moment: Callable[[], object], what: str) -> None:
         """Looked for again and again."""
