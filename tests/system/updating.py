@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable
 
 from tests.fileservers import Answer, HttpServer, Seen
+from tests.system.machine import PATIENCE_S
 from tests.system.wallbox import Wallbox
 
 FETCHED = ["Downloading", "Downloaded", "SignatureVerified"]
@@ -30,10 +31,12 @@ def is_fetched_through_power_cuts(box: Wallbox, content: bytes, switch_on: Calla
     is_held = hold_second_half(box.web, content)
     box.order(content)
     box.cut_power_when(is_held, "half of the file")
-    box.web.script = lambda _seen: None
+    boots, asked = len(box.boots()), threading.Event()
+    box.web.script = lambda _seen: None if asked.wait(PATIENCE_S) else Answer(503)
 
     switch_on()
-    box.cut_power_as_it_tells("Downloaded")
+    box.until_silent(boots + 1)  # else the check is over when at last it is told what comes before it
+    box.cut_power_as_it_tells("Downloaded", asked.set)
     assert box.web.seen[-1].headers["Range"] == f"bytes={len(content) // 2}-"
     assert box.statuses()[-1] == "Downloaded"
     return session

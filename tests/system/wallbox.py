@@ -14,6 +14,7 @@ from __future__ import annotations
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from itertools import groupby
@@ -116,7 +117,7 @@ class Wallbox:
         self.until(moment, what)
         self.machine.cut_power()
 
-    def cut_power_as_it_tells(self, status: str) -> None:
+    def cut_power_as_it_tells(self, status: str, begin: Callable[[], object]) -> None:
         """Of an update: before the CSMS can answer, so that nothing that comes after it is told."""
         cut = threading.Event()
 
@@ -128,6 +129,7 @@ class Wallbox:
             return None
 
         self.csms.script.on("FirmwareStatusNotification", hear)
+        begin()
         self.until(cut.is_set, status)
         self.csms.script.default("FirmwareStatusNotification")
 
@@ -135,6 +137,19 @@ class Wallbox:
         """Looked for again and again."""
         self.machine.until(moment, what)
         self.csms.until(lambda: True)  # whatever was sent has broken no rule
+
+    def until_silent(self, boots: int) -> None:
+        """It has started for this many times, and for a second it has had nothing to tell any more."""
+        self.until(lambda: len(self.boots()) >= boots, "a start")
+        heard, since = 0, 0.0
+
+        def silent() -> bool:
+            nonlocal heard, since
+            if len(self.csms.script.log) != heard:
+                heard, since = len(self.csms.script.log), time.monotonic()
+            return time.monotonic() - since > 1
+
+        self.until(silent, "silence")
 
     # --- whoever stands before it
 
